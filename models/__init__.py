@@ -1,0 +1,1 @@
+"""Networks, data sets, training and mapping. Never imported on a device."""
