@@ -1,0 +1,1 @@
+"""Model bundles: making them (``build``), running them (``runtime``) and measuring them (``evaluate``)."""

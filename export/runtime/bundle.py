@@ -1,0 +1,69 @@
+"""A model bundle on disk: a folder with a manifest and the files it lists."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+
+from export.runtime.errors import BundleError
+from export.runtime.manifest import Manifest, read_manifest
+
+BUNDLES = Path(__file__).parent.parent / "bundles"
+DEFAULT_DETECTOR = "yolo-a"
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """A verified bundle.
+
+    Attributes:
+        folder: where it lies.
+        manifest: what it says of itself.
+    """
+
+    folder: Path
+    manifest: Manifest
+
+    @property
+    def model(self) -> Path:
+        """The ONNX graph."""
+        return self.folder / "model.onnx"
+
+    @property
+    def identity(self) -> str:
+        """Name, version and the first digits of the graph's hash, as written beside every count."""
+        return f"{self.manifest.name}-{self.manifest.version}+{self.manifest.files['model.onnx'][:12]}"
+
+
+def sha256_of(path: Path) -> str:
+    """SHA-256 of a file, in hexadecimal."""
+    with path.open("rb") as file:
+        digest = hashlib.sha256()
+        while block := file.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def open_bundle(folder: Path | None = None) -> Bundle:
+    """Read a bundle and check each of its files against the manifest.
+
+    Args:
+        folder: the bundle; None takes the detector that comes with Pomona.
+
+    Raises:
+        BundleError: no bundle there, or a file that is missing or was altered.
+    """
+    folder = folder or BUNDLES / DEFAULT_DETECTOR
+    if not folder.is_dir():
+        raise BundleError(f"{folder} is no folder; name a model bundle (a folder with manifest.json and model.onnx)")
+    manifest = read_manifest(folder / "manifest.json")
+    if "model.onnx" not in manifest.files:
+        raise BundleError(f"{folder / 'manifest.json'} lists no model.onnx; install the bundle again")
+    for name, expected in manifest.files.items():
+        path = folder / name
+        if Path(name).name != name or not path.is_file():
+            raise BundleError(f"{path} is listed in the manifest but not there; install the bundle again")
+        if sha256_of(path) != expected:
+            raise BundleError(f"{path} was altered: its SHA-256 is not the manifest's; install the bundle again")
+    return Bundle(folder, manifest)

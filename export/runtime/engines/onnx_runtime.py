@@ -1,0 +1,59 @@
+"""ONNX Runtime on the processor: runs on every device."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from export.runtime.bundle import Bundle
+from export.runtime.errors import EngineError, MissingPartError
+
+
+@dataclass(frozen=True)
+class OnnxRuntimeSettings:
+    """Settings of the ONNX Runtime engine.
+
+    Attributes:
+        threads: processor threads; 0 takes one a physical core.
+    """
+
+    threads: int = 0
+
+
+class OnnxRuntimeEngine:
+    """A session on the bundle's graph, run once on an empty image so that the first photo is as fast as the next.
+
+    Raises:
+        MissingPartError: onnxruntime is not installed.
+        EngineError: the graph does not load or run.
+    """
+
+    def __init__(self, bundle: Bundle, settings: OnnxRuntimeSettings | None = None) -> None:
+        settings = settings or OnnxRuntimeSettings()
+        try:
+            import onnxruntime  # noqa: PLC0415  (optional on a device with TensorRT)
+        except ImportError as error:
+            raise MissingPartError("onnxruntime is not installed; pip install 'pomona-orchard[device]'") from error
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = settings.threads
+        options.inter_op_num_threads = 1
+        options.log_severity_level = 3
+        self.name = f"onnxruntime-{onnxruntime.__version__}"
+        self._input = bundle.manifest.input
+        # the library's own exception classes are not exported under stable names, so all of them are translated
+        try:
+            self._session = onnxruntime.InferenceSession(str(bundle.model), options, providers=["CPUExecutionProvider"])
+        except Exception as error:
+            raise EngineError(f"onnxruntime {onnxruntime.__version__} cannot load {bundle.model}: {error}") from error
+        self.infer(np.zeros((1, 3, self._input.size_px, self._input.size_px), dtype=np.float32))
+
+    def infer(self, images: NDArray[np.float32]) -> NDArray[np.float32]:
+        """See :meth:`export.runtime.engines.Engine.infer`."""
+        try:
+            (output,) = self._session.run(None, {self._input.name: images})
+        except Exception as error:
+            raise EngineError(f"onnxruntime failed on a tile: {error}") from error
+        result: NDArray[np.float32] = output
+        return result

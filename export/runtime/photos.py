@@ -1,0 +1,223 @@
+"""Finding photos and reading them upright, with the time and place their camera wrote down."""
+
+from __future__ import annotations
+
+import io
+import struct
+import warnings
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import IO, Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import ExifTags, Image, ImageFile, UnidentifiedImageError
+
+from export.runtime.errors import MissingPartError, PhotoError
+
+PHOTO_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".heic", ".heif"})
+_HEIC = frozenset({".heic", ".heif"})
+_FORMATS = ("JPEG", "PNG")  # nothing else is tried: Pillow also knows formats that start other programs
+LEAST_PIXELS, MOST_PIXELS = 300_000, 50_500_000
+# how to turn a photo upright, by its EXIF orientation
+_TURNS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+# what Pillow raises on bytes that are no image, or metadata that is none
+_MALFORMED = (OSError, SyntaxError, TypeError, ValueError, EOFError, KeyError, struct.error)
+
+_open_image = Image.open  # kept: ultralytics puts one in its place that installs libraries when a photo is broken
+Image.MAX_IMAGE_PIXELS = None  # our own limit below is lower and says what to do
+ImageFile.LOAD_TRUNCATED_IMAGES = False
+
+
+@dataclass(frozen=True)
+class Photo:
+    """A decoded photo, turned upright.
+
+    Attributes:
+        pixels: (height, width, 3) uint8, RGB.
+        taken_at: the camera's clock, without a zone; None where the file does not say.
+        latitude: degrees north, None where the file does not say.
+        longitude: degrees east, None where the file does not say.
+    """
+
+    pixels: NDArray[np.uint8]
+    taken_at: datetime | None
+    latitude: float | None
+    longitude: float | None
+
+    @property
+    def width(self) -> int:
+        """Pixels across."""
+        return int(self.pixels.shape[1])
+
+    @property
+    def height(self) -> int:
+        """Pixels down."""
+        return int(self.pixels.shape[0])
+
+
+def find_photos(paths: Iterable[Path]) -> Iterator[Path]:
+    """Photos named directly and photos in folders (sub-folders included, sorted, hidden files left out).
+
+    Raises:
+        PhotoError: a path that does not exist, a file that is no photo, a folder without photos.
+    """
+    for path in paths:
+        yield from _photos_of(path)
+
+
+def _photos_of(path: Path) -> list[Path]:
+    known = ", ".join(sorted(PHOTO_SUFFIXES))
+    try:
+        if path.is_dir():
+            if inside := [p for p in sorted(path.rglob("*")) if is_photo(p) and not _is_hidden(p, path)]:
+                return inside
+            raise PhotoError(f"{path} holds no photos; looked for {known} files")
+        if not path.exists():
+            raise PhotoError(f"{path} does not exist; check the path")
+    except OSError as error:
+        raise PhotoError(f"{path} cannot be read: {error.strerror}; check the path and its permissions") from error
+    if path.suffix.lower() not in PHOTO_SUFFIXES:
+        raise PhotoError(f"{path} is no photo by its name; known are {known}")
+    return [path]
+
+
+def is_photo(path: Path) -> bool:
+    """Whether the path is a file that is named like a photo."""
+    return path.suffix.lower() in PHOTO_SUFFIXES and path.is_file()
+
+
+def _is_hidden(path: Path, root: Path) -> bool:
+    return any(part.startswith(".") for part in path.relative_to(root).parts)
+
+
+def read_photo(path: Path) -> Photo:
+    """Decode a photo file and turn it upright by its EXIF orientation.
+
+    Raises:
+        PhotoError: the file cannot be read or decoded whole, or is smaller or larger than can be counted in.
+        MissingPartError: a HEIC photo without the library that reads it.
+    """
+    try:
+        return decode_photo(path.read_bytes(), str(path))
+    except OSError as error:
+        raise PhotoError(f"{path} cannot be read: {error.strerror or error}") from error
+
+
+def read_taken_at(path: Path) -> datetime | None:
+    """The camera's clock when a photo was taken, without decoding its pixels; None where the file does not say."""
+    try:
+        with path.open("rb") as file, warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            with open_image(file, str(path)) as image:
+                return _metadata(image).taken_at
+    except (*_MALFORMED, MissingPartError):
+        return None
+
+
+def decode_photo(content: bytes, name: str) -> Photo:
+    """Decode the bytes of a photo; ``name`` stands in error messages. Errors as :func:`read_photo`."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # odd but readable metadata is no reason to alarm a technician
+            with open_image(io.BytesIO(content), name) as image:
+                _check_size(image, name)
+                image.load()
+                said = _metadata(image)
+                upright = image.transpose(_TURNS[said.orientation]) if said.orientation in _TURNS else image
+                pixels = _rgb(upright)
+    except PhotoError:
+        raise
+    except UnidentifiedImageError as error:
+        raise PhotoError(f"{name} is no photo that can be decoded; copy it again from the camera") from error
+    except _MALFORMED as error:
+        raise PhotoError(f"{name} is broken ({error}); copy it again from the camera") from error
+    return Photo(pixels, said.taken_at, said.latitude, said.longitude)
+
+
+def open_image(file: IO[bytes], name: str) -> Image.Image:
+    """Open a photo without decoding it yet; only formats that photos come in are tried.
+
+    Raises:
+        PIL.UnidentifiedImageError: it is none of them.
+        MissingPartError: a HEIC photo without the library that reads it.
+    """
+    if Path(name).suffix.lower() not in _HEIC:
+        return _open_image(file, formats=_FORMATS)
+    try:
+        import pillow_heif  # noqa: PLC0415  (only for this format, and absent on some devices)
+    except ImportError as error:
+        raise MissingPartError(f"{name} is a HEIC photo; install pillow-heif to read it, or send JPEG") from error
+    pillow_heif.register_heif_opener()
+    return _open_image(file, formats=(*_FORMATS, "HEIF"))
+
+
+def _rgb(image: Image.Image) -> NDArray[np.uint8]:
+    if image.mode.startswith("I"):  # 16-bit grey, which Pillow's own conversion would clip to white
+        grey = (np.asarray(image).astype(np.uint16) >> 8).astype(np.uint8)
+        return np.stack([grey] * 3, axis=2)
+    return np.asarray(image.convert("RGB"))
+
+
+def _check_size(image: Image.Image, name: str) -> None:
+    pixels = image.width * image.height
+    if not LEAST_PIXELS <= pixels <= MOST_PIXELS:
+        raise PhotoError(
+            f"{name} has {pixels / 1e6:.1f} megapixels ({image.width} x {image.height}); "
+            f"photos of {LEAST_PIXELS / 1e6:.1f} to {MOST_PIXELS / 1e6:.0f} megapixels can be counted"
+        )
+
+
+class _Metadata(NamedTuple):
+    orientation: int
+    taken_at: datetime | None
+    latitude: float | None
+    longitude: float | None
+
+
+def _metadata(image: Image.Image) -> _Metadata:
+    """What the file says besides its pixels; damaged metadata says nothing."""
+    try:
+        exif = image.getexif()
+        return _Metadata(exif.get(ExifTags.Base.Orientation, 1), _time(exif), *_place(exif))
+    except _MALFORMED:
+        return _Metadata(1, None, None, None)
+
+
+def _time(exif: Image.Exif) -> datetime | None:
+    details = exif.get_ifd(ExifTags.IFD.Exif)
+    text = details.get(ExifTags.Base.DateTimeOriginal) or exif.get(ExifTags.Base.DateTime)
+    try:
+        return datetime.strptime(str(text).strip("\0 "), "%Y:%m:%d %H:%M:%S")  # noqa: DTZ007  (cameras know no zone)
+    except ValueError:
+        return None
+
+
+def _place(exif: Image.Exif) -> tuple[float | None, float | None]:
+    gps = exif.get_ifd(ExifTags.IFD.GPSInfo)
+    latitude = _degrees(gps.get(ExifTags.GPS.GPSLatitude), gps.get(ExifTags.GPS.GPSLatitudeRef), "S", 90.0)
+    longitude = _degrees(gps.get(ExifTags.GPS.GPSLongitude), gps.get(ExifTags.GPS.GPSLongitudeRef), "W", 180.0)
+    if latitude is None or longitude is None or latitude == longitude == 0:  # phones without a fix say 0, 0
+        return None, None
+    return latitude, longitude
+
+
+def _degrees(parts: Any, reference: Any, negative: str, most: float) -> float | None:
+    try:
+        degrees, minutes, seconds = (float(part) for part in parts)
+    except (TypeError, ValueError, ZeroDivisionError):
+        return None
+    value = degrees + minutes / 60 + seconds / 3600
+    if not 0 <= value <= most:  # also refuses NaN, which 0/0 rationals give
+        return None
+    return -value if str(reference).strip("\0 ").upper() == negative else value
