@@ -1,0 +1,1 @@
+"""Makes model bundles: ONNX graph, half-precision weights, parity, manifest."""

@@ -1,0 +1,134 @@
+"""``pomona export`` and ``pomona evaluate``."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    from export.evaluate.detection import Row
+
+
+@click.group("export")
+def export() -> None:
+    """Make a model bundle of a trained network."""
+
+
+@export.command("yolo-a")
+@click.option("--checkpoint", required=True, type=click.Path(path_type=Path), help="Trained network.")
+@click.option("--data", required=True, type=click.Path(path_type=Path), help="Labelled photos it was trained on.")
+@click.option("--evaluate", "evaluation", required=True, type=click.Path(path_type=Path), help="Photos it never saw.")
+@click.option("--out", required=True, type=click.Path(path_type=Path), help="Folder of the bundle.")
+@click.option("--version", default="0.1.0", show_default=True, help="Version of the bundle.")
+@click.option("--image", "image_px", default=640, show_default=True, type=click.IntRange(320, 2048), help="Side in px.")
+def export_yolo_a(checkpoint: Path, data: Path, evaluation: Path, out: Path, version: str, image_px: int) -> None:
+    """Export YOLO-A, fix its counting thresholds on held-out training rows and measure it.
+
+    \b
+    Example:
+      pomona export yolo-a --checkpoint best.pt --data orchard/train --evaluate orchard/val --out bundle
+    """
+    from export.build.detector import BundleRecipe, build_detector
+    from export.runtime.manifest import Suppression, Tiling
+
+    recipe = BundleRecipe(
+        checkpoint=checkpoint,
+        training_data=data,
+        evaluation_data=evaluation,
+        output=out,
+        name="yolo-a",
+        version=version,
+        image_px=image_px,
+        tiling=Tiling(overlap_px=128, match_threshold=0.5, longest_side_px=5376),
+        suppression=Suppression(iou_threshold=0.6, most_candidates=1000),
+    )
+    bundle = build_detector(recipe, lambda message: click.echo(message, err=True))
+    click.echo(f"{bundle.identity} in {bundle.folder}")
+
+
+@click.group()
+def evaluate() -> None:
+    """Measure a model bundle on labelled data."""
+
+
+@evaluate.command("detection")
+@click.option("--data", required=True, type=click.Path(path_type=Path), help="Labelled photos the model never saw.")
+@click.option("--bundle", type=click.Path(path_type=Path), help="Bundle.  [default: the one that comes with Pomona]")
+@click.option("--threads", type=click.IntRange(0, 64), default=0, help="Processor threads; 0 takes one a core.")
+@click.option("--json", "as_json", is_flag=True, help="JSON instead of a table.")
+def evaluate_detection(data: Path, bundle: Path | None, threads: int, as_json: bool) -> None:
+    """Average precision, precision, recall and count errors, each with its 95 % interval over trees.
+
+    DATA holds trees/images/*.jpg with trees/labels/*.txt (YOLO), likewise tiles/ and flowers/, and counts.csv with the
+    growth stages.
+
+    \b
+    Example:
+      pomona evaluate detection --data orchard/val
+    """
+    from export.evaluate.detection import evaluate as measure
+    from export.runtime.bundle import open_bundle
+    from export.runtime.engines.onnx_runtime import OnnxRuntimeEngine, OnnxRuntimeSettings
+
+    opened = open_bundle(bundle)
+    engine = OnnxRuntimeEngine(opened, OnnxRuntimeSettings(threads))
+    try:
+        with _progress() as progress:
+            rows = measure(opened, engine, data, progress)
+    except (FileNotFoundError, ValueError) as error:
+        if getattr(error, "exit_code", None) is None:
+            raise click.UsageError(str(error)) from error
+        raise
+    if as_json:
+        click.echo(json.dumps([_as_dict(row) for row in rows], ensure_ascii=False, indent=2))
+    else:
+        _print_table(opened.identity, rows)
+
+
+@contextlib.contextmanager
+def _progress() -> Iterator[Callable[[int, int], None]]:
+    """A bar on a terminal, nothing in a pipe; called with photos done and photos in all."""
+    if not sys.stderr.isatty():
+        yield lambda _done, _total: None
+        return
+    from rich.console import Console
+    from rich.progress import Progress
+
+    with Progress(console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task("Measuring", total=None)
+        yield lambda done, total: bar.update(task, completed=done, total=total)
+
+
+def _as_dict(row: Row) -> dict[str, object]:
+    figures = {name: [figure.value, figure.low, figure.high] for name, figure in row.figures.items()}
+    return {"name": row.name, "label": row.label, "photos": row.photos, "labelled": row.labelled, "figures": figures}
+
+
+def _print_table(bundle: str, rows: Sequence[Row]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    percent = {"count MAPE", "count bias"}
+    table = Table(title=f"{bundle}: value (95 % interval over trees)", title_justify="left")
+    table.add_column("photos")
+    names = list(dict.fromkeys(name for row in rows for name in row.figures))
+    for name in ("n", "labelled", *names):
+        table.add_column(name, justify="right")
+    for row in rows:
+        cells = []
+        for name in names:
+            figure = row.figures.get(name)
+            if figure is None:
+                cells.append("")
+            elif name in percent:
+                cells.append(f"{figure.value:+.1%}\n({figure.low:+.1%}, {figure.high:+.1%})".replace("%", " %"))
+            else:
+                cells.append(f"{figure.value:.3f}\n({figure.low:.3f}, {figure.high:.3f})")
+        table.add_row(row.name, str(row.photos), str(row.labelled), *cells)
+    Console(width=None).print(table)

@@ -1,0 +1,151 @@
+"""Detections against labels: matching, average precision, count errors, and their intervals."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from export.runtime.detections import pairwise_iou
+
+RESAMPLES = 1000
+
+
+@dataclass(frozen=True)
+class PhotoResult:
+    """One label in one photo.
+
+    Attributes:
+        photo: name of the file.
+        tree: what is resampled as one: the tree, or the photo that tiles were cut from.
+        stage: growth stage.
+        scores: (N,) scores of all detections, best first.
+        matched: (N,) whether each found a label of its own.
+        counted: (N,) whether each reaches the counting threshold.
+        labelled: number of labels.
+        milliseconds: time from decoded pixels to detections.
+    """
+
+    photo: str
+    tree: str
+    stage: str
+    scores: NDArray[np.float32]
+    matched: NDArray[np.bool_]
+    counted: NDArray[np.bool_]
+    labelled: int
+    milliseconds: float
+
+    @property
+    def count(self) -> int:
+        """Number counted."""
+        return int(self.counted.sum())
+
+
+def match(
+    boxes: NDArray[np.float32], scores: NDArray[np.float32], labels: NDArray[np.float32], iou_threshold: float = 0.5
+) -> NDArray[np.bool_]:
+    """Give each label to the best-scored detection that overlaps it enough (COCO's rule).
+
+    Args:
+        boxes: (N, 4) corners of the detections.
+        scores: (N,) their scores, falling.
+        labels: (M, 4) corners of the labelled objects.
+        iou_threshold: least intersection over union.
+
+    Returns:
+        (N,) whether each detection found a label that no better one had taken.
+    """
+    if np.any(np.diff(scores) > 0):
+        raise ValueError("detections must be sorted, best first")
+    matched = np.zeros(len(boxes), dtype=np.bool_)
+    if not len(labels):
+        return matched
+    iou = pairwise_iou(boxes, labels.astype(np.float32))
+    for i in range(len(boxes)):
+        best = int(iou[i].argmax())
+        if iou[i, best] >= iou_threshold:
+            matched[i] = True
+            iou[:, best] = -1.0
+    return matched
+
+
+def average_precision(results: Sequence[PhotoResult]) -> float:
+    """Area under the precision-recall curve of all photos together, precision made monotone; NaN without labels."""
+    labelled = sum(result.labelled for result in results)
+    if not labelled:
+        return float("nan")
+    scores = np.concatenate([result.scores for result in results])
+    matched = np.concatenate([result.matched for result in results])[np.argsort(-scores, kind="stable")]
+    hits = np.cumsum(matched)
+    precision = hits / np.arange(1, len(hits) + 1)
+    envelope = np.maximum.accumulate(precision[::-1])[::-1]
+    return float(envelope[matched].sum() / labelled)
+
+
+def precision(results: Sequence[PhotoResult]) -> float:
+    """Share of the counted detections that match a label; NaN when nothing was counted."""
+    counted = sum(result.count for result in results)
+    hits = sum(int((result.matched & result.counted).sum()) for result in results)
+    return hits / counted if counted else float("nan")
+
+
+def recall(results: Sequence[PhotoResult]) -> float:
+    """Share of the labels that a counted detection matches; NaN without labels."""
+    labelled = sum(result.labelled for result in results)
+    hits = sum(int((result.matched & result.counted).sum()) for result in results)
+    return hits / labelled if labelled else float("nan")
+
+
+def count_mape(results: Sequence[PhotoResult]) -> float:
+    """Mean of |counted - labelled| / labelled over photos that have labels, as a share."""
+    errors = [abs(result.count - result.labelled) / result.labelled for result in results if result.labelled]
+    return float(np.mean(errors)) if errors else float("nan")
+
+
+def count_r2(results: Sequence[PhotoResult]) -> float:
+    """1 - Σ(counted - labelled)² / Σ(labelled - mean)²: agreement with the counts themselves, not with a fit."""
+    labelled = np.array([result.labelled for result in results], dtype=np.float64)
+    counted = np.array([result.count for result in results], dtype=np.float64)
+    spread = float(((labelled - labelled.mean()) ** 2).sum()) if len(results) else 0.0
+    return 1 - float(((counted - labelled) ** 2).sum()) / spread if spread else float("nan")
+
+
+def count_bias(results: Sequence[PhotoResult]) -> float:
+    """(counted - labelled) / labelled over all photos together, as a share."""
+    labelled = sum(result.labelled for result in results)
+    return sum(result.count for result in results) / labelled - 1 if labelled else float("nan")
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A measured figure with its 95 % interval.
+
+    Attributes:
+        value: the figure on all photos.
+        low: 2.5th percentile over resampled photos.
+        high: 97.5th percentile.
+    """
+
+    value: float
+    low: float
+    high: float
+
+
+def with_interval(
+    measure: Callable[[Sequence[PhotoResult]], float], results: Sequence[PhotoResult], seed: int = 0
+) -> Figure:
+    """A figure and its percentile bootstrap interval; trees are resampled with replacement, with all their photos."""
+    by_tree: dict[str, list[PhotoResult]] = {}
+    for result in results:
+        by_tree.setdefault(result.tree, []).append(result)
+    trees = list(by_tree.values())
+    random = np.random.default_rng(seed)
+    values = [
+        measure([result for i in random.integers(len(trees), size=len(trees)) for result in trees[i]])
+        for _ in range(RESAMPLES)
+    ]
+    finite = [value for value in values if np.isfinite(value)]
+    low, high = np.percentile(finite, (2.5, 97.5)) if finite else (float("nan"), float("nan"))
+    return Figure(measure(results), float(low), float(high))
