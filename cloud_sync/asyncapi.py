@@ -1,0 +1,154 @@
+"""The AsyncAPI document of the wire, made from the models that check it: ``python -m cloud_sync.asyncapi``."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel
+from pydantic.json_schema import models_json_schema
+
+from cloud_sync import topics
+from cloud_sync.device_state import DeviceState
+from cloud_sync.messages import BODIES, Answers, Body, Envelope
+
+FILE = Path(__file__).with_name("asyncapi.yaml")
+_HEADER = "# Made by `python -m cloud_sync.asyncapi` from the models; edit those, not this file.\n"
+_MQTT = "0.2.0"  # version of AsyncAPI's MQTT binding
+
+
+class MissingYamlError(RuntimeError):
+    """PyYAML, which only development needs, is not installed."""
+
+    exit_code = 1
+
+
+def document() -> dict[str, Any]:
+    """The document as nested values."""
+    return {
+        "asyncapi": "3.0.0",
+        "info": {
+            "title": "Pomona sync",
+            "version": topics.ROOT.rsplit("/", 1)[-1].removeprefix("v") + ".0.0",
+            "description": "What a device says and hears, seen from the device. docs/reference/sync.md has the rules.",
+            "license": {"name": "AGPL-3.0-or-later", "url": "https://www.gnu.org/licenses/agpl-3.0.html"},
+        },
+        "defaultContentType": "application/json",
+        "channels": _channels(),
+        "operations": {
+            "sendRecord": _operation("send", "record", retain=False),
+            "receiveAnswers": _operation("receive", "answers", retain=False),
+            "sendState": _operation("send", "state", retain=True),
+        },
+        "components": {"messages": _messages(), "schemas": _schemas()},
+    }
+
+
+def as_yaml() -> str:
+    """The text of :data:`FILE`.
+
+    Raises:
+        MissingYamlError: PyYAML is not installed.
+    """
+    try:
+        import yaml  # noqa: PLC0415  (a device runs without it)
+    except ModuleNotFoundError as error:
+        raise MissingYamlError(
+            "writing the AsyncAPI document needs PyYAML: pip install 'pomona-orchard[dev]'"
+        ) from error
+    separate = json.loads(json.dumps(document()))  # what occurs twice is written twice, not as an alias
+    text: str = yaml.safe_dump(separate, sort_keys=False, allow_unicode=True, width=120)
+    return _HEADER + text
+
+
+def _channels() -> dict[str, Any]:
+    device = {"device": {"description": "name of the device: common name, MQTT user name and client id"}}
+    kind = {"type": {"description": "type of the record", "enum": list(BODIES)}}
+    return {
+        "record": {
+            "address": topics.up("{device}", "{type}"),
+            "parameters": {**device, **kind},
+            "messages": {name: {"$ref": f"#/components/messages/{name}"} for name in BODIES},
+        },
+        "answers": {
+            "address": topics.acknowledgements("{device}"),
+            "parameters": device,
+            "messages": {"answers": {"$ref": "#/components/messages/answers"}},
+        },
+        "state": {
+            "address": topics.state("{device}"),
+            "parameters": device,
+            "messages": {"state": {"$ref": "#/components/messages/state"}},
+        },
+    }
+
+
+def _operation(action: str, channel: str, *, retain: bool) -> dict[str, Any]:
+    return {
+        "action": action,
+        "channel": {"$ref": f"#/channels/{channel}"},
+        "bindings": {"mqtt": {"qos": 1, "retain": retain, "bindingVersion": _MQTT}},
+    }
+
+
+def _messages() -> dict[str, Any]:
+    correlation = {
+        "type": "string",
+        "pattern": "^[0-9a-f-]{36}:[0-9]{1,4}$",
+        "description": "<message id>:<version>, so that a body nobody can parse can still be answered",
+    }
+    records = {
+        name: {
+            "summary": _summary(body),
+            "contentType": "application/json",
+            "payload": {"$ref": f"#/components/schemas/{_record_schema(body)}"},
+            "bindings": {"mqtt": {"correlationData": correlation, "bindingVersion": _MQTT}},
+        }
+        for name, body in BODIES.items()
+    }
+    return {
+        **records,
+        "answers": {"summary": _summary(Answers), "payload": {"$ref": "#/components/schemas/Answers"}},
+        "state": {"summary": _summary(DeviceState), "payload": {"$ref": "#/components/schemas/DeviceState"}},
+    }
+
+
+def _schemas() -> dict[str, Any]:
+    models: list[type[BaseModel]] = [Envelope, *BODIES.values(), Answers, DeviceState]
+    _, definitions = models_json_schema(
+        [(model, "validation") for model in models], ref_template="#/components/schemas/{model}"
+    )
+    records = {
+        _record_schema(body): {
+            "allOf": [
+                {"$ref": "#/components/schemas/Envelope"},
+                {
+                    "properties": {
+                        "type": {"const": name},
+                        "version": {"maximum": body.VERSION},
+                        "body": {"$ref": f"#/components/schemas/{body.__name__}"},
+                    }
+                },
+            ]
+        }
+        for name, body in BODIES.items()
+    }
+    return {**definitions["$defs"], **records}
+
+
+def _record_schema(body: type[Body]) -> str:
+    return body.__name__.removesuffix("Body") + "Record"
+
+
+def _summary(model: type[BaseModel]) -> str:
+    return (model.__doc__ or "").splitlines()[0]
+
+
+def main() -> None:
+    """Write the document."""
+    FILE.write_text(as_yaml(), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

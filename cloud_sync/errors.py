@@ -1,0 +1,21 @@
+"""What can go wrong on the wire; ``exit_code`` is what the command line ends with."""
+
+from __future__ import annotations
+
+
+class MessageError(ValueError):
+    """A message that does not follow the contract; its text is the reason sent back to the device."""
+
+    exit_code = 2
+
+
+class IdentityError(ValueError):
+    """A device name, key, request or certificate that is missing, malformed or not ours."""
+
+    exit_code = 2
+
+
+class BrokerError(RuntimeError):
+    """The broker cannot be reached or refuses this device."""
+
+    exit_code = 1

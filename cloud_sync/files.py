@@ -1,0 +1,36 @@
+"""Writing small files that must survive a power cut: whole or not at all."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+PRIVATE = 0o600
+PUBLIC = 0o644
+
+
+def write_whole(path: Path, content: bytes, mode: int = PUBLIC) -> None:
+    """Put content into a file so that a reader, also one after a power cut, sees the old content or the new.
+
+    Args:
+        path: file to make or replace; its folder exists.
+        content: what it shall hold.
+        mode: permissions, given before the first byte is written.
+
+    Raises:
+        OSError: the folder or disk does not take it; the old file still stands.
+    """
+    fresh = path.with_name(f".{path.name}.new")
+    fresh.unlink(missing_ok=True)
+    descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
+    with os.fdopen(descriptor, "wb") as file:
+        os.fchmod(descriptor, mode)  # the process's umask may have taken bits away
+        file.write(content)
+        file.flush()
+        os.fsync(descriptor)
+    fresh.replace(path)
+    folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)

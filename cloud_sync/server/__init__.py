@@ -1,0 +1,1 @@
+"""The backend: authority, broker files, ingest, database and what it holds."""

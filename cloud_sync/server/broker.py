@@ -1,0 +1,129 @@
+"""The broker's files: Mosquitto's configuration and its access list, written from the server's settings."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from cloud_sync import topics
+from cloud_sync.files import write_whole
+from cloud_sync.messages import MOST_BYTES
+from cloud_sync.server.certificates import Authority
+from cloud_sync.server.errors import FolderError
+from cloud_sync.server.folder import ServerFolder, ServerSettings
+
+# A message a little too long still reaches the server, which says so; more than that stops at the broker.
+MOST_PACKET_BYTES = MOST_BYTES + 16 * 1024
+# What the broker hands to the server before the server has committed it; ingest asks for as many.
+MOST_UNCONFIRMED = 1000
+
+_CONFIGURATION = """\
+# Written by `pomona server init`, which writes it again: change settings there.
+# Start with: mosquitto -c {own}
+
+{user}
+per_listener_settings true
+
+listener {port}{bind}
+cafile {root}
+certfile {certificate}
+keyfile {key}
+crlfile {revoked}
+tls_version tlsv1.2
+# The certificate's common name is user name and client id, so that nobody can take another's session.
+require_certificate true
+use_identity_as_username true
+use_username_as_clientid true
+allow_anonymous false
+acl_file {access}
+max_qos 1
+
+# The broker is no store. A message stays in the device's outbox until the server has committed it, so writing
+# the broker's queue to disk would cost wear and promise nothing; what a restart loses, devices send again.
+persistence false
+# Told to each client when it connects; one that sends more all the same is disconnected.
+max_packet_size {most_packet}
+# Per client. A full queue drops what comes, and devices send it again.
+max_queued_messages 10000
+max_queued_bytes 67108864
+max_inflight_messages {unconfirmed}
+set_tcp_nodelay true
+sys_interval 0
+log_dest stderr
+"""
+
+_ACCESS = """\
+# Written by `pomona server init`. %u is the common name of the client's certificate.
+
+pattern write {root}/%u/up/#
+pattern write {root}/%u/state
+pattern read {root}/%u/down/#
+
+user {server}
+topic read {up}
+topic read {state}
+topic write {root}/+/down/#
+"""
+
+
+def initialise(folder: ServerFolder, settings: ServerSettings) -> Path:
+    """Make authority, certificates and the broker's files; again for changed settings, keeping keys and devices.
+
+    Args:
+        folder: the server's folder.
+        settings: host names, port and address.
+
+    Returns:
+        Mosquitto's configuration file.
+
+    Raises:
+        FolderError: the folder cannot be written, or its path cannot stand in Mosquitto's configuration.
+        IdentityError: what is there is damaged, or a host name is none.
+    """
+    folder.make()
+    authority = Authority.create(folder)
+    with folder.explained():
+        authority.issue_broker(settings.hosts, folder.broker / "broker.key", folder.broker / "broker.pem")
+        authority.issue_ingest(folder.ingest / "ingest.key", folder.ingest / "ingest.pem")
+        write_whole(folder.broker / "access", access_list().encode())
+        write_whole(folder.broker / "mosquitto.conf", configuration(folder, settings).encode())
+    folder.write_settings(settings)
+    return folder.broker / "mosquitto.conf"
+
+
+def access_list() -> str:
+    """The access list: each client its own topics, the server everyone's other end."""
+    return _ACCESS.format(
+        root=topics.ROOT, server=topics.SERVER_NAME, up=topics.EVERY_UPWARD_MESSAGE, state=topics.EVERY_STATE
+    )
+
+
+def configuration(folder: ServerFolder, settings: ServerSettings) -> str:
+    """Mosquitto's configuration.
+
+    Raises:
+        FolderError: the folder's path holds a line break.
+    """
+    home = folder.broker.resolve()
+    if not str(home).isprintable():
+        raise FolderError(f"{home} cannot stand in the broker's configuration; choose a plainer folder name")
+    return _CONFIGURATION.format(
+        own=home / "mosquitto.conf",
+        user=_run_as(home),
+        port=settings.port,
+        bind=f" {settings.bind}" if settings.bind else "",
+        root=folder.root_certificate.resolve(),
+        certificate=home / "broker.pem",
+        key=home / "broker.key",
+        revoked=folder.revoked.resolve(),
+        access=home / "access",
+        most_packet=MOST_PACKET_BYTES,
+        unconfirmed=MOST_UNCONFIRMED,
+    )
+
+
+def _run_as(home: Path) -> str:
+    try:
+        owner = home.owner()
+    except KeyError:  # a container's user that has no name; then the broker is not started as root
+        return "# started as the owner of these files, who alone can read the key"
+    return f"# started as root it becomes the owner of these files, who alone can read the key\nuser {owner}"

@@ -1,0 +1,206 @@
+"""``pomona server``: make the server's folder, enrol devices, receive, and show what is held."""
+
+from __future__ import annotations
+
+import json
+import logging
+import signal
+import threading
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    from cloud_sync.identity import Identity
+    from cloud_sync.server.database import Database
+    from cloud_sync.server.folder import ServerFolder
+
+_FOLDER = click.option(
+    "--folder",
+    type=click.Path(path_type=Path, file_okay=False),
+    default=Path("pomona-server"),
+    show_default=True,
+    help="The server's folder.",
+)
+_DATABASE = click.option("--database", metavar="URL", help="SQLAlchemy URL.  [default: SQLite in the folder]")
+
+
+@click.group()
+def server() -> None:
+    """Run the backend: enrol devices, receive their counts, show what is held.
+
+    Example: pomona server init pomona-server --host sync.example.org
+    """
+
+
+@server.command()
+@click.argument("folder", type=click.Path(path_type=Path, file_okay=False))
+@click.option(
+    "--host", "hosts", multiple=True, required=True, help="Name or address of the broker; devices use the first."
+)
+@click.option("--port", default=8883, show_default=True, type=click.IntRange(1, 65535), help="TCP port of the broker.")
+@click.option("--bind", help="Address the broker listens on.  [default: all]")
+def init(folder: Path, hosts: tuple[str, ...], port: int, bind: str | None) -> None:
+    """Make FOLDER: authority, certificates, and the broker's configuration and access list.
+
+    May be run again to change hosts or port; keys and enrolled devices stay.
+
+    Example: pomona server init pomona-server --host sync.example.org --host 192.0.2.7
+    """
+    from pydantic import ValidationError
+
+    from cloud_sync.server.broker import initialise
+    from cloud_sync.server.folder import ServerFolder, ServerSettings
+
+    try:
+        settings = ServerSettings(hosts=list(hosts), port=port, bind=bind)
+    except ValidationError as error:
+        raise click.BadParameter("a host is a name or an address, without blanks") from error
+    configuration = initialise(ServerFolder(folder), settings)
+    click.echo(f"server folder {folder} is ready for {', '.join(hosts)}. Next:")
+    click.echo(f"  mosquitto -c {configuration}")
+    click.echo(f"  pomona server run --folder {folder}")
+    click.echo(f"  pomona server enroll device.csr --folder {folder}")
+
+
+@server.command()
+@click.argument("request", metavar="CSR_FILE", type=click.Path(path_type=Path, exists=True, dir_okay=False))
+@_FOLDER
+@click.option(
+    "--out", type=click.Path(path_type=Path, dir_okay=False), help="File to write.  [default: NAME.enrolment.json]"
+)
+@click.option(
+    "--replace", is_flag=True, help="Take the place of a device of this name that is gone; its key is revoked."
+)
+def enroll(request: Path, folder: Path, out: Path | None, replace: bool) -> None:
+    """Sign a device's request and write the file it needs.
+
+    Example: pomona server enroll device.csr --folder pomona-server --out jetson-1.json
+    """
+    from cloud_sync.files import write_whole
+    from cloud_sync.identity import Broker, Enrolment
+    from cloud_sync.server.certificates import Authority
+    from cloud_sync.server.errors import FolderError
+    from cloud_sync.server.folder import ServerFolder
+
+    home = ServerFolder(folder)
+    settings = home.read_settings()
+    authority = Authority(home)
+    revoked_before = home.revoked.read_bytes()
+    name, certificate = authority.enroll(request.read_bytes(), request, replace=replace)
+    enrolment = Enrolment(
+        device=name,
+        certificate=certificate.decode("ascii"),
+        trust_root=home.root_certificate.read_text(encoding="ascii"),
+        broker=Broker(host=settings.hosts[0], port=settings.port),
+    )
+    file = out or Path(f"{name}.enrolment.json")
+    try:
+        write_whole(file, enrolment.model_dump_json(indent=2).encode() + b"\n")
+    except OSError as error:
+        raise FolderError(f"{file}: {error.strerror}; choose another place with --out") from error
+    click.echo(f"{name} is enrolled. On the device: pomona sync accept {file}")
+    if home.revoked.read_bytes() != revoked_before:
+        click.echo("The former certificate is revoked; restart the broker so that it knows.")
+
+
+@server.command()
+@_FOLDER
+@_DATABASE
+@click.option("--broker", metavar="HOST:PORT", help="Where the broker listens.  [default: this machine]")
+def run(folder: Path, database: str | None, broker: str | None) -> None:
+    """Receive what devices send, until stopped; prints 'ready' once the broker passes messages on.
+
+    Example: pomona server run --folder pomona-server
+    """
+    from cloud_sync.server.folder import ServerFolder
+    from cloud_sync.server.ingest import Ingest
+
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
+    home = ServerFolder(folder)
+    identity = _ingest_identity(home, broker)
+    opened = _open(home, database)
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    try:
+        Ingest(identity, opened).run(stop, on_ready=lambda: click.echo("ready"))
+    finally:
+        opened.close()
+
+
+@server.command()
+@_FOLDER
+@_DATABASE
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def holdings(folder: Path, database: str | None, as_json: bool) -> None:
+    """Show what the server holds, each thing once however many devices sent it.
+
+    Example: pomona server holdings --folder pomona-server --json
+    """
+    from rich.console import Console
+
+    from cloud_sync.server.folder import ServerFolder
+    from cloud_sync.server.holdings import read_holdings
+    from cloud_sync.server.tables import holdings_table
+
+    opened = _open(ServerFolder(folder), database)
+    with opened.read() as session:
+        held = read_holdings(session)
+    opened.close()
+    if as_json:
+        click.echo(json.dumps(held.as_dict(), ensure_ascii=False))
+    else:
+        Console().print(holdings_table(held))
+        click.echo(f"{held.devices} devices, {held.dead_letters} dead letters")
+
+
+@server.command("dead-letters")
+@_FOLDER
+@_DATABASE
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object a line, with the payload in base64.")
+def dead_letters(folder: Path, database: str | None, as_json: bool) -> None:
+    """Show messages that were refused, and why.
+
+    Example: pomona server dead-letters --folder pomona-server
+    """
+    from rich.console import Console
+    from sqlalchemy import select
+
+    from cloud_sync.server.database import DeadLetter
+    from cloud_sync.server.folder import ServerFolder
+    from cloud_sync.server.tables import dead_letter_as_dict, dead_letters_table
+
+    opened = _open(ServerFolder(folder), database)
+    with opened.read() as session:
+        letters = list(session.scalars(select(DeadLetter).order_by(DeadLetter.id)))
+    opened.close()
+    if as_json:
+        for letter in letters:
+            click.echo(json.dumps(dead_letter_as_dict(letter), ensure_ascii=False))
+    else:
+        Console().print(dead_letters_table(letters))
+
+
+def _ingest_identity(folder: ServerFolder, broker: str | None) -> Identity:
+    from cloud_sync.identity import Identity
+    from cloud_sync.topics import SERVER_NAME
+
+    host, port = "localhost", folder.read_settings().port
+    if broker is not None:
+        host, _, number = broker.rpartition(":")
+        if not host or not number.isascii() or not number.isdigit() or not 1 <= int(number) <= 65535:
+            raise click.BadParameter(f"{broker!r} is not HOST:PORT", param_hint="--broker")
+        port = int(number)
+    key, certificate = folder.ingest / "ingest.key", folder.ingest / "ingest.pem"
+    return Identity(SERVER_NAME, key, certificate, folder.root_certificate, host, port)
+
+
+def _open(folder: ServerFolder, url: str | None) -> Database:
+    from cloud_sync.server.database import Database
+
+    if url is not None:
+        return Database(url)
+    folder.read_settings()  # says so when this is no server folder, before a database is made in it
+    return Database.in_file(folder.database.resolve())

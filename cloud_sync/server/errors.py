@@ -1,0 +1,15 @@
+"""What can go wrong on the server; ``exit_code`` is what the command line ends with."""
+
+from __future__ import annotations
+
+
+class FolderError(ValueError):
+    """The server's folder is missing, incomplete or cannot be written; the message names it and the remedy."""
+
+    exit_code = 2
+
+
+class DatabaseError(RuntimeError):
+    """The server's database cannot be opened, read or written."""
+
+    exit_code = 1

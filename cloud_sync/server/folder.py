@@ -1,0 +1,128 @@
+"""The server's folder: what lies where, and the few settings that certificates and configuration are made from."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from cloud_sync.files import write_whole
+from cloud_sync.server.errors import FolderError
+
+# no blanks or line breaks, which would end a setting in the broker's configuration
+HostName = Annotated[str, Field(pattern=r"^[0-9A-Za-z.:_-]{1,253}$")]
+
+
+class ServerSettings(BaseModel):
+    """What ``pomona server init`` was given."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    hosts: list[HostName] = Field(
+        min_length=1, description="names and IP addresses of the broker; devices use the first"
+    )
+    port: int = Field(default=8883, ge=1, le=65535, description="TCP port of the broker")
+    bind: HostName | None = Field(default=None, description="address the broker listens on; all when not given")
+
+
+@dataclass(frozen=True)
+class ServerFolder:
+    """Paths below the server's folder.
+
+    Attributes:
+        path: the folder.
+    """
+
+    path: Path
+
+    @property
+    def settings_file(self) -> Path:
+        """The settings."""
+        return self.path / "server.json"
+
+    @property
+    def root_key(self) -> Path:
+        """Private key of the authority: whoever has it can make devices."""
+        return self.path / "authority" / "root.key"
+
+    @property
+    def root_certificate(self) -> Path:
+        """Certificate of the authority, the trust root of all."""
+        return self.path / "authority" / "root.pem"
+
+    @property
+    def revoked(self) -> Path:
+        """Certificates that are no longer accepted."""
+        return self.path / "authority" / "revoked.pem"
+
+    @property
+    def enrolled(self) -> Path:
+        """The enrolled devices, one certificate each."""
+        return self.path / "authority" / "enrolled"
+
+    @property
+    def broker(self) -> Path:
+        """All the broker reads."""
+        return self.path / "broker"
+
+    @property
+    def ingest(self) -> Path:
+        """Key and certificate of the server's own client."""
+        return self.path / "ingest"
+
+    @property
+    def database(self) -> Path:
+        """The default database."""
+        return self.path / "pomona.sqlite"
+
+    def make(self) -> None:
+        """Make the folders that are missing, closed to others.
+
+        Raises:
+            FolderError: they cannot be made.
+        """
+        with self.explained():
+            for folder in (self.path, self.enrolled.parent, self.enrolled, self.broker, self.ingest):
+                folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+
+    def read_settings(self) -> ServerSettings:
+        """The settings.
+
+        Raises:
+            FolderError: the folder was never initialised, or the file is damaged.
+        """
+        try:
+            return ServerSettings.model_validate_json(self.settings_file.read_bytes())
+        except FileNotFoundError as error:
+            raise FolderError(
+                f"{self.path} is not a server folder; make it with `pomona server init {self.path} --host NAME`"
+            ) from error
+        except OSError as error:
+            raise FolderError(f"{self.settings_file}: {error.strerror}; check its permissions") from error
+        except ValidationError as error:
+            raise FolderError(
+                f"{self.settings_file} is damaged; run `pomona server init {self.path} --host NAME` again"
+            ) from error
+
+    def write_settings(self, settings: ServerSettings) -> None:
+        """Keep the settings.
+
+        Raises:
+            FolderError: the folder cannot be written.
+        """
+        with self.explained():
+            write_whole(self.settings_file, settings.model_dump_json(indent=2).encode() + b"\n")
+
+    @contextlib.contextmanager
+    def explained(self) -> Iterator[None]:
+        """Turn what the file system says into an error that names the folder."""
+        try:
+            yield
+        except OSError as error:
+            raise FolderError(
+                f"server folder {self.path}: {error.strerror or error}; check its permissions and disk"
+            ) from error

@@ -1,0 +1,141 @@
+"""The server's client of the broker: hands what devices send to the worker and publishes its answers."""
+
+from __future__ import annotations
+
+import logging
+import queue
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime, timezone
+from functools import partial
+
+import paho.mqtt.client as mqtt
+from paho.mqtt.reasoncodes import ReasonCode
+
+from cloud_sync import topics
+from cloud_sync.backoff import Backoff
+from cloud_sync.connection import Connection, RefusedError, Terms
+from cloud_sync.errors import BrokerError
+from cloud_sync.identity import Identity
+from cloud_sync.messages import Answers
+from cloud_sync.server.broker import MOST_UNCONFIRMED
+from cloud_sync.server.database import Database
+from cloud_sync.server.screening import Received
+from cloud_sync.server.worker import Delivery, Worker
+
+_log = logging.getLogger(__name__)
+
+# The broker keeps what devices send while the server is away for a day; what it drops, devices send again.
+_TERMS = Terms(session_expiry_s=86_400, manual_ack=True, receive_maximum=MOST_UNCONFIRMED)
+_CONNECT_TIMEOUT_S = 15.0
+# Answers the broker has not taken; beyond that they are dropped, and the devices ask again.
+_MOST_UNSENT = 10_000
+
+
+class Ingest:
+    """Receives, stores and answers until told to stop.
+
+    Three threads: the caller's connects and waits, paho's reads the network, one writes the database. A message is
+    confirmed to the broker after its commit, and the broker sends at most :data:`MOST_UNCONFIRMED` without that, so
+    the queue between the threads is bounded without anyone having to wait.
+
+    Args:
+        identity: the server's own client.
+        database: where records go.
+    """
+
+    def __init__(self, identity: Identity, database: Database) -> None:
+        self._identity = identity
+        self._inbox: queue.Queue[Delivery] = queue.Queue(maxsize=2 * MOST_UNCONFIRMED)
+        self._worker = Worker(database, self._inbox, self._answer)
+        self._connection: Connection | None = None
+
+    def run(self, stop: threading.Event, on_ready: Callable[[], None]) -> None:
+        """Work until told to stop.
+
+        Args:
+            stop: ends the run when set.
+            on_ready: called once, when the broker has accepted the subscriptions for the first time.
+
+        Raises:
+            BrokerError: the broker refuses the server at the first contact, or its certificate is not the server's.
+        """
+        with ThreadPoolExecutor(max_workers=1, thread_name_prefix="ingest-worker") as pool:
+            work = pool.submit(self._worker.run, stop)
+            try:
+                self._stay_connected(stop, on_ready)
+            finally:
+                stop.set()
+        work.result()  # raises what ended the worker, if not we did
+
+    def _stay_connected(self, stop: threading.Event, on_ready: Callable[[], None]) -> None:
+        backoff = Backoff(least_s=1.0, most_s=30.0)
+        was_ready = False
+        condition = ""
+        while not stop.is_set():
+            connection = Connection(
+                self._identity,
+                _TERMS,
+                subscriptions=[topics.EVERY_UPWARD_MESSAGE, topics.EVERY_STATE],
+                on_message=self._on_message,
+                on_puback=self._on_puback,
+            )
+            connection.client.max_queued_messages_set(_MOST_UNSENT)
+            self._connection = connection
+            try:
+                connection.begin(threaded=True)
+                connection.wait_open(_CONNECT_TIMEOUT_S)
+                backoff.reset()
+                condition = f"connected to {connection.where}"
+                _log.info("%s", condition)
+                if not was_ready:
+                    on_ready()
+                was_ready = True
+                while not stop.is_set():
+                    connection.step(0.5)
+                connection.end()
+            except BrokerError as error:
+                if isinstance(error, RefusedError) and not was_ready:
+                    raise
+                if str(error) != condition:
+                    condition = str(error)
+                    _log.warning("%s; trying again", condition)
+            finally:
+                connection.abandon()
+            stop.wait(backoff.next_s())
+
+    def _on_message(self, message: mqtt.MQTTMessage) -> None:
+        """In the network thread: note the message and return."""
+        connection = self._connection
+        assert connection is not None
+        try:
+            topic = message.topic
+        except UnicodeDecodeError:  # forbidden by MQTT, and by brokers that check
+            topic = "not UTF-8"
+        received = Received(
+            topic,
+            bytes(message.payload),
+            getattr(message.properties, "CorrelationData", b""),
+            datetime.now(timezone.utc),
+            retained=message.retain,
+        )
+        # the broker bounds QoS 1 and 2; a flood of QoS 0, which promises nothing, gets half of the queue
+        if message.qos == 0 and self._inbox.qsize() >= MOST_UNCONFIRMED:
+            return
+        try:
+            self._inbox.put_nowait(Delivery(received, partial(connection.client.ack, message.mid, message.qos)))
+        except queue.Full:
+            _log.error("the broker sends more than was asked for; a message on %s is left to be sent again", topic)
+
+    def _answer(self, device: str, answers: Answers) -> None:
+        """In the worker's thread: publish; without a connection the device asks again and is answered then."""
+        connection = self._connection
+        if connection is not None and connection.is_open:
+            payload = answers.model_dump_json(exclude_defaults=True)
+            connection.client.publish(topics.acknowledgements(device), payload, qos=1)
+
+    @staticmethod
+    def _on_puback(_packet: int, reason: ReasonCode) -> None:
+        if reason.is_failure:
+            _log.error("the broker does not pass an answer on: %s; check its access list", reason)

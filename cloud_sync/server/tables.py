@@ -1,0 +1,60 @@
+"""Holdings and dead letters as tables for a terminal, and as JSON values."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Iterable
+from typing import Any
+
+from rich.table import Table
+from rich.text import Text
+
+from cloud_sync.server.database import DeadLetter
+from cloud_sync.server.holdings import Holdings
+
+
+def holdings_table(holdings: Holdings) -> Table:
+    """One row a block."""
+    table = Table("orchard", "block", "trees", "photos", "visits", "counts", "corrected yield kg/ha")
+    for block in holdings.blocks:
+        counts = ", ".join(f"{label} {number}" for label, number in block.counts.items())
+        corrected = block.estimate["corrected_kg_per_ha"] if block.estimate else None
+        table.add_row(
+            _plain(block.orchard),
+            _plain(block.block),
+            *(str(block.records.get(kind, 0)) for kind in ("tree", "photo", "visit")),
+            _plain(counts),
+            "" if corrected is None else f"{corrected:.0f}",
+        )
+    return table
+
+
+def dead_letters_table(letters: Iterable[DeadLetter]) -> Table:
+    """One row a message."""
+    table = Table("received", "device", "topic", "bytes", "reason")
+    for letter in letters:
+        table.add_row(
+            letter.received_at.isoformat(timespec="seconds"),
+            _plain(letter.device or "?"),
+            _plain(letter.topic),
+            str(len(letter.payload)),
+            _plain(letter.reason),
+        )
+    return table
+
+
+def dead_letter_as_dict(letter: DeadLetter) -> dict[str, Any]:
+    """A dead letter as JSON values, its payload in base64."""
+    return {
+        "received_at": letter.received_at.isoformat(),
+        "device": letter.device,
+        "topic": letter.topic,
+        "message": letter.message,
+        "reason": letter.reason,
+        "payload": base64.b64encode(letter.payload).decode("ascii"),
+    }
+
+
+def _plain(text: str) -> Text:
+    """Text from devices: no markup, and nothing that steers the terminal."""
+    return Text("".join(character if character.isprintable() else "\N{REPLACEMENT CHARACTER}" for character in text))

@@ -1,0 +1,161 @@
+"""The one thread that writes: drains the inbox in batches, one transaction each, and answers after the commit."""
+
+from __future__ import annotations
+
+import logging
+import queue
+import threading
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TypeVar
+
+from sqlalchemy.exc import IntegrityError, OperationalError
+
+from cloud_sync.messages import Answer, Answers
+from cloud_sync.server.database import Database
+from cloud_sync.server.screening import Accepted, Received, Refused, screen
+from cloud_sync.server.storing import Reply, Screened, store
+
+T = TypeVar("T")
+_log = logging.getLogger(__name__)
+
+_MOST_ANSWERS = 1000
+# The database is locked, full or away, or another ingest process has just inserted the same record: all of that passes.
+_PASSING = (OperationalError, IntegrityError)
+
+
+@dataclass(frozen=True)
+class Delivery:
+    """A message and how to confirm it to the broker.
+
+    Attributes:
+        received: the message.
+        confirm: tells the broker that it need not deliver it again.
+    """
+
+    received: Received
+    confirm: Callable[[], object]
+
+
+class Worker:
+    """Stores what comes in and answers for it.
+
+    Args:
+        database: where to.
+        inbox: what the network brought.
+        answer: publishes answers to a device.
+        batch: most messages in one transaction.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        inbox: queue.Queue[Delivery],
+        answer: Callable[[str, Answers], None],
+        *,
+        batch: int = 500,
+    ) -> None:
+        self._database = database
+        self._inbox = inbox
+        self._answer = answer
+        self._batch = batch
+        self._in_trouble = False
+
+    def run(self, stop: threading.Event) -> None:
+        """Work until told to stop; what is then still in the inbox is delivered or sent again later."""
+        try:
+            while not stop.is_set():
+                deliveries = self._drain()
+                if deliveries:
+                    self.process(deliveries)
+        finally:
+            stop.set()  # a server that receives and does not store must not look alive
+
+    def _drain(self) -> list[Delivery]:
+        deliveries = []
+        try:
+            deliveries.append(self._inbox.get(timeout=0.5))
+            while len(deliveries) < self._batch:
+                deliveries.append(self._inbox.get_nowait())
+        except queue.Empty:
+            pass
+        return deliveries
+
+    def process(self, deliveries: Sequence[Delivery]) -> None:
+        """Screen, store, answer and confirm a batch, whatever was sent."""
+        screened = [item for delivery in deliveries if (item := _screened(delivery.received)) is not None]
+        by_device: dict[str, list[Answer]] = defaultdict(list)
+        for device, answer in self._store(screened):
+            by_device[device].append(answer)
+        for device, answers in by_device.items():
+            for begin in range(0, len(answers), _MOST_ANSWERS):
+                self._answer(device, Answers(answers=answers[begin : begin + _MOST_ANSWERS]))
+        for delivery in deliveries:
+            delivery.confirm()
+
+    def _store(self, batch: Sequence[Screened]) -> list[Reply]:
+        """Store a batch, or what of it can be stored, and say what became of each message."""
+        replies = _guarded(lambda: self._commit(batch))
+        if isinstance(replies, _PASSING):
+            return self._retry(batch, replies)
+        if isinstance(replies, Exception):
+            if len(batch) == 1:
+                return self._bury(batch[0], replies)
+            _log.error("a batch of %d messages cannot be stored, so they are stored singly: %s", len(batch), replies)
+            return [reply for item in batch for reply in self._store([item])]
+        if self._in_trouble:
+            self._in_trouble = False
+            _log.warning("the database takes messages again")
+        return replies
+
+    def _commit(self, batch: Sequence[Screened]) -> list[Reply]:
+        with self._database.write() as session:
+            return store(session, batch)
+
+    def _bury(self, item: Screened, error: Exception) -> list[Reply]:
+        """Put a message that the database cannot hold among the dead letters."""
+        device, message = _sender(item)
+        _log.error("message %s of %s cannot be stored: %s", message, device, error)
+        refused = Refused(item.received, device, message, f"the server cannot store it: {type(error).__name__}")
+        replies = _guarded(lambda: self._commit([refused]))
+        if isinstance(replies, Exception):
+            return self._retry([item], replies)  # not even that can be stored: the fault is not the message's
+        return replies
+
+    def _retry(self, batch: Sequence[Screened], error: Exception) -> list[Reply]:
+        if not self._in_trouble:
+            self._in_trouble = True
+            _log.error("the database does not take messages, devices will send them again: %s", error)
+        return [
+            (device, Answer(message=message, result="retry", reason="the server's database does not take it now"))
+            for device, message in map(_sender, batch)
+            if device is not None and message is not None
+        ]
+
+
+def _guarded(action: Callable[[], T]) -> T | Exception:
+    """The boundary of the server: nothing a device sends may stop the others' messages.
+
+    Returns:
+        What the action returned, or what it raised.
+    """
+    try:
+        return action()
+    except Exception as error:  # noqa: BLE001  (this is the one place that catches everything)
+        return error
+
+
+def _screened(received: Received) -> Screened | None:
+    item = _guarded(lambda: screen(received))
+    if isinstance(item, Exception):
+        _log.error("a message on %s cannot be screened: %s", received.topic, item)
+        return Refused(received, None, None, f"the server cannot read it: {type(item).__name__}")
+    return item
+
+
+def _sender(item: Screened) -> tuple[str | None, str | None]:
+    """Device and message to answer for."""
+    if isinstance(item, Accepted):
+        return item.envelope.device, item.envelope.message
+    return item.device, item.message if isinstance(item, Refused) else None

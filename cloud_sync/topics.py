@@ -1,0 +1,57 @@
+"""Topic names. A device may only use its own; the broker's access list holds the same patterns."""
+
+from __future__ import annotations
+
+import re
+
+from cloud_sync.errors import IdentityError, MessageError
+
+ROOT = "pomona/v1"
+SERVER_NAME = "pomona-server"
+# No '/', '+' or '#', which have a meaning in topics, and nothing that differs between file systems.
+_DEVICE_NAME = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
+DEVICE_NAME_PATTERN = f"^{_DEVICE_NAME.pattern}$"
+
+EVERY_UPWARD_MESSAGE = f"{ROOT}/+/up/#"
+EVERY_STATE = f"{ROOT}/+/state"
+
+
+def check_device_name(name: str) -> str:
+    """The name itself, if a device may be called so.
+
+    Raises:
+        IdentityError: it has characters that topics or certificates cannot carry, or is the server's own.
+    """
+    if not _DEVICE_NAME.fullmatch(name) or name == SERVER_NAME:
+        raise IdentityError(
+            f"{name!r} cannot name a device; use 1 to 63 lower-case letters, digits and inner hyphens, "
+            f"and not {SERVER_NAME!r}"
+        )
+    return name
+
+
+def up(device: str, message_type: str) -> str:
+    """Where a device sends records of one type."""
+    return f"{ROOT}/{device}/up/{message_type}"
+
+
+def acknowledgements(device: str) -> str:
+    """Where the server answers for a device's records."""
+    return f"{ROOT}/{device}/down/ack"
+
+
+def state(device: str) -> str:
+    """Where a device's retained state and last will stand."""
+    return f"{ROOT}/{device}/state"
+
+
+def parse_up(topic: str) -> tuple[str, str]:
+    """Device and message type of an upward topic.
+
+    Raises:
+        MessageError: the topic is not ``pomona/v1/<device>/up/<type>``.
+    """
+    parts = topic.split("/")
+    if len(parts) != 5 or "/".join(parts[:2]) != ROOT or parts[3] != "up" or not parts[2] or not parts[4]:
+        raise MessageError(f"topic {topic!r} is not {ROOT}/<device>/up/<type>")
+    return parts[2], parts[4]

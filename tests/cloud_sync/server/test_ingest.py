@@ -1,0 +1,103 @@
+"""The server's client of the broker: what it lets in."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from paho.mqtt.client import MQTTMessage
+from paho.mqtt.packettypes import PacketTypes
+from paho.mqtt.properties import Properties
+
+from cloud_sync.messages import Answers
+from cloud_sync.server.broker import MOST_UNCONFIRMED
+from cloud_sync.server.database import Database
+from cloud_sync.server.folder import ServerFolder
+from cloud_sync.server.ingest import Ingest
+from cloud_sync.server.worker import Delivery
+from tests.cloud_sync.helpers import enrol
+
+
+class Confirmed:
+    """Stands for the connection: notes what is confirmed and published."""
+
+    def __init__(self) -> None:
+        self.acks: list[tuple[int, int]] = []
+        self.published: list[str] = []
+        self.is_open = True
+        self.client = SimpleNamespace(
+            ack=lambda mid, qos: self.acks.append((mid, qos)),
+            publish=lambda topic, *_args, **_kwargs: self.published.append(topic),
+        )
+
+
+@pytest.fixture
+def connection() -> Confirmed:
+    return Confirmed()
+
+
+@pytest.fixture
+def ingest(server_folder: ServerFolder, database: Database, connection: Confirmed, tmp_path: Any) -> Ingest:
+    made = Ingest(enrol(server_folder, tmp_path / "device", "any"), database)
+    made._connection = connection  # type: ignore[assignment]
+    return made
+
+
+def message(number: int = 1, *, qos: int = 1, topic: bytes = b"pomona/v1/a/up/tree") -> MQTTMessage:
+    made = MQTTMessage(mid=number, topic=topic)
+    made.payload = b"{"
+    made.qos = qos
+    made.properties = Properties(PacketTypes.PUBLISH)  # type: ignore[no-untyped-call]
+    made.properties.CorrelationData = b"x:1"
+    return made
+
+
+def delivered(ingest: Ingest) -> list[Delivery]:
+    return [ingest._inbox.get_nowait() for _ in range(ingest._inbox.qsize())]
+
+
+def test_a_message_is_noted_and_confirmed_only_when_the_worker_says_so(ingest: Ingest, connection: Confirmed) -> None:
+    """SYNC-022."""
+    ingest._on_message(message(7))
+    (delivery,) = delivered(ingest)
+    assert (delivery.received.topic, delivery.received.payload) == ("pomona/v1/a/up/tree", b"{")
+    assert delivery.received.correlation == b"x:1"
+    assert connection.acks == []
+    delivery.confirm()
+    assert connection.acks == [(7, 1)]
+
+
+def test_a_flood_of_qos_0_leaves_room_for_messages_that_were_promised(
+    ingest: Ingest, caplog: pytest.LogCaptureFixture
+) -> None:
+    """SYNC-047."""
+    for number in range(5 * MOST_UNCONFIRMED):
+        ingest._on_message(message(number, qos=0))
+    for number in range(MOST_UNCONFIRMED):
+        ingest._on_message(message(number))
+    found = delivered(ingest)
+    assert len(found) == 2 * MOST_UNCONFIRMED
+    assert caplog.text == ""
+
+
+def test_a_broker_that_ignores_the_limit_costs_no_memory(ingest: Ingest, caplog: pytest.LogCaptureFixture) -> None:
+    for number in range(3 * MOST_UNCONFIRMED):
+        ingest._on_message(message(number % 65_535))
+    assert len(delivered(ingest)) == 2 * MOST_UNCONFIRMED
+    assert "more than was asked for" in caplog.text
+
+
+def test_a_topic_that_is_no_text_is_noted_all_the_same(ingest: Ingest) -> None:
+    """SYNC-047."""
+    ingest._on_message(message(topic=b"\xff\xfe"))
+    (delivery,) = delivered(ingest)
+    assert delivery.received.topic == "not UTF-8"
+
+
+def test_without_a_connection_answers_are_left_to_be_asked_for_again(ingest: Ingest, connection: Confirmed) -> None:
+    """SYNC-024."""
+    ingest._answer("a", Answers(answers=[]))
+    connection.is_open = False
+    ingest._answer("b", Answers(answers=[]))
+    assert connection.published == ["pomona/v1/a/down/ack"]

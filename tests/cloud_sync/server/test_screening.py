@@ -1,0 +1,131 @@
+"""Screening: what a message is, from its topic, its correlation data and its bytes."""
+
+from __future__ import annotations
+
+import json
+from datetime import datetime, timezone
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from cloud_sync.messages import MOST_BYTES
+from cloud_sync.outbox import new_id
+from cloud_sync.server.screening import Accepted, Refused, StateChange, screen
+from tests.cloud_sync.helpers import EXAMPLES, envelope, received
+
+STORE = "0190a000-0000-7000-8000-000000000001"
+
+
+def refused(fields: dict[str, Any] | bytes, **how: Any) -> Refused:
+    item = screen(received(fields, **how))
+    assert isinstance(item, Refused)
+    return item
+
+
+@pytest.mark.parametrize("kind", EXAMPLES)
+def test_valid_messages_are_accepted_with_their_key_and_body(kind: str) -> None:
+    item = screen(received(envelope(kind)))
+    assert isinstance(item, Accepted)
+    assert item.natural_key.split("/")[0] == kind
+    assert item.body == EXAMPLES[kind]
+    assert item.recorded_at == datetime(2024, 9, 1, 2, tzinfo=timezone.utc)
+
+
+def test_another_device_s_envelope_is_answered_to_the_topic_s_device() -> None:
+    """SYNC-042."""
+    fields = envelope(device="victim")
+    item = refused(fields, topic="pomona/v1/thief/up/tree")
+    assert (item.device, item.message) == ("thief", fields["message"])
+    assert item.reason == "the envelope names device 'victim', the topic 'thief'"
+
+
+def test_topic_and_envelope_must_agree_on_the_type() -> None:
+    """SYNC-043."""
+    item = refused(envelope("tree"), topic="pomona/v1/jetson-1/up/count")
+    assert item.reason == "the envelope says type 'tree', the topic 'count'"
+
+
+@pytest.mark.parametrize("payload", [b"", b"\xff\xfe", b"{", b"[]", b"null", b"{}", b"[" * 5000, b'{"a":' * 5000])
+def test_bytes_nobody_can_parse_are_answered_by_their_correlation_data(payload: bytes) -> None:
+    """SYNC-044."""
+    message = new_id()
+    item = refused(payload, correlation=f"{message}:1".encode())
+    assert (item.device, item.message) == ("jetson-1", message)
+    assert item.reason
+
+
+@pytest.mark.parametrize(
+    "correlation", [b"", b":", b"x:1", b"\xff" * 40, new_id().encode(), f"{new_id()}:1\n".encode()]
+)
+def test_without_correlation_data_there_is_nobody_to_answer(correlation: bytes) -> None:
+    """SYNC-044."""
+    assert refused(b"{", correlation=correlation).message is None
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"type": "weather", "body": {}}, "type 'weather' is unknown"),
+        ({"version": 2}, "newer than 1"),
+        ({"body": {**EXAMPLES["tree"], "latitude": "north"}}, "tree: latitude"),
+        ({"body": {**EXAMPLES["tree"], "latitude": float("nan")}}, "not finite"),
+        ({"body": {**EXAMPLES["tree"], "unknown": float("nan")}}, "not finite"),
+        ({"body": {**EXAMPLES["tree"], "unknown": {"deep": [float("inf")]}}}, "not finite"),
+        ({"body": {**EXAMPLES["tree"], "unknown": "x" * MOST_BYTES}}, "longer than"),
+        ({"recorded_at": "0001-01-01T00:00:00+14:00"}, "outside the calendar"),
+        ({"recorded_at": "9999-12-31T23:00:00-05:00"}, "outside the calendar"),
+        ({"sequence": 10**30}, "sequence"),
+        ({"body": None}, "body"),
+    ],
+)
+def test_what_cannot_be_stored_is_refused_with_the_reason(changes: dict[str, Any], reason: str) -> None:
+    """SYNC-045."""
+    assert reason in refused(envelope(**changes)).reason
+
+
+def test_a_surrogate_that_is_no_character_is_refused() -> None:
+    """SYNC-045."""
+    payload = json.dumps(envelope()).replace("A-01", "\\ud800").encode()
+    assert refused(payload).reason
+
+
+@pytest.mark.parametrize(
+    "topic",
+    [
+        "",
+        "a",
+        "pomona/v1/Upper/up/tree",
+        "pomona/v1/pomona-server/up/tree",
+        "pomona/v1/a/up",
+        "x/v1/a/up/tree",
+        "x/v1/a/state",
+    ],
+)
+def test_topics_of_no_device_are_refused_without_an_answer(topic: str) -> None:
+    """SYNC-001."""
+    item = refused(envelope(), topic=topic)
+    assert item.device is None
+
+
+def test_long_reasons_fit_an_answer() -> None:
+    item = refused(envelope(body={**EXAMPLES["tree"], "tree": "x"}, type="y" * 64), topic="pomona/v1/jetson-1/up/tree")
+    assert len(item.reason) <= 2000
+
+
+def test_state_is_told_from_records() -> None:
+    """SYNC-060."""
+    topic = "pomona/v1/jetson-1/state"
+    item = screen(received(json.dumps({"online": True, "store": STORE}).encode(), topic=topic))
+    assert isinstance(item, StateChange)
+    assert (item.device, item.state.online, item.state.store) == ("jetson-1", True, STORE)
+    assert screen(received(b"", topic=topic)) is None
+    assert refused(b"{}", topic=topic).reason.startswith("state: ")
+
+
+@settings(max_examples=300, deadline=None)
+@given(payload=st.binary(max_size=100), topic=st.text(max_size=40), correlation=st.binary(max_size=60))
+def test_any_message_whatever_is_screened(payload: bytes, topic: str, correlation: bytes) -> None:
+    """SYNC-047."""
+    assert not isinstance(screen(received(payload, topic=topic, correlation=correlation)), Accepted)

@@ -1,0 +1,317 @@
+"""The worker against a real SQLite database: what is stored, what is answered, what survives."""
+
+from __future__ import annotations
+
+import queue
+import sqlite3
+import time
+from collections.abc import Callable
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from sqlalchemy import event, select
+
+from cloud_sync.messages import Answer, Answers
+from cloud_sync.outbox import new_id
+from cloud_sync.server import storing, worker
+from cloud_sync.server.database import Database, DeadLetter, Device, Record
+from cloud_sync.server.screening import Received, screen
+from cloud_sync.server.worker import Delivery, Worker
+from tests.cloud_sync.helpers import EXAMPLES, envelope, received
+
+STORE = "0190a000-0000-7000-8000-000000000001"
+
+
+class Bench:
+    """A worker with its ends in hand: what it answered, what it confirmed, what is in the database."""
+
+    def __init__(self, database: Database) -> None:
+        self.database = database
+        self.answers: list[tuple[str, Answer]] = []
+        self.batches: list[tuple[str, int]] = []
+        self.confirmed = 0
+        self.inbox: queue.Queue[Delivery] = queue.Queue()
+        self.worker = Worker(database, self.inbox, self._answer)
+
+    def _answer(self, device: str, answers: Answers) -> None:
+        self.batches.append((device, len(answers.answers)))
+        self.answers.extend((device, answer) for answer in answers.answers)
+
+    def _confirm(self) -> None:
+        self.confirmed += 1
+
+    def give(self, *messages: Received | dict[str, Any]) -> list[tuple[str, str]]:
+        """Process a batch; returns device and result of each new answer."""
+        before = len(self.answers)
+        batch = [message if isinstance(message, Received) else received(message) for message in messages]
+        self.worker.process([Delivery(message, self._confirm) for message in batch])
+        return [(device, answer.result) for device, answer in self.answers[before:]]
+
+    def records(self) -> list[Record]:
+        with self.database.read() as session:
+            return list(session.scalars(select(Record).order_by(Record.device, Record.record)))
+
+    def dead(self) -> list[DeadLetter]:
+        with self.database.read() as session:
+            return list(session.scalars(select(DeadLetter).order_by(DeadLetter.id)))
+
+    def device(self, name: str = "jetson-1") -> Device:
+        with self.database.read() as session:
+            found = session.get(Device, name)
+            assert found is not None
+            return found
+
+
+@pytest.fixture
+def bench(database: Database) -> Bench:
+    return Bench(database)
+
+
+def test_a_record_is_stored_with_all_that_is_known_of_it(bench: Bench) -> None:
+    """SYNC-040."""
+    fields = envelope("count", sequence=7, revision=3)
+    assert bench.give(fields) == [("jetson-1", "stored")]
+    (record,) = bench.records()
+    assert (record.device, record.record, record.type) == ("jetson-1", fields["record"], "count")
+    assert (record.version, record.revision, record.sequence, record.store) == (1, 3, 7, STORE)
+    assert record.natural_key == "count/Dongshan/A/2024-09-01/ripening/A-01/apple"
+    assert (record.orchard, record.block) == ("Dongshan", "A")
+    assert record.recorded_at == datetime(2024, 9, 1, 2, tzinfo=timezone.utc)
+    assert record.clock_synchronised
+    assert record.body == EXAMPLES["count"]
+    assert bench.confirmed == 1
+    assert bench.answers[0][1].message == fields["message"]
+
+
+def test_answers_go_out_only_after_the_commit(bench: Bench) -> None:
+    """SYNC-022."""
+    order: list[str] = []
+    event.listen(bench.database.engine, "commit", lambda _connection: order.append("commit"))
+    bench.worker = Worker(bench.database, bench.inbox, lambda _device, _answers: order.append("answer"))
+    bench.worker.process([Delivery(received(envelope()), lambda: order.append("confirm"))])
+    assert order == ["commit", "answer", "confirm"]
+
+
+def test_one_transaction_and_one_message_of_answers_a_device(bench: Bench) -> None:
+    """SYNC-022."""
+    commits: list[int] = []
+    event.listen(bench.database.engine, "commit", lambda _connection: commits.append(1))
+    bench.give(*[envelope(device=device, sequence=number) for number in range(1, 31) for device in ("a", "b")])
+    assert len(commits) == 1
+    assert bench.batches == [("a", 30), ("b", 30)]
+    assert len(bench.records()) == 60
+
+
+@pytest.mark.parametrize("together", [True, False])
+@pytest.mark.parametrize("revisions", [[1, 2], [2, 1], [1, 1], [3, 1, 2], [1, 3, 2, 3]])
+def test_the_highest_revision_wins_in_any_order_and_all_are_answered_stored(
+    bench: Bench, revisions: list[int], together: bool
+) -> None:
+    """SYNC-040, SYNC-041."""
+    record = new_id()
+    sent = [
+        envelope(record=record, revision=revision, body={**EXAMPLES["tree"], "latitude": float(revision)})
+        for revision in revisions
+    ]
+    batches = [sent] if together else [[fields] for fields in sent]
+    results = [result for batch in batches for result in bench.give(*batch)]
+    assert results == [("jetson-1", "stored")] * len(revisions)
+    (stored,) = bench.records()
+    assert stored.revision == max(revisions)
+    assert stored.body["latitude"] == float(max(revisions))
+
+
+def test_an_equal_revision_never_changes_what_is_stored(bench: Bench) -> None:
+    """SYNC-041: the same message delivered twice is one record."""
+    fields = envelope()
+    assert bench.give(fields) == bench.give(fields) == [("jetson-1", "stored")]
+    bench.give({**fields, "message": new_id(), "body": {**EXAMPLES["tree"], "tree": "other"}})
+    assert [record.body["tree"] for record in bench.records()] == ["A-01"]
+
+
+def test_the_same_record_id_on_two_devices_is_two_records(bench: Bench) -> None:
+    """SYNC-040."""
+    record = new_id()
+    bench.give(envelope(device="a", record=record), envelope(device="b", record=record, revision=5))
+    assert [(stored.device, stored.revision) for stored in bench.records()] == [("a", 1), ("b", 5)]
+
+
+def test_a_stolen_name_is_dead_and_answered_to_the_thief(bench: Bench) -> None:
+    """SYNC-042."""
+    fields = envelope(device="victim")
+    assert bench.give(received(fields, topic="pomona/v1/thief/up/tree")) == [("thief", "rejected")]
+    assert bench.records() == []
+    (letter,) = bench.dead()
+    assert (letter.device, letter.topic) == ("thief", "pomona/v1/thief/up/tree")
+    assert letter.message == fields["message"]
+    assert "names device 'victim'" in letter.reason
+
+
+def test_an_unreadable_message_is_kept_as_it_came(bench: Bench) -> None:
+    """SYNC-044, SYNC-045."""
+    message = new_id()
+    item = received(b"\x00\xff{", correlation=f"{message}:1".encode())
+    assert bench.give(item) == [("jetson-1", "rejected")]
+    assert bench.answers[-1][1].message == message
+    assert bench.answers[-1][1].reason
+    (letter,) = bench.dead()
+    assert (letter.payload, letter.correlation) == (b"\x00\xff{", f"{message}:1".encode())
+    assert bench.give(received(b"{")) == []
+    assert len(bench.dead()) == 2
+    assert bench.confirmed == 2
+
+
+def test_bad_messages_do_not_hold_up_good_ones(bench: Bench) -> None:
+    """SYNC-047."""
+    bad = received(b"{", correlation=f"{new_id()}:1".encode())
+    results = bench.give(envelope(), bad, envelope(), envelope(version=9), envelope("count"))
+    assert sorted(result for _, result in results) == ["rejected"] * 2 + ["stored"] * 3
+    assert len(bench.records()) == 3
+
+
+def test_a_message_refused_twice_is_one_dead_letter_and_gone_once_it_is_stored(bench: Bench) -> None:
+    """SYNC-048."""
+    fields = envelope()
+    bad = received({**fields, "version": 2})
+    bench.give(bad)
+    bench.give(bad, bad)
+    assert len(bench.dead()) == 1
+    bench.give(received({**fields, "device": "b"}, topic="pomona/v1/b/up/tree"))
+    assert len(bench.dead()) == 1  # another device's message of the same id settles nothing
+    bench.give(fields)
+    assert bench.dead() == []
+
+
+def test_dead_letters_of_one_device_are_bounded(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """SYNC-048."""
+    monkeypatch.setattr(storing, "MOST_DEAD_LETTERS", 5)
+    results = bench.give(*[envelope(version=2) for _ in range(9)])
+    assert results == [("jetson-1", "rejected")] * 9
+    assert len(bench.dead()) == 5
+    bench.give(envelope(device="b", version=2), received(b"{", topic="nonsense"))
+    assert len(bench.dead()) == 7
+
+
+def test_a_locked_database_asks_for_a_retry_and_loses_nothing(bench: Bench, tmp_path: Path) -> None:
+    """SYNC-046."""
+    other = sqlite3.connect(tmp_path / "pomona.sqlite", isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    sent = [envelope(), envelope(version=2)]
+    begun = time.monotonic()
+    assert bench.give(*sent, *[received(b"{")] * 30) == [("jetson-1", "retry")] * 2
+    assert time.monotonic() - begun < 1.5, "the lock was waited for once a message, not once a batch"
+    other.execute("ROLLBACK")
+    other.close()
+    assert bench.records() == []
+    assert bench.dead() == []
+    assert bench.give(*sent) == [("jetson-1", "stored"), ("jetson-1", "rejected")]
+
+
+def test_a_full_database_asks_for_a_retry_and_loses_nothing(bench: Bench) -> None:
+    """SYNC-046."""
+
+    def limit(pages: int) -> Callable[..., None]:
+        return lambda connection, *_: connection.execute(f"PRAGMA max_page_count = {pages}") and None
+
+    full = limit(1)
+    event.listen(bench.database.engine, "checkout", full)
+    sent = [envelope(body={**EXAMPLES["tree"], "note": "x" * 9000}) for _ in range(30)]
+    assert bench.give(*sent) == [("jetson-1", "retry")] * 30
+    assert bench.give(envelope(version=2, type="x" * 60, body={"note": "x" * 90_000})) == [("jetson-1", "retry")]
+    event.remove(bench.database.engine, "checkout", full)
+    event.listen(bench.database.engine, "checkout", limit(100_000))
+    assert bench.give(*sent) == [("jetson-1", "stored")] * 30
+    assert len(bench.records()) == 30
+
+
+def test_what_the_database_cannot_hold_is_buried_alone(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """SYNC-047: as PostgreSQL, which has no text with a NUL character in it, would do."""
+    columns = storing._columns
+
+    def strict(item: Any) -> dict[str, Any]:
+        if "\0" in str(item.body.get("note")):
+            raise ValueError("A string literal cannot contain NUL (0x00) characters.")
+        return columns(item)
+
+    monkeypatch.setattr(storing, "_columns", strict)
+    poison = envelope(body={**EXAMPLES["tree"], "note": "a\0b"})
+    results = bench.give(envelope(), poison, envelope())
+    assert sorted(result for _, result in results) == ["rejected", "stored", "stored"]
+    (letter,) = bench.dead()
+    assert (letter.message, letter.reason) == (poison["message"], "the server cannot store it: ValueError")
+
+
+def test_when_not_even_a_dead_letter_can_be_kept_the_fault_is_not_the_message_s(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """SYNC-046: nothing is refused because the database is broken."""
+
+    def broken(*_: object) -> None:
+        raise sqlite3.DatabaseError("database disk image is malformed")
+
+    monkeypatch.setattr(worker, "store", broken)
+    assert bench.give(envelope(), envelope()) == [("jetson-1", "retry")] * 2
+    assert bench.confirmed == 2
+
+
+def test_a_mistake_in_the_screening_is_one_dead_letter(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """SYNC-047."""
+
+    def mistaken(item: Received) -> object:
+        if item.payload == b"boom":
+            raise KeyError("mistake")
+        return screen(item)
+
+    monkeypatch.setattr(worker, "screen", mistaken)
+    assert bench.give(received(b"boom"), envelope()) == [("jetson-1", "stored")]
+    assert [letter.payload for letter in bench.dead()] == [b"boom"]
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    messages=st.lists(
+        st.tuples(st.binary(max_size=50), st.text(max_size=20), st.binary(max_size=50))
+        | st.tuples(st.binary(max_size=50), st.just("pomona/v1/jetson-1/up/tree"), st.just(f"{new_id()}:1".encode()))
+        | st.tuples(st.binary(max_size=50), st.just("pomona/v1/jetson-1/state"), st.just(b"")),
+        max_size=5,
+    )
+)
+def test_no_input_stops_the_worker(bench: Bench, messages: list[tuple[bytes, str, bytes]]) -> None:
+    """SYNC-047."""
+    bench.confirmed = 0
+    bench.give(*[received(payload, topic=topic, correlation=correlation) for payload, topic, correlation in messages])
+    assert bench.confirmed == len(messages)
+    assert bench.give(envelope()) == [("jetson-1", "stored")]
+
+
+def test_a_device_is_known_by_its_state_and_its_records(bench: Bench) -> None:
+    """SYNC-060."""
+    topic = "pomona/v1/jetson-1/state"
+    online = received(f'{{"online": true, "store": "{STORE}"}}'.encode(), topic=topic)
+    bench.give(online, envelope(sequence=5), envelope(sequence=3))
+    device = bench.device()
+    assert (device.online, device.store, device.last_sequence) == (True, STORE, 5)
+    bench.give(received(f'{{"online": false, "store": "{STORE}"}}'.encode(), topic=topic))
+    assert not bench.device().online
+
+
+def test_a_new_store_begins_its_sequence_anew(bench: Bench) -> None:
+    bench.give(envelope(sequence=500))
+    other = new_id()
+    bench.give(envelope(sequence=2, store=other), envelope(sequence=1, store=other))
+    assert (bench.device().store, bench.device().last_sequence) == (other, 2)
+
+
+def test_what_the_broker_repeats_is_no_sign_of_life(bench: Bench) -> None:
+    """SYNC-060."""
+    payload = f'{{"online": false, "store": "{STORE}"}}'.encode()
+    first, later = datetime(2024, 1, 1, tzinfo=timezone.utc), datetime(2024, 1, 2, tzinfo=timezone.utc)
+    bench.give(Received("pomona/v1/jetson-1/state", payload, b"", first))
+    bench.give(Received("pomona/v1/jetson-1/state", payload, b"", later, retained=True))
+    assert bench.device().last_seen == first
+    bench.give(Received("pomona/v1/jetson-1/state", payload, b"", later))
+    assert bench.device().last_seen == later

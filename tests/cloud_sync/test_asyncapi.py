@@ -1,0 +1,92 @@
+"""The AsyncAPI document: current, well formed, and its schemas accept and refuse what the models do."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+import jsonschema
+import pytest
+import yaml
+
+from cloud_sync import asyncapi, topics
+from cloud_sync.device_state import DeviceState
+from cloud_sync.messages import BODIES, Answer, Answers
+from cloud_sync.outbox import new_id
+from tests.cloud_sync.helpers import EXAMPLES, envelope
+
+
+@pytest.fixture(scope="module")
+def document() -> dict[str, Any]:
+    loaded: dict[str, Any] = yaml.safe_load(asyncapi.FILE.read_text(encoding="utf-8"))
+    return loaded
+
+
+def check(document: dict[str, Any], schema: str, value: object) -> None:
+    # the whole document as schema, so that its references are found
+    jsonschema.Draft202012Validator({**document, "$ref": f"#/components/schemas/{schema}"}).validate(value)
+
+
+def test_the_document_is_current(document: dict[str, Any]) -> None:
+    """SYNC-061."""
+    assert asyncapi.FILE.read_text(encoding="utf-8") == asyncapi.as_yaml(), "run python -m cloud_sync.asyncapi"
+    assert document == asyncapi.document()
+
+
+@pytest.mark.parametrize("kind", EXAMPLES)
+def test_each_example_fits_its_schema_and_no_other(document: dict[str, Any], kind: str) -> None:
+    """SYNC-061."""
+    for other, body in BODIES.items():
+        schema = f"{body.__name__.removesuffix('Body')}Record"
+        if other == kind:
+            check(document, schema, envelope(kind))
+        else:
+            with pytest.raises(jsonschema.ValidationError):
+                check(document, schema, envelope(kind))
+
+
+@pytest.mark.parametrize(
+    "changes", [{"message": "1"}, {"device": "A/B"}, {"sequence": 0}, {"version": 2}, {"body": {}}]
+)
+def test_the_schema_refuses_what_the_model_refuses(document: dict[str, Any], changes: dict[str, Any]) -> None:
+    with pytest.raises(jsonschema.ValidationError):
+        check(document, "TreeRecord", envelope(**changes))
+
+
+def test_answers_and_state_fit(document: dict[str, Any]) -> None:
+    answers = Answers(answers=[Answer(message=new_id(), result="rejected", reason="x")])
+    check(document, "Answers", answers.model_dump(mode="json"))
+    check(document, "DeviceState", DeviceState(online=True, store=new_id()).model_dump(mode="json"))
+
+
+def test_channels_are_the_topics(document: dict[str, Any]) -> None:
+    """SYNC-001."""
+    addresses = {name: channel["address"] for name, channel in document["channels"].items()}
+    assert addresses == {
+        "record": topics.up("{device}", "{type}"),
+        "answers": topics.acknowledgements("{device}"),
+        "state": topics.state("{device}"),
+    }
+
+
+def test_every_reference_leads_somewhere(document: dict[str, Any]) -> None:
+    def references(value: object) -> list[str]:
+        if isinstance(value, list):
+            return [found for item in value for found in references(item)]
+        if not isinstance(value, dict):
+            return []
+        own = [value["$ref"]] if isinstance(value.get("$ref"), str) else []
+        return own + [found for item in value.values() for found in references(item)]
+
+    found = references(document)
+    assert len(found) > 20
+    for reference in found:
+        place: Any = document
+        for part in reference.removeprefix("#/").split("/"):
+            place = place[part]
+
+
+def test_without_yaml_the_way_out_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "yaml", None)
+    with pytest.raises(asyncapi.MissingYamlError, match="pip install"):
+        asyncapi.as_yaml()

@@ -1,0 +1,59 @@
+"""Files are replaced whole, with the permissions asked for."""
+
+from __future__ import annotations
+
+import os
+import stat
+from pathlib import Path
+
+import pytest
+
+from cloud_sync.files import PRIVATE, write_whole
+
+
+def test_content_replaces_the_old(tmp_path: Path) -> None:
+    file = tmp_path / "a"
+    write_whole(file, b"old")
+    write_whole(file, b"new")
+    assert file.read_bytes() == b"new"
+    assert list(tmp_path.iterdir()) == [file]
+
+
+def test_private_file_is_never_open_to_others(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    modes: list[int] = []
+    fdopen = os.fdopen
+
+    def spy(descriptor: int, *args: object) -> object:
+        modes.append(stat.S_IMODE(os.fstat(descriptor).st_mode))
+        return fdopen(descriptor, "wb")
+
+    monkeypatch.setattr(os, "fdopen", spy)
+    write_whole(tmp_path / "key", b"secret", PRIVATE)
+    assert modes == [PRIVATE]
+    assert stat.S_IMODE((tmp_path / "key").stat().st_mode) == PRIVATE
+
+
+def test_old_content_stands_when_writing_breaks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = tmp_path / "a"
+    write_whole(file, b"old")
+
+    def full(_descriptor: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(OSError, match="No space"):
+        write_whole(file, b"new")
+    assert file.read_bytes() == b"old"
+
+
+def test_file_and_folder_reach_the_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    synced: list[bool] = []
+    fsync = os.fsync
+
+    def spy(descriptor: int) -> None:
+        synced.append(stat.S_ISDIR(os.fstat(descriptor).st_mode))
+        fsync(descriptor)
+
+    monkeypatch.setattr(os, "fsync", spy)
+    write_whole(tmp_path / "a", b"new")
+    assert synced == [False, True]

@@ -1,0 +1,90 @@
+"""The outbox: commits with the record, keeps the order, forgets only what is stored."""
+
+from __future__ import annotations
+
+import sqlite3
+from pathlib import Path
+
+import pytest
+
+from cloud_sync.messages import decode_body, decode_envelope
+from cloud_sync.outbox import new_id
+from device.store.database import Store
+from tests.cloud_sync.helpers import EXAMPLES, enqueue, example, messages_of, tree
+
+
+@pytest.mark.parametrize("kind", EXAMPLES)
+def test_what_waits_is_a_valid_message(store: Store, kind: str) -> None:
+    """SYNC-010."""
+    enqueue(store, [example(kind)])
+    (waiting,) = store.outbox.waiting("jetson-1", 0, 10)
+    envelope = decode_envelope(waiting.payload)
+    assert decode_body(envelope) == example(kind)
+    assert (envelope.message, envelope.sequence) == (waiting.message, waiting.sequence)
+    assert (envelope.device, envelope.store, envelope.type) == ("jetson-1", store.outbox.store, kind)
+
+
+def test_message_and_record_commit_together(store: Store) -> None:
+    """SYNC-013."""
+
+    def fail() -> None:
+        with store.change():
+            store.outbox.enqueue(new_id(), 1, tree("A-01"))
+            raise RuntimeError("power cut")
+
+    with pytest.raises(RuntimeError, match="power cut"):
+        fail()
+    assert store.outbox.state().waiting == 0
+    with pytest.raises(RuntimeError, match="transaction that stores its record"):
+        store.outbox.enqueue(new_id(), 1, tree("A-01"))
+
+
+def test_one_revision_of_a_record_is_queued_once(store: Store) -> None:
+    """SYNC-013."""
+    record = new_id()
+    with store.change():
+        store.outbox.enqueue(record, 1, tree("A-01"))
+    with pytest.raises(Exception, match="UNIQUE"), store.change():
+        store.outbox.enqueue(record, 1, tree("A-01"))
+
+
+def test_order_is_that_of_the_commits_and_numbers_are_never_used_again(store: Store) -> None:
+    """SYNC-013."""
+    enqueue(store, [tree("1"), tree("2"), tree("3")])
+    before = store.outbox.waiting("d", 0, 10)
+    assert [waiting.sequence for waiting in before] == [1, 2, 3]
+    assert [waiting.sequence for waiting in store.outbox.waiting("d", 1, 1)] == [2]
+    assert store.outbox.stored(messages_of(store.outbox)) == 3
+    enqueue(store, [tree("4")])
+    assert [waiting.sequence for waiting in store.outbox.waiting("d", 0, 10)] == [4]
+
+
+def test_a_refused_message_is_kept_and_can_be_put_back(store: Store) -> None:
+    """SYNC-027."""
+    enqueue(store, [tree("1"), tree("2")])
+    first, second = messages_of(store.outbox)
+    store.outbox.rejected(first, "too new")
+    assert messages_of(store.outbox) == [second]
+    state = store.outbox.state()
+    assert (state.waiting, state.rejected) == (1, 1)
+    assert store.outbox.replay_rejected() == 1
+    assert messages_of(store.outbox) == [first, second]
+
+
+def test_what_is_done_survives_the_process(store: Store, tmp_path: Path) -> None:
+    """SYNC-013: each operation commits by itself, so that another connection sees it."""
+    enqueue(store, [tree("1"), tree("2"), tree("3")])
+    first, second, third = messages_of(store.outbox)
+    store.outbox.stored([first])
+    store.outbox.rejected(second, "no")
+    with sqlite3.connect(store.path) as other:
+        rows = other.execute("SELECT message, rejected FROM outbox ORDER BY sequence").fetchall()
+    other.close()
+    assert rows == [(second, "no"), (third, None)]
+
+
+def test_forgetting_twice_is_harmless(store: Store) -> None:
+    enqueue(store, [tree("1")])
+    message = messages_of(store.outbox)[0]
+    assert store.outbox.stored([message, message, new_id()]) == 1
+    assert store.outbox.stored([message]) == 0
