@@ -1,0 +1,106 @@
+"""What several commands share: options, the store, progress, the counter."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import FrameType
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+if TYPE_CHECKING:
+    from device.store import Store
+    from export.runtime.counter import Counter
+
+_Function = TypeVar("_Function", bound=Callable[..., Any])
+
+
+def default_home() -> Path:
+    """Where records lie when nobody says otherwise: the user's data folder."""
+    base = os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share"
+    return Path(base) / "pomona"
+
+
+def home_option(function: _Function) -> _Function:
+    """``--home``: the folder with this device's records."""
+    return click.option(
+        "--home",
+        envvar="POMONA_HOME",
+        type=click.Path(file_okay=False, path_type=Path),
+        default=default_home,
+        show_default="$POMONA_HOME, else ~/.local/share/pomona",
+        help="Folder with this device's records.",
+    )(function)
+
+
+def model_options(function: _Function) -> _Function:
+    """``--bundle`` and ``--threads``: what counts, and with how many processor threads."""
+    function = click.option(
+        "--threads", type=click.IntRange(0, 64), default=0, help="Processor threads; 0 takes one a core."
+    )(function)
+    return click.option(
+        "--bundle",
+        type=click.Path(path_type=Path),
+        help="Folder of the model bundle.  [default: the one that comes with Pomona]",
+    )(function)
+
+
+@contextlib.contextmanager
+def opened_store(home: Path) -> Iterator[Store]:
+    """The store in a folder, closed afterwards; what the disk does to it is explained."""
+    from device.store import Store
+
+    store = Store(home)
+    try:
+        with store.explained():
+            yield store
+    finally:
+        store.close()
+
+
+def make_counter(bundle: Path | None, threads: int, min_score: float | None = None) -> Counter:
+    """A counter on the bundle, with the engine started."""
+    from export.runtime.bundle import open_bundle
+    from export.runtime.counter import Counter
+    from export.runtime.engines.onnx_runtime import OnnxRuntimeEngine, OnnxRuntimeSettings
+
+    opened = open_bundle(bundle)
+    return Counter(opened, OnnxRuntimeEngine(opened, OnnxRuntimeSettings(threads)), min_score)
+
+
+@contextlib.contextmanager
+def progress_bar(title: str) -> Iterator[Callable[[int, int], None]]:
+    """A bar on a terminal, nothing in a pipe; called with how much is done and how much there is."""
+    if not sys.stderr.isatty():
+        yield lambda _done, _total: None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
+        task = progress.add_task(title, total=None)
+        yield lambda done, total: progress.update(task, completed=done, total=total)
+
+
+def stop_on_signals() -> threading.Event:
+    """An event that SIGTERM and SIGINT set, so that long work ends after what it has begun."""
+    stop = threading.Event()
+
+    def ask_to_stop(_signal: int, _frame: FrameType | None) -> None:
+        stop.set()
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, ask_to_stop)
+    return stop
+
+
+def warn(message: str) -> None:
+    """Say something on stderr that does not stop the command."""
+    click.echo(message, err=True)

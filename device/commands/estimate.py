@@ -1,0 +1,159 @@
+"""``pomona estimate`` and ``pomona summary``."""
+
+from __future__ import annotations
+
+import csv
+import json
+import sys
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from cloud_sync.messages import STAGES
+from device.commands.common import home_option, opened_store
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from device.queries import BlockSummary
+
+
+@click.command()
+@click.option("--block", required=True, help="Name of the visited block.")
+@click.option(
+    "--predictions",
+    required=True,
+    type=click.Path(path_type=Path),
+    help="Predicted yields: a season file, or a CSV or JSON with the orchard's and the sampling area's.",
+)
+@click.option("--day", type=click.DateTime(["%Y-%m-%d"]), help="Day of the visit.  [default: the latest]")
+@click.option("--stage", type=click.Choice(STAGES), help="Growth stage of the visit.")
+@click.option("--fruit-weight", type=float, metavar="GRAMS", help="Single fruit weight in g.  [default: the block's]")
+@home_option
+def estimate(
+    block: str,
+    predictions: Path,
+    day: datetime | None,
+    stage: str | None,
+    fruit_weight: float | None,
+    home: Path,
+) -> None:
+    """Correct the orchard's predicted yield by what was counted on the sampled trees.
+
+    The correction factor is the yield observed on the sampling area over the yield predicted for it; the orchard's
+    predicted yield is multiplied by it. The estimate is kept and sent to the server.
+
+    \b
+    Example:
+      pomona estimate --block B1 --predictions predictions.csv
+    where predictions.csv is
+      area,predicted_yield,unit
+      orchard,1346.87,kg/mu
+      sampling_area,1302.08,kg/mu
+    """
+    from device.estimates import estimate as make_estimate
+    from device.estimates import find_visit
+    from device.orchards import find_block
+    from device.predictions import read_predictions
+    from device.queries import summarise
+
+    with opened_store(home) as store:
+        found = find_block(store, block)
+        visit = find_visit(store, found, day.date() if day else None, stage)
+        predicted = read_predictions(predictions, found.trees_per_ha)
+        make_estimate(store, found, visit, predicted, fruit_weight)
+        if day is None and stage is None:
+            print_summary([item for item in summarise(store) if item.block.name == block])
+        else:
+            click.echo(f"Estimated the visit of {visit.day} ({visit.stage}).")
+
+
+@click.command()
+@click.option("--json", "as_json", is_flag=True, help="A JSON array of blocks.")
+@click.option("--csv", "as_csv", is_flag=True, help="CSV, one line a block.")
+@home_option
+def summary(as_json: bool, as_csv: bool, home: Path) -> None:
+    """Show each block's latest visit, counts and corrected yield.
+
+    \b
+    Examples:
+      pomona summary
+      pomona summary --csv > summary.csv
+    """
+    from device.queries import summarise, summary_as_dict
+
+    if as_json and as_csv:
+        raise click.UsageError("--json and --csv exclude each other; choose one.")
+    with opened_store(home) as store:
+        summaries = summarise(store)
+    if as_json:
+        click.echo(json.dumps([summary_as_dict(item) for item in summaries], ensure_ascii=False, indent=2))
+    elif as_csv:
+        _print_csv(summaries)
+    else:
+        print_summary(summaries)
+
+
+_CSV_COLUMNS = (
+    "orchard",
+    "block",
+    "day",
+    "stage",
+    "trees",
+    "photos",
+    "fruit",
+    "fruit_per_tree",
+    "unit",
+    "observed",
+    "predicted_area",
+    "correction_factor",
+    "predicted_orchard",
+    "corrected",
+    "corrected_low",
+    "corrected_high",
+)
+
+
+def _print_csv(summaries: Sequence[BlockSummary]) -> None:
+    writer = csv.DictWriter(sys.stdout, _CSV_COLUMNS, lineterminator="\n")
+    writer.writeheader()
+    for item in summaries:
+        row: dict[str, object] = {"orchard": item.block.orchard, "block": item.block.name}
+        if (visit := item.latest) is not None:
+            row |= {name: getattr(visit, name) for name in ("day", "stage", "trees", "photos", "fruit")}
+            row["fruit_per_tree"] = f"{visit.fruit_per_tree:.2f}"
+            if (view := visit.estimate) is not None:
+                row["unit"] = view.unit
+                for name in _CSV_COLUMNS[9:]:
+                    value = getattr(view, name)
+                    row[name] = "" if value is None else f"{value:.6g}"
+        writer.writerow(row)
+
+
+def print_summary(summaries: Sequence[BlockSummary]) -> None:
+    """The manager's table, one block after another, narrow enough for a phone over ssh."""
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table
+
+    from device.wording import summary_lines, warnings_of
+
+    console = Console()
+    if not summaries:
+        console.print("No block is registered yet. Add one: pomona block add NAME --orchard ORCHARD")
+    for item in summaries:
+        table = Table(
+            title=f"{item.block.orchard}, block {item.block.name}",
+            title_justify="left",
+            box=box.SIMPLE,
+            show_header=False,
+        )
+        table.add_column(style="dim")
+        table.add_column(justify="right")
+        for name, value in summary_lines(item):
+            table.add_row(name, value)
+        console.print(table)
+        for warning in warnings_of(item.latest):
+            console.print(f"[yellow]Note:[/] {warning}")

@@ -1,0 +1,113 @@
+"""``pomona sync``."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+
+import click
+from click.core import ParameterSource
+
+from device.commands.common import home_option, opened_store, stop_on_signals
+
+
+@click.group(invoke_without_command=True)
+@click.option("--once", is_flag=True, help="End when everything is at the server.")
+@click.option("--time-limit", type=click.FloatRange(1), default=120.0, show_default=True, help="Seconds for --once.")
+@click.option("--verbose", is_flag=True, help="Say when the connection comes and goes.")
+@home_option
+@click.pass_context
+def sync(ctx: click.Context, once: bool, time_limit: float, verbose: bool, home: Path) -> None:
+    """Send what was recorded to the server, and go on sending until stopped.
+
+    A record leaves the outbox only when the server says that it is stored. With --once and no answer in time the
+    command ends with exit code 1 and everything still waits.
+
+    \b
+    Examples:
+      pomona sync --once
+      pomona sync request kiwi-07     make a key and a request to be signed by the server
+      pomona sync accept kiwi.json    take the signed certificate
+    """
+    if ctx.invoked_subcommand is not None:
+        _refuse_options(ctx, ctx.invoked_subcommand)
+        return
+    from cloud_sync.identity import read_identity
+    from cloud_sync.uplink import Uplink
+
+    logging.basicConfig(level=logging.INFO if verbose or not once else logging.ERROR, format="%(message)s")
+    identity = read_identity(home)
+    stop = stop_on_signals()
+    with opened_store(home) as store:
+        result = Uplink(store.outbox, identity).run(stop, until_empty=once, time_limit_s=time_limit if once else None)
+    click.echo(f"{result.stored} stored at the server, {result.rejected} refused, {result.waiting} waiting.")
+
+
+def _refuse_options(ctx: click.Context, command: str) -> None:
+    """Options before a command's name would be ignored, and another device's records would be meant."""
+    for name in ctx.params:
+        if ctx.get_parameter_source(name) is ParameterSource.COMMANDLINE:
+            option = f"--{name.replace('_', '-')}"
+            remedy = f"write it behind: pomona sync {command} --home" if name == "home" else "leave it out"
+            raise click.UsageError(f"{option} before {command} has no effect; {remedy}", ctx)
+
+
+@sync.command("request")
+@click.argument("name")
+@home_option
+def request(name: str, home: Path) -> None:
+    """Make this device's key and a request for its certificate.
+
+    \b
+    Example:
+      pomona sync request kiwi-07
+    """
+    from cloud_sync.identity import create_request
+
+    path = create_request(home, name)
+    click.echo(f"Request in {path}. Have the server sign it: pomona server enroll {path.name} --folder FOLDER")
+
+
+@sync.command("accept")
+@click.argument("file", type=click.Path(path_type=Path))
+@home_option
+def accept(file: Path, home: Path) -> None:
+    """Take the certificate and the broker's address from FILE, which the server made of this device's request.
+
+    \b
+    Example:
+      pomona sync accept kiwi-07.json
+    """
+    from cloud_sync.identity import install_enrolment
+
+    identity = install_enrolment(home, file)
+    click.echo(f"This device is {identity.name} and sends to {identity.broker_host}:{identity.broker_port}.")
+
+
+@sync.command("status")
+@home_option
+def status(home: Path) -> None:
+    """Say how much waits to be sent.
+
+    \b
+    Example:
+      pomona sync status
+    """
+    with opened_store(home) as store:
+        state = store.outbox.state()
+    since = f", the oldest since {state.oldest:%Y-%m-%d %H:%M} UTC" if state.oldest else ""
+    click.echo(f"{state.waiting} records wait{since}; {state.rejected} were refused.")
+
+
+@sync.command("replay")
+@home_option
+def replay(home: Path) -> None:
+    """Offer refused records to the server again, for instance after it was upgraded.
+
+    \b
+    Example:
+      pomona sync replay
+    """
+    with opened_store(home) as store:
+        number = store.outbox.replay_rejected()
+    click.echo(f"{number} refused records wait to be sent again.")

@@ -1,0 +1,132 @@
+"""``pomona visit``."""
+
+from __future__ import annotations
+
+import logging
+from datetime import date, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, cast, get_args
+
+import click
+
+from cloud_sync.messages import STAGES, Stage
+from device.commands.block import AREA
+from device.commands.common import (
+    home_option,
+    make_counter,
+    model_options,
+    opened_store,
+    progress_bar,
+    stop_on_signals,
+    warn,
+)
+
+if TYPE_CHECKING:
+    from device.photo_naming import TreePhoto
+    from device.visits import ImportReport
+
+assert get_args(Stage) == STAGES
+_DAY = click.DateTime(["%Y-%m-%d"])
+
+
+@click.group()
+def visit() -> None:
+    """Bring photos of sampled trees into a visit."""
+
+
+@visit.command("import")
+@click.argument("folder", type=click.Path(path_type=Path))
+@click.option("--block", required=True, help="Name of the visited block.")
+@click.option("--stage", required=True, type=click.Choice(STAGES), help="Growth stage.")
+@click.option("--day", type=_DAY, help="Day of the visit.  [default: the day the photos were taken]")
+@click.option(
+    "--trees",
+    "table",
+    type=click.Path(path_type=Path),
+    help="CSV with the columns photo,tree[,side].  [default: sub-folders, else file names, name the trees]",
+)
+@click.option("--sampled-area", type=AREA, help="Ground area of the sampled trees.  [default: by planting density]")
+@model_options
+@home_option
+def import_(
+    folder: Path,
+    block: str,
+    stage: str,
+    day: datetime | None,
+    table: Path | None,
+    sampled_area: float | None,
+    bundle: Path | None,
+    threads: int,
+    home: Path,
+) -> int:
+    """Keep and count the photos in FOLDER and its sub-folders, tree by tree.
+
+    A sub-folder is a tree; photos in FOLDER itself are named after their tree, with the side behind: T07_a.jpg,
+    T07_b.jpg. Stopping it, even by pulling the plug, and starting it again counts nothing twice. A photo that
+    cannot be counted is reported, the rest go on, and the exit code is 2.
+
+    \b
+    Examples:
+      pomona visit import photos/ --block B1 --stage ripening
+      pomona visit import /media/card --block B1 --stage flowering --trees trees.csv
+    """
+    from device.orchards import find_block
+    from device.recording import Visit
+    from device.visits import day_of, import_photos
+
+    with opened_store(home) as store:
+        found = find_block(store, block)
+        photos = _named_photos(folder, table)
+        on = day.date() if day else day_of([photo.path for photo in photos])
+        counter = make_counter(bundle, threads)
+        with progress_bar("Counting") as progress:
+            visited = Visit(found, on, cast("Stage", stage), sampled_area)
+            report = import_photos(store, counter, visited, photos, progress)
+    return _tell(report, block, on, stage)
+
+
+def _named_photos(folder: Path, table: Path | None) -> list[TreePhoto]:
+    from device.errors import InputError
+    from device.photo_naming import name_trees, name_trees_by_csv
+    from export.runtime.photos import find_photos
+
+    if folder.exists() and not folder.is_dir():
+        raise InputError(f"{folder} is no folder; name the folder that holds the photos")
+    paths = list(find_photos([folder]))
+    return name_trees(folder, paths) if table is None else name_trees_by_csv(folder, paths, table)
+
+
+def _tell(report: ImportReport, block: str, day: date, stage: str) -> int:
+    photos = "1 photo" if report.counted == 1 else f"{report.counted} photos"
+    click.echo(f"{photos} counted for block {block}, {day}, {stage}; {report.known} already known.")
+    for path, where in report.elsewhere:
+        warn(f"{path}: {where}; not counted again.")
+    for path, reason in report.failed:
+        warn(f"Error: {path}: {reason}" if str(path) not in reason else f"Error: {reason}")
+    return 2 if report.failed else 0
+
+
+@visit.command("watch")
+@click.argument("inbox", type=click.Path(path_type=Path))
+@click.option("--every", default=5.0, show_default=True, type=click.FloatRange(0.1), help="Seconds between looks.")
+@click.option("--once", is_flag=True, help="Look once and end.")
+@model_options
+@home_option
+def watch(inbox: Path, every: float, once: bool, bundle: Path | None, threads: int, home: Path) -> None:
+    """Count photos as they arrive in INBOX/BLOCK/STAGE/TREE/, and move them to INBOX/.done or INBOX/.failed.
+
+    \b
+    Example:
+      pomona visit watch /var/lib/pomona/inbox
+    """
+    from device.watching import InboxWatcher
+
+    logging.basicConfig(level=logging.INFO, format="%(message)s")
+    with opened_store(home) as store:
+        watcher = InboxWatcher(store, make_counter(bundle, threads), inbox)
+        stop = stop_on_signals()
+        if once:
+            watcher.look(stop, settled_after_s=0)
+        else:
+            click.echo(f"Watching {inbox}.")
+            watcher.run(stop, every)

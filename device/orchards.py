@@ -1,0 +1,154 @@
+"""Registering orchards and blocks, and finding them again."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from calibration.units import M2_PER_HA, YIELD_UNITS
+from cloud_sync.messages import BlockBody, OrchardBody
+from device.errors import InputError
+from device.names import require_name
+from device.store import Store
+
+CROP = "apple"
+
+
+@dataclass(frozen=True)
+class Block:
+    """A block with what is needed of its orchard.
+
+    Attributes:
+        id: id of its row.
+        name: name, unique on this device.
+        orchard: name of the orchard.
+        orchard_id: id of the orchard's row.
+        yield_unit: unit in which the orchard's people read yield.
+        area_m2: planted area, None where nobody said.
+        trees: trees standing in it.
+        trees_per_ha: planting density, given or computed from trees and area.
+        variety: variety.
+        fruit_weight_g: single fruit weight.
+    """
+
+    id: str
+    name: str
+    orchard: str
+    orchard_id: str
+    yield_unit: str
+    area_m2: float | None
+    trees: int | None
+    trees_per_ha: float | None
+    variety: str | None
+    fruit_weight_g: float | None
+
+
+@dataclass(frozen=True)
+class BlockSettings:
+    """What a person may say of a block; None leaves what is known.
+
+    Attributes:
+        area_m2: planted area.
+        trees: trees standing in it.
+        trees_per_ha: planting density.
+        variety: variety.
+        fruit_weight_g: single fruit weight.
+    """
+
+    area_m2: float | None = None
+    trees: int | None = None
+    trees_per_ha: float | None = None
+    variety: str | None = None
+    fruit_weight_g: float | None = None
+
+
+def register_block(
+    store: Store, name: str, orchard: str, settings: BlockSettings, yield_unit: str | None = None
+) -> Block:
+    """Register a block and its orchard, or change what is known of them: both or, where one is refused, neither.
+
+    Args:
+        store: the device's records.
+        name: name of the block.
+        orchard: name of the orchard.
+        settings: what is known of the block.
+        yield_unit: unit in which the orchard's people read yield; None leaves it.
+
+    Raises:
+        InputError: a name that cannot be kept, a block of that name in another orchard, an unknown unit, or a number
+            that is not above zero.
+    """
+    with store.change():
+        _record_block(store, name, _record_orchard(store, orchard, yield_unit), orchard, settings)
+    return find_block(store, name)
+
+
+def _record_orchard(store: Store, name: str, yield_unit: str | None) -> str:
+    require_name(name, "the orchard's name")
+    if yield_unit is not None and yield_unit not in YIELD_UNITS:
+        raise InputError(f"yield unit {yield_unit!r} is unknown; known are {', '.join(YIELD_UNITS)}")
+    row = store.one("SELECT yield_unit FROM orchard WHERE name = ?", [name])
+    unit = yield_unit or (row["yield_unit"] if row else "t/ha")
+    body = OrchardBody(orchard=name, crop=CROP)
+    return store.record("orchard", {"name": name}, {"crop": CROP, "yield_unit": unit}, body)
+
+
+def _record_block(store: Store, name: str, owner: str, orchard: str, settings: BlockSettings) -> None:
+    require_name(name, "the block's name")
+    if settings.variety is not None:
+        require_name(settings.variety, f"the variety of block {name}")
+    for field in ("area_m2", "trees", "trees_per_ha", "fruit_weight_g"):
+        value = getattr(settings, field)
+        if value is not None and not 0 < value < float("inf"):
+            raise InputError(f"{field} of block {name} is {value:g}; it must be above 0")
+    known = store.one("SELECT * FROM block WHERE name = ?", [name])
+    if known is not None and known["orchard"] != owner:
+        raise InputError(f"block {name!r} already belongs to another orchard; give this one another name")
+    values = {
+        field: given if (given := getattr(settings, field)) is not None else (known[field] if known else None)
+        for field in BlockSettings.__dataclass_fields__
+    }
+    body = BlockBody(orchard=orchard, block=name, **values)
+    store.record("block", {"name": name}, {"orchard": owner, **values}, body)
+
+
+def find_block(store: Store, name: str) -> Block:
+    """Look a block up by its name.
+
+    Raises:
+        InputError: no such block; the message lists those there are.
+    """
+    rows = {row["name"]: row for row in store.db.query(_BLOCKS)}
+    if name not in rows:
+        known = f"known are {', '.join(sorted(rows))}" if rows else "none is registered yet"
+        raise InputError(f"block {name!r} is unknown ({known}); register it: pomona block add {name} --orchard NAME")
+    return _block(rows[name])
+
+
+def all_blocks(store: Store) -> list[Block]:
+    """Every block, by orchard and name."""
+    return [_block(row) for row in store.db.query(f"{_BLOCKS} ORDER BY orchard.name, block.name")]
+
+
+_BLOCKS = """
+    SELECT block.*, orchard.name AS orchard_name, orchard.yield_unit
+    FROM block JOIN orchard ON orchard.id = block.orchard
+"""
+
+
+def _block(row: dict[str, Any]) -> Block:
+    density = row["trees_per_ha"]
+    if density is None and row["trees"] and row["area_m2"]:
+        density = row["trees"] / row["area_m2"] * M2_PER_HA
+    return Block(
+        id=row["id"],
+        name=row["name"],
+        orchard=row["orchard_name"],
+        orchard_id=row["orchard"],
+        yield_unit=row["yield_unit"],
+        area_m2=row["area_m2"],
+        trees=row["trees"],
+        trees_per_ha=density,
+        variety=row["variety"],
+        fruit_weight_g=row["fruit_weight_g"],
+    )

@@ -1,0 +1,141 @@
+"""Predicted yields for the orchard and its sampling areas, from a table (CSV or JSON) or from a season file."""
+
+from __future__ import annotations
+
+import csv
+import json
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+from calibration.errors import CalibrationError
+from calibration.units import yield_to_kg_per_ha
+from device.errors import InputError
+from device.season_file import SCHEMA, parse_season_file
+
+Place = tuple[float | None, float | None]
+ORCHARD, SAMPLING_AREA = "orchard", "sampling_area"
+
+
+class Predictions(Protocol):
+    """Where an estimate gets its predicted yields from."""
+
+    @property
+    def source(self) -> str:
+        """Where they come from."""
+        ...
+
+    def orchard_kg_per_ha(self) -> float:
+        """Predicted yield of the orchard."""
+        ...
+
+    def area_kg_per_ha(self, block: str, trees: Sequence[Place]) -> float:
+        """Predicted yield of a sampling area.
+
+        Args:
+            block: name of its block.
+            trees: latitude and longitude of each sampled tree, None where unknown.
+        """
+        ...
+
+
+@dataclass(frozen=True)
+class TablePredictions:
+    """Predictions by name of the area, in kg/ha.
+
+    Attributes:
+        source: where they come from.
+        values: kg/ha by ``orchard``, ``sampling_area`` or the name of a block.
+    """
+
+    source: str
+    values: dict[str, float]
+
+    def orchard_kg_per_ha(self) -> float:
+        """See :class:`Predictions`.
+
+        Raises:
+            InputError: the table has no line for the orchard.
+        """
+        return self._value(ORCHARD)
+
+    def area_kg_per_ha(self, block: str, trees: Sequence[Place]) -> float:
+        """See :class:`Predictions`; a line of the block's own name goes before ``sampling_area``.
+
+        Raises:
+            InputError: the table has neither.
+        """
+        del trees  # a table names areas, it does not place them
+        return self._value(block if block in self.values else SAMPLING_AREA)
+
+    def _value(self, area: str) -> float:
+        if area not in self.values:
+            raise InputError(
+                f"{self.source} predicts nothing for {area!r}; it has {', '.join(self.values)}. Add a line for {area!r}"
+            )
+        return self.values[area]
+
+
+def read_predictions(path: Path, trees_per_ha: float | None = None) -> Predictions:
+    """Read predicted yields; which kind of file it is follows from its content.
+
+    Args:
+        path: a CSV with the columns ``area``, ``predicted_yield``, ``unit``; a JSON object of such entries by area; or
+            a season file.
+        trees_per_ha: planting density, needed where the unit is kg/tree.
+
+    Raises:
+        InputError: the file cannot be read, or a value or unit is missing or wrong; names the entry.
+    """
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"predictions {path} cannot be read: {error}") from error
+    if path.suffix.lower() == ".csv":
+        return _table(path, _csv_entries(path, text), trees_per_ha)
+    try:
+        content = json.loads(text)
+    except json.JSONDecodeError as error:
+        raise InputError(f"predictions {path} are neither CSV (by name) nor JSON: {error}") from error
+    if isinstance(content, dict) and "schema" in content:
+        return parse_season_file(content, str(path), trees_per_ha)
+    if not isinstance(content, dict) or not all(isinstance(entry, dict) for entry in content.values()):
+        raise InputError(
+            f'{path} is no predictions file; expected {{"orchard": {{"predicted_yield": 1300, "unit": "kg/mu"}}, …}} '
+            f"or a season file of schema {SCHEMA}"
+        )
+    return _table(path, content, trees_per_ha)
+
+
+def _csv_entries(path: Path, text: str) -> dict[str, dict[str, Any]]:
+    reader = csv.DictReader(text.splitlines())
+    try:
+        missing = [name for name in ("area", "predicted_yield", "unit") if name not in (reader.fieldnames or ())]
+        if missing:
+            raise InputError(f"{path} lacks the column {', '.join(missing)}; expected area,predicted_yield,unit")
+        return {(row["area"] or "").strip(): row for row in reader}
+    except csv.Error as error:
+        raise InputError(f"predictions {path} cannot be read as CSV: {error}") from error
+
+
+def _table(path: Path, entries: dict[str, dict[str, Any]], trees_per_ha: float | None) -> TablePredictions:
+    values = {}
+    for area, entry in entries.items():
+        unit = str(entry.get("unit") or "").strip()
+        if not unit:
+            raise InputError(f"{path}: the prediction for {area!r} has no unit; add one, such as kg/mu or t/ha")
+        try:
+            value = float(entry.get("predicted_yield"))  # type: ignore[arg-type]  # anything may stand there
+        except (TypeError, ValueError):
+            value = math.nan
+        if not math.isfinite(value) or value <= 0:
+            raise InputError(
+                f"{path}: predicted_yield of {area!r} is {entry.get('predicted_yield')!r}; it must be a number above 0"
+            )
+        try:
+            values[area] = yield_to_kg_per_ha(value, unit, trees_per_ha)
+        except CalibrationError as error:
+            raise InputError(f"{path}: {area!r}: {error}") from error
+    return TablePredictions(str(path), values)

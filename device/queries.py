@@ -1,0 +1,319 @@
+"""What people ask the store: the one layer under pages, command line and JSON. Reads only."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from datetime import date, datetime
+from pathlib import Path
+from typing import Any
+
+from calibration.units import yield_from_kg_per_ha
+from cloud_sync.messages import EstimateBody, Stage
+from device.errors import InputError
+from device.orchards import Block, all_blocks, find_block
+from device.packed_boxes import unpack_boxes
+from device.recording import LABEL_OF_STAGE
+from device.store import Store
+from export.runtime.detections import Detections
+
+
+@dataclass(frozen=True)
+class YieldView:
+    """An estimate in the unit its orchard's people read.
+
+    Attributes:
+        unit: the unit of all yields here.
+        trees: trees it was made from; more may have been counted since.
+        fruit: fruit it was made from.
+        observed: yield of the sampling area from its counts.
+        predicted_area: yield predicted for the sampling area.
+        predicted_orchard: yield predicted for the orchard.
+        correction_factor: observed / predicted on the sampling area.
+        corrected: correction factor x yield predicted for the orchard.
+        corrected_low: lower end of its 95 % interval, None from one tree.
+        corrected_high: upper end.
+        fruit_weight_g: single fruit weight used.
+        warnings: what to know before relying on it.
+        prediction_source: where the predictions came from.
+        made_at: when it was made.
+    """
+
+    unit: str
+    trees: int
+    fruit: int
+    observed: float
+    predicted_area: float
+    predicted_orchard: float
+    correction_factor: float
+    corrected: float
+    corrected_low: float | None
+    corrected_high: float | None
+    fruit_weight_g: float
+    warnings: tuple[str, ...]
+    prediction_source: str
+    made_at: str
+
+
+@dataclass(frozen=True)
+class VisitSummary:
+    """A visit at a glance.
+
+    Attributes:
+        id: id of the visit.
+        orchard: name of the orchard.
+        block: name of the block.
+        day: the day.
+        stage: the growth stage.
+        label: what was counted.
+        trees: trees counted.
+        photos: photos taken.
+        fruit: fruit on all of them; reviewed counts replace the machine's.
+        reviewed: trees a person has reviewed.
+        estimate: the estimate, None before one was made.
+    """
+
+    id: str
+    orchard: str
+    block: str
+    day: date
+    stage: Stage
+    label: str
+    trees: int
+    photos: int
+    fruit: int
+    reviewed: int
+    estimate: YieldView | None
+
+    @property
+    def fruit_per_tree(self) -> float:
+        """Mean over the counted trees."""
+        return self.fruit / self.trees if self.trees else 0.0
+
+
+@dataclass(frozen=True)
+class BlockSummary:
+    """A block with its latest visit.
+
+    Attributes:
+        block: the block.
+        visits: number of visits.
+        latest: the latest of them, None before the first.
+    """
+
+    block: Block
+    visits: int
+    latest: VisitSummary | None
+
+
+@dataclass(frozen=True)
+class TreeSummary:
+    """A tree in a visit.
+
+    Attributes:
+        tree: code.
+        machine: count of the model.
+        reviewed: count of a person, None where nobody has looked.
+        photos: SHA-256 of its photos.
+        latitude: degrees north, None where unknown.
+        longitude: degrees east.
+    """
+
+    tree: str
+    machine: int
+    reviewed: int | None
+    photos: tuple[str, ...]
+    latitude: float | None
+    longitude: float | None
+
+    @property
+    def fruit(self) -> int:
+        """The count that stands."""
+        return self.machine if self.reviewed is None else self.reviewed
+
+
+@dataclass(frozen=True)
+class PhotoView:
+    """A photo with what was counted in it.
+
+    Attributes:
+        sha256: its name.
+        path: the file.
+        tree: code of the tree.
+        side: side of the tree.
+        visit: id of the visit.
+        file_name: name it came with.
+        width_px: pixels across, upright.
+        height_px: pixels down, upright.
+        taken_at: the camera's clock, None where unknown.
+        model: the model that counted last.
+        engine: what ran it.
+        milliseconds: time it took.
+        detections: the counted boxes.
+    """
+
+    sha256: str
+    path: Path
+    tree: str
+    side: str
+    visit: str
+    file_name: str
+    width_px: int
+    height_px: int
+    taken_at: datetime | None
+    model: str
+    engine: str
+    milliseconds: float
+    detections: Detections
+
+
+def summarise(store: Store) -> list[BlockSummary]:
+    """Every block with its latest visit: the manager's table."""
+    summaries = []
+    for block in all_blocks(store):
+        visits = list_visits(store, block)
+        summaries.append(BlockSummary(block, len(visits), visits[0] if visits else None))
+    return summaries
+
+
+_VISITS = """
+    SELECT visit.*, count(tree_count.id) AS trees, count(tree_count.reviewed) AS reviewed,
+        coalesce(sum(coalesce(tree_count.reviewed, tree_count.machine)), 0) AS fruit,
+        (SELECT count(*) FROM photo WHERE photo.visit = visit.id) AS photos,
+        estimate.body AS estimate, estimate.made_at
+    FROM visit
+    LEFT JOIN tree_count ON tree_count.visit = visit.id
+    LEFT JOIN estimate ON estimate.visit = visit.id
+"""
+
+
+def list_visits(store: Store, block: Block) -> list[VisitSummary]:
+    """The visits of a block, latest first."""
+    rows = store.db.query(
+        f"{_VISITS} WHERE visit.block = ? GROUP BY visit.id ORDER BY day DESC, visit.rowid DESC", [block.id]
+    )
+    return [_visit(block, row) for row in rows]
+
+
+def get_visit(store: Store, visit: str) -> VisitSummary:
+    """A visit by its id.
+
+    Raises:
+        InputError: no such visit.
+    """
+    row = store.one(f"{_VISITS} WHERE visit.id = ? GROUP BY visit.id", [visit])
+    if row is None:
+        raise InputError(f"visit {visit!r} is unknown here")
+    block = store.one("SELECT name FROM block WHERE id = ?", [row["block"]])
+    assert block is not None  # the foreign key holds
+    return _visit(find_block(store, block["name"]), row)
+
+
+def _visit(block: Block, row: dict[str, Any]) -> VisitSummary:
+    return VisitSummary(
+        id=row["id"],
+        orchard=block.orchard,
+        block=block.name,
+        day=date.fromisoformat(row["day"]),
+        stage=row["stage"],
+        label=LABEL_OF_STAGE[row["stage"]],
+        trees=row["trees"],
+        photos=row["photos"],
+        fruit=row["fruit"],
+        reviewed=row["reviewed"],
+        estimate=_yield_view(block, row["estimate"], row["made_at"]) if row["estimate"] else None,
+    )
+
+
+def _yield_view(block: Block, text: str, made_at: str) -> YieldView:
+    body = EstimateBody.model_validate_json(text)
+    unit = block.yield_unit
+    if unit == "kg/tree" and block.trees_per_ha is None:
+        unit = "kg/ha"  # the density was taken away after the unit was chosen
+
+    def shown(kg_per_ha: float) -> float:
+        return yield_from_kg_per_ha(kg_per_ha, unit, block.trees_per_ha)
+
+    low, high = body.corrected_low_kg_per_ha, body.corrected_high_kg_per_ha
+    return YieldView(
+        unit=unit,
+        trees=body.trees,
+        fruit=body.fruit,
+        observed=shown(body.observed_kg_per_ha),
+        predicted_area=shown(body.predicted_area_kg_per_ha),
+        predicted_orchard=shown(body.predicted_orchard_kg_per_ha),
+        correction_factor=body.correction_factor,
+        corrected=shown(body.corrected_kg_per_ha),
+        corrected_low=None if low is None else shown(low),
+        corrected_high=None if high is None else shown(high),
+        fruit_weight_g=body.fruit_weight_g,
+        warnings=body.warnings,
+        prediction_source=body.prediction_source,
+        made_at=made_at,
+    )
+
+
+def list_trees(store: Store, visit: VisitSummary) -> list[TreeSummary]:
+    """The trees of a visit, by code."""
+    rows = store.db.query(
+        "SELECT tree.code, tree.latitude, tree.longitude, machine, reviewed, photos "
+        "FROM tree_count JOIN tree ON tree.id = tree_count.tree WHERE visit = ? AND label = ? ORDER BY tree.code",
+        [visit.id, visit.label],
+    )
+    return [
+        TreeSummary(
+            row["code"],
+            row["machine"],
+            row["reviewed"],
+            tuple(json.loads(row["photos"])),
+            row["latitude"],
+            row["longitude"],
+        )
+        for row in rows
+    ]
+
+
+def get_photo(store: Store, sha256: str) -> PhotoView:
+    """A photo by its SHA-256, with the detections of the model that counted it last.
+
+    Raises:
+        InputError: no such photo.
+    """
+    # by row number: ids follow the clock, which may have been set back
+    row = store.one(
+        "SELECT photo.*, tree.code, detections.model, detections.engine, detections.labels, detections.boxes, "
+        "detections.milliseconds FROM photo JOIN tree ON tree.id = photo.tree "
+        "JOIN detections ON detections.photo = photo.id WHERE sha256 = ? ORDER BY detections.rowid DESC",
+        [sha256],
+    )
+    if row is None:
+        raise InputError(f"photo {sha256!r} is unknown here")
+    return PhotoView(
+        sha256=sha256,
+        path=store.photos.path(sha256, row["suffix"]),
+        tree=row["code"],
+        side=row["side"],
+        visit=row["visit"],
+        file_name=row["file_name"],
+        width_px=row["width_px"],
+        height_px=row["height_px"],
+        taken_at=datetime.fromisoformat(row["taken_at"]) if row["taken_at"] else None,
+        model=row["model"],
+        engine=row["engine"],
+        milliseconds=row["milliseconds"],
+        detections=unpack_boxes(row["boxes"], tuple(json.loads(row["labels"]))),
+    )
+
+
+def summary_as_dict(summary: BlockSummary) -> dict[str, Any]:
+    """A block summary as plain values: what ``pomona summary --json`` prints."""
+    block = asdict(summary.block)
+    for name in ("id", "orchard_id"):
+        del block[name]
+    latest = None
+    if summary.latest is not None:
+        latest = {**asdict(summary.latest), "day": summary.latest.day.isoformat()}
+        latest["fruit_per_tree"] = summary.latest.fruit_per_tree
+        for name in ("orchard", "block"):
+            del latest[name]
+    return {"block": block, "visits": summary.visits, "latest_visit": latest}

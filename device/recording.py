@@ -1,0 +1,181 @@
+"""Writing what a visit yields: each function records one thing and queues its message, inside one transaction."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from datetime import date
+from typing import Any
+
+from cloud_sync.messages import CountBody, DetectionsBody, PhotoBody, Stage, TreeBody, VisitBody
+from device.orchards import Block
+from device.packed_boxes import pack_boxes
+from device.photo_naming import TreePhoto
+from device.store import Store
+from export.runtime.counter import Counter, PhotoCount
+from export.runtime.photos import Photo
+
+LABEL_OF_STAGE: dict[Stage, str] = {
+    "flowering": "apple_flower",
+    "young_fruit": "apple",
+    "fruit_expansion": "apple",
+    "ripening": "apple",
+}
+# The paper photographs one side. Until a factor is known for two, the fuller side stands for the tree: adding both
+# would count the fruit twice that shows on each.
+SIDES_RULE = "largest"
+ATTRIBUTION = "whole photo"
+
+
+@dataclass(frozen=True)
+class Visit:
+    """One sampling of one block on one day at one stage.
+
+    Attributes:
+        block: the block.
+        day: the day.
+        stage: the growth stage.
+        area_m2: ground area of the sampled trees, None where it follows from the planting density.
+    """
+
+    block: Block
+    day: date
+    stage: Stage
+    area_m2: float | None = None
+
+    @property
+    def label(self) -> str:
+        """What is counted at this stage."""
+        return LABEL_OF_STAGE[self.stage]
+
+
+def record_visit(store: Store, visit: Visit) -> str:
+    """Record a visit; an area given earlier stands until another is given. Returns the id of its row."""
+    key = {"block": visit.block.id, "day": visit.day.isoformat(), "stage": visit.stage}
+    known = store.one("SELECT area_m2 FROM visit WHERE block = ? AND day = ? AND stage = ?", list(key.values()))
+    area_m2 = visit.area_m2 if visit.area_m2 is not None or known is None else known["area_m2"]
+    body = VisitBody(
+        orchard=visit.block.orchard, block=visit.block.name, day=visit.day, stage=visit.stage, area_m2=area_m2
+    )
+    return store.record("visit", key, {"area_m2": area_m2}, body)
+
+
+def record_tree(store: Store, visit: Visit, code: str, photo: Photo) -> str:
+    """Record a tree, at the place of the first photo that knows one. Returns the id of its row."""
+    key = {"block": visit.block.id, "code": code}
+    known = store.one("SELECT * FROM tree WHERE block = ? AND code = ?", list(key.values()))
+    values: dict[str, Any] = {"provisional": 1, "latitude": photo.latitude, "longitude": photo.longitude}
+    if known is not None:
+        values["provisional"] = known["provisional"]
+        if known["latitude"] is not None:
+            values.update(latitude=known["latitude"], longitude=known["longitude"])
+    body = TreeBody(orchard=visit.block.orchard, block=visit.block.name, tree=code, **values)
+    return store.record("tree", key, values, body)
+
+
+def record_photo(
+    store: Store, visit: Visit, item: TreePhoto, owners: tuple[str, str], content: bytes, photo: Photo
+) -> str:
+    """Record a photo of a tree.
+
+    Args:
+        store: the store, inside a change.
+        visit: the visit.
+        item: the file and what it shows.
+        owners: ids of the visit's and the tree's rows.
+        content: the file.
+        photo: the same, decoded.
+
+    Returns:
+        The id of its row.
+    """
+    sha256 = store.photos.digest(content)
+    shared: dict[str, Any] = {
+        "side": item.side,
+        "file_name": item.path.name,
+        "size_bytes": len(content),
+        "width_px": photo.width,
+        "height_px": photo.height,
+        "latitude": photo.latitude,
+        "longitude": photo.longitude,
+    }
+    body = PhotoBody(
+        orchard=visit.block.orchard,
+        block=visit.block.name,
+        day=visit.day,
+        stage=visit.stage,
+        tree=item.tree,
+        sha256=sha256,
+        taken_at=photo.taken_at,
+        **shared,
+    )
+    visit_id, tree_id = owners
+    columns = {
+        **shared,
+        "visit": visit_id,
+        "tree": tree_id,
+        "suffix": item.path.suffix.lower(),
+        "taken_at": photo.taken_at.isoformat() if photo.taken_at else None,
+    }
+    return store.record("photo", {"sha256": sha256}, columns, body)
+
+
+def record_detections(store: Store, photo_id: str, sha256: str, counter: Counter, count: PhotoCount) -> None:
+    """Record what one model counted in a photo."""
+    kept = count.detections.select(count.counted)
+    boxes = pack_boxes(kept)
+    model, engine = counter.bundle.identity, counter.engine.name
+    body = DetectionsBody(
+        photo=sha256, model=model, engine=engine, labels=kept.labels, counts=count.counts, boxes=boxes.base64
+    )
+    columns = {
+        "engine": engine,
+        "labels": json.dumps(kept.labels),
+        "counts": json.dumps(count.counts),
+        "boxes": boxes.content,
+        "milliseconds": count.milliseconds,
+    }
+    store.record("detections", {"photo": photo_id, "model": model}, columns, body)
+
+
+def record_tree_count(store: Store, visit: Visit, owners: tuple[str, str], tree: str, model: str) -> None:
+    """Make one number of the photos that a tree has in a visit.
+
+    Args:
+        store: the store, inside a change.
+        visit: the visit.
+        owners: ids of the visit's and the tree's rows.
+        tree: code of the tree.
+        model: the model that has just counted; a photo it has not seen yet stands with its last count.
+    """
+    rows = list(
+        store.db.query(
+            "SELECT photo.sha256, detections.counts, max(detections.rowid) FROM photo "
+            "JOIN detections ON detections.photo = photo.id "
+            "WHERE photo.visit = ? AND photo.tree = ? GROUP BY photo.id ORDER BY photo.sha256",
+            owners,
+        )
+    )
+    photos = [row["sha256"] for row in rows]
+    machine = max(json.loads(row["counts"]).get(visit.label, 0) for row in rows)
+    visit_id, tree_id = owners
+    key = {"visit": visit_id, "tree": tree_id, "label": visit.label}
+    known = store.one("SELECT reviewed FROM tree_count WHERE visit = ? AND tree = ? AND label = ?", list(key.values()))
+    shared: dict[str, Any] = {
+        "machine": machine,
+        "model": model,
+        "sides_rule": SIDES_RULE,
+        "attribution": ATTRIBUTION,
+    }
+    body = CountBody(
+        orchard=visit.block.orchard,
+        block=visit.block.name,
+        day=visit.day,
+        stage=visit.stage,
+        tree=tree,
+        label=visit.label,
+        reviewed=known["reviewed"] if known else None,
+        photos=tuple(photos),
+        **shared,
+    )
+    store.record("tree_count", key, {**shared, "photos": json.dumps(photos)}, body)

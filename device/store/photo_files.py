@@ -1,0 +1,83 @@
+"""Photos as files named by their SHA-256."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import hashlib
+import os
+import secrets
+import time
+from pathlib import Path
+
+from device.errors import StoreError
+
+_FULL = (errno.ENOSPC, errno.EDQUOT)
+_ABANDONED_AFTER_S = 3600.0
+
+
+class PhotoFiles:
+    """A folder of photos; the same content is kept once.
+
+    Args:
+        folder: where they lie, in sub-folders by the first two digits of the name.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._sweep()
+
+    def _sweep(self) -> None:
+        """Remove what killed processes left half written; what is younger may still be being written."""
+        for partial in (self.folder / ".partial").glob("*"):
+            with contextlib.suppress(OSError):
+                if time.time() - partial.stat().st_mtime > _ABANDONED_AFTER_S:
+                    partial.unlink()
+
+    def path(self, sha256: str, suffix: str) -> Path:
+        """Where a photo lies, or will."""
+        return self.folder / sha256[:2] / f"{sha256}{suffix}"
+
+    @staticmethod
+    def digest(content: bytes) -> str:
+        """SHA-256 of a photo file, in hexadecimal: its name."""
+        return hashlib.sha256(content).hexdigest()
+
+    def add(self, content: bytes, suffix: str) -> str:
+        """Keep a photo; on return it survives a power cut.
+
+        Returns:
+            Its SHA-256, in hexadecimal.
+
+        Raises:
+            StoreError: it cannot be written.
+        """
+        sha256 = self.digest(content)
+        target = self.path(sha256, suffix)
+        partial = self.folder / ".partial" / secrets.token_hex(8)
+        try:
+            if not target.exists():
+                for folder in (target.parent, partial.parent):
+                    folder.mkdir(parents=True, exist_ok=True)
+                with partial.open("xb") as file:
+                    file.write(content)
+                    file.flush()
+                    os.fsync(file.fileno())
+                partial.replace(target)
+            # also when it is there: whoever put it there may have died before this
+            for folder in (target.parent, self.folder, self.folder.parent):
+                _sync_folder(folder)
+        except OSError as error:
+            with contextlib.suppress(OSError):
+                partial.unlink(missing_ok=True)
+            remedy = "free some space" if error.errno in _FULL else "check the folder's permissions and the disk"
+            raise StoreError(f"photo {target} cannot be written: {error.strerror}; {remedy}") from error
+        return sha256
+
+
+def _sync_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

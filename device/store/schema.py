@@ -1,0 +1,124 @@
+"""The tables, as numbered migrations. Every change of the schema is a new function; old ones never change."""
+
+from __future__ import annotations
+
+from sqlite_utils import Database
+from sqlite_utils.migrations import Migrations
+
+MIGRATIONS = Migrations("device")
+
+_STAGE = "CHECK (stage IN ('flowering', 'young_fruit', 'fruit_expansion', 'ripening'))"
+
+
+@MIGRATIONS()
+def m001_create_records(db: Database) -> None:
+    """Orchards down to counts and estimates. ``revision`` rises with every change that is sent to the server."""
+    for statement in (
+        """
+        CREATE TABLE orchard (
+            id TEXT PRIMARY KEY,
+            revision INTEGER NOT NULL DEFAULT 1,
+            name TEXT NOT NULL UNIQUE,
+            crop TEXT NOT NULL,
+            area_m2 REAL CHECK (area_m2 > 0),
+            yield_unit TEXT NOT NULL
+        ) STRICT
+        """,
+        """
+        CREATE TABLE block (
+            id TEXT PRIMARY KEY,
+            revision INTEGER NOT NULL DEFAULT 1,
+            orchard TEXT NOT NULL REFERENCES orchard (id),
+            name TEXT NOT NULL UNIQUE,
+            area_m2 REAL CHECK (area_m2 > 0),
+            trees INTEGER CHECK (trees > 0),
+            trees_per_ha REAL CHECK (trees_per_ha > 0),
+            variety TEXT,
+            fruit_weight_g REAL CHECK (fruit_weight_g > 0)
+        ) STRICT
+        """,
+        """
+        CREATE TABLE tree (
+            id TEXT PRIMARY KEY,
+            revision INTEGER NOT NULL DEFAULT 1,
+            block TEXT NOT NULL REFERENCES block (id),
+            code TEXT NOT NULL,
+            provisional INTEGER NOT NULL CHECK (provisional IN (0, 1)),
+            latitude REAL,
+            longitude REAL,
+            UNIQUE (block, code)
+        ) STRICT
+        """,
+        f"""
+        CREATE TABLE visit (
+            id TEXT PRIMARY KEY,
+            revision INTEGER NOT NULL DEFAULT 1,
+            block TEXT NOT NULL REFERENCES block (id),
+            day TEXT NOT NULL,
+            stage TEXT NOT NULL {_STAGE},
+            area_m2 REAL CHECK (area_m2 > 0),
+            UNIQUE (block, day, stage)
+        ) STRICT
+        """,
+        """
+        CREATE TABLE photo (
+            id TEXT PRIMARY KEY,
+            revision INTEGER NOT NULL DEFAULT 1,
+            visit TEXT NOT NULL REFERENCES visit (id),
+            tree TEXT NOT NULL REFERENCES tree (id),
+            side TEXT NOT NULL,
+            sha256 TEXT NOT NULL UNIQUE,
+            suffix TEXT NOT NULL,
+            file_name TEXT NOT NULL,
+            size_bytes INTEGER NOT NULL,
+            width_px INTEGER NOT NULL,
+            height_px INTEGER NOT NULL,
+            taken_at TEXT,
+            latitude REAL,
+            longitude REAL
+        ) STRICT
+        """,
+        "CREATE INDEX photo_by_tree ON photo (visit, tree)",
+        """
+        CREATE TABLE detections (
+            id TEXT PRIMARY KEY,
+            revision INTEGER NOT NULL DEFAULT 1,
+            photo TEXT NOT NULL REFERENCES photo (id),
+            model TEXT NOT NULL,
+            engine TEXT NOT NULL,
+            labels TEXT NOT NULL,
+            counts TEXT NOT NULL,
+            boxes BLOB NOT NULL,
+            milliseconds REAL NOT NULL,
+            UNIQUE (photo, model)
+        ) STRICT
+        """,
+        """
+        CREATE TABLE tree_count (
+            id TEXT PRIMARY KEY,
+            revision INTEGER NOT NULL DEFAULT 1,
+            visit TEXT NOT NULL REFERENCES visit (id),
+            tree TEXT NOT NULL REFERENCES tree (id),
+            label TEXT NOT NULL,
+            machine INTEGER NOT NULL CHECK (machine >= 0),
+            reviewed INTEGER CHECK (reviewed >= 0),
+            model TEXT NOT NULL,
+            sides_rule TEXT NOT NULL,
+            attribution TEXT NOT NULL,
+            photos TEXT NOT NULL,
+            UNIQUE (visit, tree, label)
+        ) STRICT
+        """,
+        """
+        CREATE TABLE estimate (
+            id TEXT PRIMARY KEY,
+            revision INTEGER NOT NULL DEFAULT 1,
+            visit TEXT NOT NULL REFERENCES visit (id),
+            label TEXT NOT NULL,
+            made_at TEXT NOT NULL,
+            body TEXT NOT NULL,
+            UNIQUE (visit, label)
+        ) STRICT
+        """,
+    ):
+        db.execute(statement)

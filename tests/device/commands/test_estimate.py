@@ -1,0 +1,136 @@
+"""``pomona estimate`` and ``pomona summary``."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from datetime import date
+from pathlib import Path
+
+import pytest
+
+from device.orchards import Block, BlockSettings, register_block
+from device.store import Store
+from export.runtime.counter import Counter
+from tests.conftest import Pomona
+from tests.device.visiting import bring_in, photograph, queued
+
+PREDICTIONS = "area,predicted_yield,unit\norchard,200,kg/mu\nsampling_area,100,kg/mu\n"
+
+
+@pytest.fixture
+def predictions(tmp_path: Path) -> Path:
+    path = tmp_path / "predictions.csv"
+    path.write_text(PREDICTIONS)
+    return path
+
+
+@pytest.fixture
+def visited(store: Store, block: Block, counter: Counter, tmp_path: Path) -> Block:
+    """Twelve trees with 10 apples each: 1650 kg/ha or 110 kg/mu, so the factor is 1.10."""
+    photos = [photograph(tmp_path, f"T{number:02}", 10) for number in range(12)]
+    bring_in(store, counter, block, *photos)
+    return block
+
+
+def test_an_estimate_is_recorded_and_shown(run_pomona: Pomona, store: Store, visited: Block, predictions: Path) -> None:
+    done = run_pomona("estimate", "--block", "B1", "--predictions", predictions)
+    assert (done.exit_code, done.err) == (0, "")
+    for line in ("trees sampled", "12", "observed, sampled trees", "110 kg/mu", "1.10", "220 (220 to 220) kg/mu"):
+        assert line in done.out
+    assert queued(store, "estimate") == ["estimate"]
+
+
+def test_what_to_know_before_relying_on_it_is_said(run_pomona: Pomona, visited: Block, predictions: Path) -> None:
+    done = run_pomona("estimate", "--block", "B1", "--predictions", predictions, "--fruit-weight", "2000")
+    assert "Note: the correction factor 11.00 lies outside 0.3 to 3" in done.out
+
+
+def test_another_visit_is_estimated_by_day_and_stage(
+    run_pomona: Pomona, store: Store, visited: Block, counter: Counter, predictions: Path, tmp_path: Path
+) -> None:
+    bring_in(store, counter, visited, photograph(tmp_path / "later", "T01", 5), day=date(2025, 10, 9))
+    done = run_pomona("estimate", "--block", "B1", "--predictions", predictions, "--day", "2025-09-24")
+    assert (done.exit_code, done.out) == (0, "Estimated the visit of 2025-09-24 (ripening).\n")
+    done = run_pomona("estimate", "--block", "B1", "--predictions", predictions, "--stage", "flowering")
+    assert done.exit_code == 2
+    assert "block B1 has no visit of flowering; bring its photos in" in done.err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--block", "B9", "--predictions", "predictions.csv"], "block 'B9' is unknown (known are B1)"),
+        (["--block", "B1", "--predictions", "nowhere.csv"], "predictions nowhere.csv cannot be read"),
+        (["--block", "B1"], "Missing option '--predictions'"),
+        (["--block", "B1", "--predictions", "predictions.csv", "--fruit-weight", "0"], "single fruit weight in g is 0"),
+        (
+            ["--block", "B1", "--predictions", "half.csv"],
+            "half.csv predicts nothing for 'sampling_area'",
+        ),
+    ],
+)
+def test_wrong_input_is_named_the_code_is_two_and_nothing_is_recorded(
+    run_pomona: Pomona,
+    store: Store,
+    visited: Block,
+    predictions: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    arguments: list[str],
+    said: str,
+) -> None:
+    monkeypatch.chdir(predictions.parent)
+    Path("half.csv").write_text("area,predicted_yield,unit\norchard,200,kg/mu\n")
+    done = run_pomona("estimate", *arguments)
+    assert done.exit_code == 2
+    assert said in done.err
+    assert "Traceback" not in done.err
+    assert queued(store, "estimate") == []
+
+
+def test_the_summary_as_json(run_pomona: Pomona, visited: Block, predictions: Path) -> None:
+    run_pomona("estimate", "--block", "B1", "--predictions", predictions)
+    (block,) = json.loads(run_pomona("summary", "--json").out)
+    assert set(block) == {"block", "visits", "latest_visit"}
+    assert block["latest_visit"]["fruit"] == 120
+    assert block["latest_visit"]["estimate"]["correction_factor"] == pytest.approx(1.1)
+
+
+def test_the_summary_as_csv_has_a_line_for_each_block(
+    run_pomona: Pomona, store: Store, visited: Block, predictions: Path
+) -> None:
+    register_block(store, "B2", "North farm", BlockSettings())
+    run_pomona("estimate", "--block", "B1", "--predictions", predictions)
+    first, second = csv.DictReader(io.StringIO(run_pomona("summary", "--csv").out))
+    assert (first["orchard"], first["block"], first["day"], first["stage"]) == (
+        *("North farm", "B1", "2025-09-24", "ripening"),
+    )
+    assert (first["trees"], first["photos"], first["fruit"], first["fruit_per_tree"]) == ("12", "12", "120", "10.00")
+    assert (first["unit"], first["observed"], first["correction_factor"], first["corrected"]) == (
+        *("kg/mu", "110", "1.1", "220"),
+    )
+    assert (second["block"], second["day"], second["corrected"]) == ("B2", "", "")
+
+
+def test_the_table_says_how_far_each_block_is(
+    run_pomona: Pomona, store: Store, visited: Block, predictions: Path
+) -> None:
+    register_block(store, "B2", "North farm", BlockSettings())
+    out = run_pomona("summary").out
+    assert "North farm, block B1" in out
+    assert "not estimated yet" in out
+    assert "North farm, block B2" in out
+    assert "none yet" in out
+
+
+def test_without_blocks_the_summary_says_how_to_begin(run_pomona: Pomona) -> None:
+    said = "No block is registered yet. Add one: pomona block add NAME --orchard ORCHARD\n"
+    assert run_pomona("summary").out == said
+    assert json.loads(run_pomona("summary", "--json").out) == []
+
+
+def test_two_formats_at_once_are_refused(run_pomona: Pomona) -> None:
+    done = run_pomona("summary", "--json", "--csv")
+    assert done.exit_code == 2
+    assert "--json and --csv exclude each other; choose one." in done.err

@@ -1,0 +1,54 @@
+"""What ``pomona sync`` says of the outbox; sending itself is tested with a real broker."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from device.orchards import Block
+from device.store import Store
+from tests.conftest import Pomona
+
+
+def test_the_status_tells_what_waits_and_since_when(run_pomona: Pomona, store: Store, block: Block) -> None:
+    store.db.execute("UPDATE outbox SET recorded_at = '2025-09-24T10:30:00+00:00'")
+    done = run_pomona("sync", "status")
+    assert (done.exit_code, done.out) == (
+        *(0, "2 records wait, the oldest since 2025-09-24 10:30 UTC; 0 were refused.\n"),
+    )
+
+
+def test_an_empty_outbox_has_no_oldest_record(run_pomona: Pomona) -> None:
+    assert run_pomona("sync", "status").out == "0 records wait; 0 were refused.\n"
+
+
+def test_refused_records_are_offered_again(run_pomona: Pomona, store: Store, block: Block) -> None:
+    store.outbox.rejected(store.outbox.waiting("kiwi-07", 0, 1)[0].message, "type is unknown here")
+    assert "1 records wait" in run_pomona("sync", "status").out
+    assert run_pomona("sync", "replay").out == "1 refused records wait to be sent again.\n"
+    assert store.outbox.state().waiting == 2
+
+
+@pytest.mark.parametrize(
+    ("option", "remedy"),
+    [
+        (["--home", "elsewhere"], "write it behind: pomona sync status --home"),
+        (["--once"], "leave it out"),
+        (["--time-limit", "5"], "leave it out"),
+    ],
+)
+def test_an_option_before_the_command_is_refused_and_not_ignored(
+    run_pomona: Pomona, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, option: list[str], remedy: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    done = run_pomona("sync", *option, "status")
+    assert done.exit_code == 2
+    assert f"{option[0]} before status has no effect; {remedy}" in done.err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_device_that_is_not_enrolled_sends_nothing(run_pomona: Pomona, block: Block) -> None:
+    done = run_pomona("sync", "--once")
+    assert done.exit_code == 2
+    assert "pomona sync" in done.err

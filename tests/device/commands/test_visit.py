@@ -1,0 +1,142 @@
+"""``pomona visit import`` and ``pomona visit watch``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from device.orchards import Block
+from device.queries import list_trees, list_visits
+from device.store import Store
+from export.runtime.bundle import Bundle
+from tests.conftest import Pomona
+from tests.drawing import exif, save_photo
+
+RIPENING = ("--block", "B1", "--stage", "ripening")
+
+
+@pytest.fixture
+def model(disc_bundle: Bundle) -> tuple[str, ...]:
+    """The options that count drawn discs."""
+    return ("--bundle", str(disc_bundle.folder), "--threads", "1")
+
+
+@pytest.fixture
+def card(tmp_path: Path) -> Path:
+    """A card with two trees, one of them from two sides."""
+    save_photo(tmp_path / "card" / "T01_a.jpg", 5)
+    save_photo(tmp_path / "card" / "T01_b.jpg", 7)
+    save_photo(tmp_path / "card" / "T02" / "DSC_0001.jpg", 9)
+    return tmp_path / "card"
+
+
+def fruit(store: Store, block: Block) -> dict[str, int]:
+    (visit,) = list_visits(store, block)
+    return {tree.tree: tree.fruit for tree in list_trees(store, visit)}
+
+
+def test_a_card_becomes_a_visit_on_the_day_its_photos_say(
+    run_pomona: Pomona, store: Store, block: Block, model: tuple[str, ...], card: Path
+) -> None:
+    done = run_pomona("visit", "import", card, *RIPENING, *model)
+    assert (done.exit_code, done.err) == (0, "")
+    assert done.out == "3 photos counted for block B1, 2025-09-24, ripening; 0 already known.\n"
+    assert fruit(store, block) == {"T01": 7, "T02": 9}
+
+
+def test_importing_again_counts_nothing_again(
+    run_pomona: Pomona, store: Store, block: Block, model: tuple[str, ...], card: Path
+) -> None:
+    run_pomona("visit", "import", card, *RIPENING, *model)
+    waiting = store.outbox.state().waiting
+    done = run_pomona("visit", "import", card, *RIPENING, *model)
+    assert done.out.startswith("0 photos counted")
+    assert done.out.endswith("3 already known.\n")
+    assert store.outbox.state().waiting == waiting
+
+
+def test_day_table_and_area_can_be_given(
+    run_pomona: Pomona, store: Store, block: Block, model: tuple[str, ...], card: Path, tmp_path: Path
+) -> None:
+    table = tmp_path / "trees.csv"
+    table.write_text("photo,tree,side\nT01_a.jpg,R1-1,left\nT01_b.jpg,R1-2,\nT02/DSC_0001.jpg,R1-3,\n")
+    options = ("--day", "2025-10-02", "--trees", table, "--sampled-area", "0.09mu")
+    done = run_pomona("visit", "import", card, *RIPENING, *options, *model)
+    assert done.exit_code == 0
+    (visit,) = list_visits(store, block)
+    assert visit.day.isoformat() == "2025-10-02"
+    assert fruit(store, block) == {"R1-1": 5, "R1-2": 7, "R1-3": 9}
+    row = store.one("SELECT area_m2 FROM visit")
+    assert row is not None
+    assert row["area_m2"] == pytest.approx(60)
+
+
+def test_a_broken_photo_is_reported_the_rest_goes_on_and_the_code_is_two(
+    run_pomona: Pomona, store: Store, block: Block, model: tuple[str, ...], card: Path
+) -> None:
+    (card / "T03.jpg").write_bytes(b"no photo")
+    done = run_pomona("visit", "import", card, *RIPENING, *model)
+    assert done.exit_code == 2
+    assert done.out.startswith("3 photos counted")
+    assert done.err == f"Error: {card / 'T03.jpg'} is no photo that can be decoded; copy it again from the camera\n"
+    assert fruit(store, block) == {"T01": 7, "T02": 9}
+
+
+def test_a_photo_of_another_tree_is_said(
+    run_pomona: Pomona, store: Store, block: Block, model: tuple[str, ...], card: Path
+) -> None:
+    (card / "T09.jpg").write_bytes((card / "T01_a.jpg").read_bytes())
+    done = run_pomona("visit", "import", card, *RIPENING, *model)
+    assert done.exit_code == 0
+    assert "T09.jpg: already counted for tree T01 of B1 on 2025-09-24 (ripening); not counted again." in done.err
+    assert fruit(store, block) == {"T01": 7, "T02": 9}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["card", "--block", "B9", "--stage", "ripening"], "block 'B9' is unknown (known are B1); register it"),
+        (["empty", *RIPENING], "empty holds no photos; looked for"),
+        (["nowhere", *RIPENING], "nowhere does not exist; check the path"),
+        (["card/T01_a.jpg", *RIPENING], "T01_a.jpg is no folder; name the folder that holds the photos"),
+        (["card", "--block", "B1", "--stage", "harvest"], "'harvest' is not one of 'flowering'"),
+        (["card", *RIPENING, "--day", "24.9."], "does not match the format '%Y-%m-%d'"),
+        (["card", *RIPENING, "--sampled-area", "60"], "'60' is no area with a unit; write it like 2.5ha, 30mu"),
+        (["card", *RIPENING, "--trees", "nowhere.csv"], "nowhere.csv cannot be read as CSV"),
+        (["card", *RIPENING, "--bundle", "empty"], "manifest.json cannot be read"),
+    ],
+)
+def test_wrong_input_is_named_the_code_is_two_and_nothing_is_recorded(
+    run_pomona: Pomona,
+    store: Store,
+    block: Block,
+    card: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    arguments: list[str],
+    said: str,
+) -> None:
+    monkeypatch.chdir(card.parent)
+    Path("empty").mkdir()
+    done = run_pomona("visit", "import", *arguments)
+    assert done.exit_code == 2
+    assert said in done.err
+    assert "Traceback" not in done.err
+    assert list_visits(store, block) == []
+
+
+def test_the_folder_is_watched_once_or_until_stopped(
+    run_pomona: Pomona, store: Store, block: Block, model: tuple[str, ...], tmp_path: Path
+) -> None:
+    save_photo(tmp_path / "inbox" / "B1" / "ripening" / "T01" / "1.jpg", 5, said=exif())
+    done = run_pomona("visit", "watch", tmp_path / "inbox", "--once", *model)
+    assert done.exit_code == 0
+    assert fruit(store, block) == {"T01": 5}
+    assert (tmp_path / "inbox" / ".done" / "B1" / "ripening" / "T01" / "1.jpg").is_file()
+
+
+def test_an_inbox_that_is_no_folder_is_wrong_input(run_pomona: Pomona, model: tuple[str, ...], tmp_path: Path) -> None:
+    (tmp_path / "inbox").touch()
+    done = run_pomona("visit", "watch", tmp_path / "inbox", "--once", *model)
+    assert done.exit_code == 2
+    assert "inbox: File exists; name the folder in which photos arrive" in done.err

@@ -1,0 +1,222 @@
+"""The store: a record and its message commit together, and what the disk does is explained."""
+
+from __future__ import annotations
+
+import contextlib
+import sqlite3
+from pathlib import Path
+
+import pytest
+from sqlite_utils import Database
+from sqlite_utils.migrations import Migrations
+
+from cloud_sync.messages import OrchardBody
+from device.errors import StoreError
+from device.store import Store, database, schema
+from tests.device.visiting import queued, table
+
+
+def record_orchard(store: Store, name: str = "North farm", unit: str = "t/ha") -> str:
+    """Record an orchard inside a change."""
+    body = OrchardBody(orchard=name, crop="apple")
+    return store.record("orchard", {"name": name}, {"crop": "apple", "yield_unit": unit}, body)
+
+
+def test_a_new_store_is_made_with_its_folder(tmp_path: Path) -> None:
+    store = Store(tmp_path / "not" / "yet")
+    assert store.path.is_file()
+    assert set(store.db.table_names()) >= {"orchard", "block", "tree", "visit", "photo", "detections", "tree_count"}
+    store.close()
+
+
+def test_every_commit_is_synced_to_the_disk(store: Store) -> None:
+    settings = {name: store.one(f"PRAGMA {name}") for name in ("journal_mode", "synchronous", "foreign_keys")}
+    assert settings == {
+        "journal_mode": {"journal_mode": "wal"},
+        "synchronous": {"synchronous": 2},
+        "foreign_keys": {"foreign_keys": 1},
+    }
+
+
+def test_a_store_opened_again_is_the_same_store(store: Store, home: Path) -> None:
+    with store.change():
+        record_orchard(store)
+    again = Store(home)
+    assert again.outbox.store == store.outbox.store
+    assert table(again, "orchard") == table(store, "orchard")
+    again.close()
+
+
+def test_a_record_and_its_message_commit_together(store: Store) -> None:
+    with store.change():
+        identifier = record_orchard(store)
+    (message,) = table(store, "outbox")
+    assert (message["record"], message["revision"], message["type"]) == (identifier, 1, "orchard")
+    assert table(store, "orchard")[0]["id"] == identifier
+
+
+def test_a_change_that_fails_leaves_nothing(store: Store) -> None:
+    def lose_power() -> None:
+        with store.change():
+            record_orchard(store)
+            raise RuntimeError("power cut")
+
+    with pytest.raises(RuntimeError, match="power cut"):
+        lose_power()
+    assert table(store, "orchard") == []
+    assert queued(store) == []
+
+
+def test_an_unchanged_row_keeps_its_revision_and_queues_nothing(store: Store) -> None:
+    for _ in range(3):
+        with store.change():
+            record_orchard(store)
+    assert table(store, "orchard")[0]["revision"] == 1
+    assert queued(store) == ["orchard"]
+
+
+def test_each_change_of_a_row_is_a_revision_of_the_same_record(store: Store) -> None:
+    identifiers = set()
+    for unit in ("t/ha", "kg/mu", "t/ha"):
+        with store.change():
+            identifiers.add(record_orchard(store, unit=unit))
+    assert len(identifiers) == 1
+    assert [row["revision"] for row in table(store, "outbox")] == [1, 2, 3]
+    assert table(store, "orchard")[0]["revision"] == 3
+
+
+def test_after_a_failed_change_the_store_goes_on(store: Store) -> None:
+    with pytest.raises(sqlite3.IntegrityError), store.change():
+        store.db.execute("INSERT INTO orchard (id, name, crop, yield_unit) VALUES ('1', NULL, 'apple', 't/ha')")
+    with store.change():
+        record_orchard(store)
+    assert len(table(store, "orchard")) == 1
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "INSERT INTO orchard (id, name, crop, yield_unit, area_m2) VALUES ('1', 'A', 'apple', 't/ha', 'large')",
+        "INSERT INTO orchard (id, name, crop, yield_unit, area_m2) VALUES ('1', 'A', 'apple', 't/ha', -1)",
+        "INSERT INTO block (id, orchard, name) VALUES ('1', 'no such orchard', 'B1')",
+        "INSERT INTO visit (id, block, day, stage) VALUES ('1', 'no such block', '2025-09-24', 'harvest')",
+    ],
+)
+def test_the_database_itself_refuses_what_makes_no_sense(store: Store, statement: str) -> None:
+    with pytest.raises(sqlite3.IntegrityError), store.change():
+        store.db.execute(statement)
+
+
+def with_second_migration(fails: bool) -> Migrations:
+    """The migrations of a Pomona that knows one more."""
+    newer = Migrations("device")
+    newer()(schema.m001_create_records)
+
+    def m002_add_note(db: Database) -> None:
+        db.execute("ALTER TABLE orchard ADD COLUMN note TEXT")
+        if fails:
+            raise sqlite3.OperationalError("disk I/O error")
+
+    newer()(m002_add_note)
+    return newer
+
+
+def test_an_older_store_is_brought_up_to_date_with_its_records(
+    store: Store, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with store.change():
+        record_orchard(store)
+    monkeypatch.setattr(schema, "MIGRATIONS", with_second_migration(fails=False))
+    newer = Store(home)
+    assert table(newer, "orchard")[0] == {**table(store, "orchard")[0], "note": None}
+    newer.close()
+
+
+def test_a_migration_that_fails_leaves_the_store_as_it_was(
+    store: Store, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with store.change():
+        record_orchard(store)
+    with monkeypatch.context() as newer:
+        newer.setattr(schema, "MIGRATIONS", with_second_migration(fails=True))
+        with pytest.raises(StoreError, match=r"store\.sqlite: disk I/O error"):
+            Store(home)
+    again = Store(home)
+    assert "note" not in table(again, "orchard")[0]
+    again.close()
+
+
+def test_a_store_of_a_newer_pomona_is_refused(store: Store, home: Path) -> None:
+    store.db.execute(
+        "INSERT INTO _sqlite_migrations (migration_set, name, applied_at) VALUES ('device', 'm999_more', '2030-01-01')"
+    )
+    with pytest.raises(StoreError, match=r"store\.sqlite was written by a newer Pomona \(m999_more\); upgrade Pomona"):
+        Store(home)
+
+
+def test_a_file_that_is_no_database_is_named_with_the_remedy(home: Path) -> None:
+    home.mkdir()
+    (home / database.FILE_NAME).write_bytes(b"This is no database. " * 100)
+    with pytest.raises(StoreError, match=r"store .*store\.sqlite: file is not a database; restore it from a backup"):
+        Store(home)
+
+
+def test_a_damaged_database_is_named_when_it_is_read(store: Store, home: Path) -> None:
+    with store.change():
+        for number in range(300):
+            record_orchard(store, f"orchard {number}")
+    store.close()
+    content = bytearray((home / database.FILE_NAME).read_bytes())
+    content[8192:] = b"\x55" * (len(content) - 8192)
+    (home / database.FILE_NAME).write_bytes(content)
+
+    def read() -> None:
+        damaged = Store(home)
+        with contextlib.closing(damaged), damaged.explained():
+            table(damaged, "orchard")
+
+    with pytest.raises(StoreError, match="malformed; restore it from a backup"):
+        read()
+
+
+def test_a_file_in_the_folders_place_is_named(tmp_path: Path) -> None:
+    (tmp_path / "home").touch()
+    with pytest.raises(StoreError, match=r"store .*home: File exists; choose a folder you may write to"):
+        Store(tmp_path / "home")
+
+
+def test_a_store_that_another_process_holds_for_long_says_so(
+    store: Store, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(database, "_BUSY_TIMEOUT_MS", 50)
+    waiting = Store(home)
+    with store.change():
+        record_orchard(store)
+        with pytest.raises(StoreError, match="another Pomona process has held it for long"), waiting.change():
+            raise AssertionError("two writers at once")
+    with waiting.change():
+        record_orchard(waiting, "South farm")
+    waiting.close()
+    assert len(table(store, "orchard")) == 2
+
+
+def test_a_full_database_loses_nothing_and_goes_on_once_there_is_room(store: Store) -> None:
+    with store.change():
+        record_orchard(store)
+    pages = store.one("PRAGMA page_count")
+    assert pages is not None
+    store.db.execute(f"PRAGMA max_page_count = {pages['page_count']}")
+
+    def fill() -> None:
+        for number in range(10_000):
+            with store.change():
+                record_orchard(store, f"orchard {number}")
+
+    with pytest.raises(StoreError, match="database or disk is full; free some space; nothing recorded was lost"):
+        fill()
+    recorded = len(table(store, "orchard"))
+    assert recorded == len(queued(store)) > 0
+    store.db.execute("PRAGMA max_page_count = 100000")
+    with store.change():
+        record_orchard(store, "one more")
+    assert len(table(store, "orchard")) == len(queued(store)) == recorded + 1
