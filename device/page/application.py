@@ -1,0 +1,61 @@
+"""Putting the pages together."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+
+from fastapi import FastAPI
+from fastapi.staticfiles import StaticFiles
+
+from device.page import api, login, photo_files, records, registering, uploading
+from device.page.context import PageContext
+from device.page.counting import CountingWorker
+from device.page.failures import add_failures
+from device.page.guard import Guard
+from device.page.pictures import Pictures
+from device.page.sessions import Attempts, Sessions
+from device.page.settings import PageSettings
+from device.page.templating import Templates
+from device.page.uploads import UploadFolder
+from export.runtime.counter import Counter
+
+_STATIC = Path(__file__).parent / "static"
+
+
+def create_app(store_folder: Path, counter_factory: Callable[[], Counter], settings: PageSettings) -> FastAPI:
+    """The web application.
+
+    Args:
+        store_folder: folder with the device's records.
+        counter_factory: makes what counts uploaded photos, when the first of them arrives.
+        settings: how the pages are served.
+    """
+    uploads = UploadFolder(store_folder / "uploads")
+    context = PageContext(
+        folder=store_folder,
+        settings=settings,
+        templates=Templates(settings),
+        sessions=Sessions(settings.pass_phrase) if settings.pass_phrase else None,
+        attempts=Attempts(),
+        pictures=Pictures(store_folder / "thumbnails"),
+        uploads=uploads,
+        worker=CountingWorker(store_folder, uploads, counter_factory),
+    )
+
+    @contextlib.asynccontextmanager
+    async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
+        context.worker.start()
+        yield
+        context.worker.stop()
+
+    # no generated API pages: they would load their scripts from outside
+    app = FastAPI(title="Pomona", lifespan=lifespan, docs_url=None, redoc_url=None, openapi_url=None)
+    app.state.context = context
+    app.add_middleware(Guard, context=context)
+    add_failures(app)
+    for routes in (records, photo_files, registering, uploading, api, login):
+        app.include_router(routes.router)
+    app.mount("/static", StaticFiles(directory=_STATIC), name="static")
+    return app

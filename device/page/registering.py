@@ -1,0 +1,79 @@
+"""``/register``: a small form for a block."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from urllib.parse import quote
+
+from fastapi import APIRouter
+from fastapi.responses import RedirectResponse, Response
+
+from calibration.units import M2_PER_HA, YIELD_UNITS, area_to_m2
+from device.errors import InputError
+from device.orchards import BlockSettings, all_blocks, find_block, register_block
+from device.page.context import Context, OpenedStore
+from device.page.failures import unknown_is_404
+from device.page.forms import Fields, read_choice, read_name, read_number
+from device.store import Store
+
+_AREA_UNITS = ("ha", "mu", "m2")
+
+router = APIRouter(prefix="/register")
+
+
+@router.get("")
+def form(store: OpenedStore, context: Context, block: str | None = None) -> Response:
+    """The form, with what is known of a block filled in."""
+    fields: dict[str, str] = {}
+    if block is not None:
+        with unknown_is_404():
+            found = find_block(store, block)
+        fields = {"name": found.name, "orchard": found.orchard, "unit": found.yield_unit, "area_unit": "ha"}
+        numbers = {
+            "area": found.area_m2 and found.area_m2 / M2_PER_HA,
+            "trees": found.trees,
+            "fruit_weight": found.fruit_weight_g,
+        }
+        fields |= {name: f"{value:.10g}" for name, value in numbers.items() if value}
+    return _form(store, context, fields)
+
+
+@router.post("")
+def register(fields: Fields, store: OpenedStore, context: Context) -> Response:
+    """Register the block, or change what is known of it."""
+    try:
+        name = _register(store, fields)
+    except ValueError as error:  # InputError and CalibrationError: what was typed
+        return _form(store, context, fields, str(error))
+    return RedirectResponse(f"/blocks/{quote(name, safe='')}", status_code=303)
+
+
+def _register(store: Store, fields: Mapping[str, str]) -> str:
+    name = read_name(fields, "name", "the block's name")
+    orchard = read_name(fields, "orchard", "the orchard's name")
+    unit = read_choice(fields, "unit", "the yield unit", YIELD_UNITS)
+    area = read_number(fields, "area", "the area")
+    area_unit = read_choice(fields, "area_unit", "the area's unit", _AREA_UNITS)
+    trees = read_number(fields, "trees", "the number of trees")
+    if trees is not None and trees != int(trees):
+        raise InputError(f"the number of trees is {trees:g}; write a whole number")
+    settings = BlockSettings(
+        area_m2=None if area is None else area_to_m2(area, area_unit),
+        trees=None if trees is None else int(trees),
+        fruit_weight_g=read_number(fields, "fruit_weight", "the fruit weight"),
+    )
+    return register_block(store, name, orchard, settings, unit).name
+
+
+def _form(store: Store, context: Context, fields: Mapping[str, str], problem: str | None = None) -> Response:
+    blocks = all_blocks(store)
+    return context.templates.page(
+        "register",
+        400 if problem else 200,
+        fields=fields,
+        problem=problem,
+        is_first=not blocks,
+        orchards=sorted({block.orchard for block in blocks}),
+        units=YIELD_UNITS,
+        area_units=_AREA_UNITS,
+    )

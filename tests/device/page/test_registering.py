@@ -1,0 +1,94 @@
+"""The form for a block."""
+
+from __future__ import annotations
+
+from html import unescape
+from pathlib import Path
+from typing import Any
+
+import pytest
+from fastapi.testclient import TestClient
+from httpx2 import Response
+
+from tests.device.page.helpers import browser
+
+TYPED = {
+    "name": "B7",
+    "orchard": "South farm",
+    "area": "30",
+    "area_unit": "mu",
+    "trees": "1650",
+    "fruit_weight": "210,5",
+    "unit": "kg/mu",
+}
+
+
+def blocks(client: TestClient) -> dict[str, Any]:
+    return {item["block"]["name"]: item["block"] for item in client.get("/api/summary").json()}
+
+
+def register(client: TestClient, **fields: str) -> Response:
+    return client.post("/register", data={**TYPED, **fields})
+
+
+def test_a_block_is_registered(tmp_path: Path) -> None:
+    with browser(tmp_path) as client:
+        answer = register(client)
+        assert answer.url.path == "/blocks/B7"
+        block = blocks(client)["B7"]
+        assert block["orchard"] == "South farm"
+        assert block["area_m2"] == pytest.approx(20_000)
+        assert (block["trees"], block["fruit_weight_g"], block["yield_unit"]) == (1650, 210.5, "kg/mu")
+        assert 'value="South farm"' in client.get("/register").text  # offered for the next block
+
+
+def test_sending_it_twice_changes_nothing(tmp_path: Path) -> None:
+    with browser(tmp_path) as client:
+        register(client)
+        once = blocks(client)
+        register(client)
+        assert blocks(client) == once
+
+
+def test_an_empty_field_leaves_what_is_known(home: Path) -> None:
+    with browser(home) as client:
+        form = client.get("/register?block=B1").text
+        assert 'value="210"' in form
+        assert 'value="1650"' in form
+        register(client, name="B1", orchard="North farm", area="", trees="", fruit_weight="190")
+        block = blocks(client)["B1"]
+        assert (block["trees"], block["fruit_weight_g"]) == (1650, 190)
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "says"),
+    [
+        ("name", " ", "the block's name is empty"),
+        ("name", "x" * 201, "too long"),
+        ("name", "a\u200b\x07", "cannot be seen"),
+        ("orchard", "", "the orchard's name is empty"),
+        ("area", "wide", "the area is 'wide'"),
+        ("area", "-3", "a number above 0"),
+        ("area", "inf", "a number above 0"),
+        ("area_unit", "acre", "the area's unit is not chosen"),
+        ("trees", "12.5", "write a whole number"),
+        ("trees", "0", "a number above 0"),
+        ("fruit_weight", "nan", "a number above 0"),
+        ("unit", "bushel", "the yield unit is not chosen"),
+    ],
+)
+def test_what_is_wrong_is_said_and_what_was_typed_stays(tmp_path: Path, field: str, value: str, says: str) -> None:
+    with browser(tmp_path) as client:
+        answer = register(client, **{field: value})
+        assert answer.status_code == 400
+        assert says in unescape(answer.text)
+        assert 'value="210,5"' in answer.text or field == "fruit_weight"
+        assert blocks(client) == {}
+
+
+def test_a_block_stays_in_its_orchard(home: Path) -> None:
+    with browser(home) as client:
+        answer = register(client, name="B1")
+        assert answer.status_code == 400
+        assert "already belongs to North farm" in answer.text
+        assert "South farm" not in client.get("/register").text.split("<datalist")[1].split("</datalist>")[0]
