@@ -103,7 +103,8 @@ def _record_block(store: Store, name: str, owner: str, orchard: str, settings: B
             raise InputError(f"{field} of block {name} is {value:g}; it must be above 0")
     known = store.one("SELECT * FROM block WHERE name = ?", [name])
     if known is not None and known["orchard"] != owner:
-        raise InputError(f"block {name!r} already belongs to another orchard; give this one another name")
+        other = find_block(store, name).orchard
+        raise InputError(f"block {name!r} already belongs to {other}; give this one another name")
     values = {
         field: given if (given := getattr(settings, field)) is not None else (known[field] if known else None)
         for field in BlockSettings.__dataclass_fields__

@@ -48,7 +48,12 @@ def export_yolo_a(checkpoint: Path, data: Path, evaluation: Path, out: Path, ver
         tiling=Tiling(overlap_px=128, match_threshold=0.5, longest_side_px=5376),
         suppression=Suppression(iou_threshold=0.6, most_candidates=1000),
     )
-    bundle = build_detector(recipe, lambda message: click.echo(message, err=True))
+    try:
+        bundle = build_detector(recipe, lambda message: click.echo(message, err=True))
+    except (FileNotFoundError, ValueError) as error:
+        if getattr(error, "exit_code", None) is None:
+            raise click.UsageError(str(error)) from error
+        raise
     click.echo(f"{bundle.identity} in {bundle.folder}")
 
 

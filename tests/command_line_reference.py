@@ -31,7 +31,7 @@ def _commands(group: click.Group, context: click.Context) -> Iterator[tuple[clic
 
 def reference() -> str:
     """The page's text."""
-    root = click.Context(cli, info_name="pomona")
+    root = click.Context(cli, info_name="pomona", **cli.context_settings)
     parts = [
         f"\n## `{context.command_path}`\n\n```text\n{command.get_help(context)}\n```\n"
         for context, command in _commands(cli, root)

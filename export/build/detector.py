@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import subprocess
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -12,6 +13,7 @@ from numpy.typing import NDArray
 
 from export.build.counting import counting_of
 from export.build.onnx_graph import INPUT_NAME, export_graph, parity_px, rounded_export_form
+from export.build.rounding import compare_with_float32
 from export.evaluate.detection import Row, detect_photos, evaluate
 from export.runtime.bundle import Bundle, open_bundle, sha256_of
 from export.runtime.engines.onnx_runtime import OnnxRuntimeEngine
@@ -75,7 +77,7 @@ def build_detector(recipe: BundleRecipe, say: Callable[[str], None]) -> Bundle:
     Raises:
         ParityError: graph and network differ by more than :data:`MOST_PARITY_PX`.
         FileNotFoundError: no labelled photos in a data folder.
-        ValueError: a checkpoint or label file of another kind.
+        ValueError: a checkpoint or label file of another kind, or a label that no held-out photo shows.
     """
     model, settings = load_detector(recipe.checkpoint)
     _, held_out = split_photos(read_labelled_photos(recipe.training_data), settings["hold_out"])
@@ -116,8 +118,12 @@ def build_detector(recipe: BundleRecipe, say: Callable[[str], None]) -> Bundle:
     draft = draft.model_copy(update={"counting": _counting(_write(recipe.output, draft), held_out)})
     bundle = _write(recipe.output, draft)
     say(f"measuring on {recipe.evaluation_data}")
-    rows = evaluate(bundle, OnnxRuntimeEngine(bundle), recipe.evaluation_data)
-    return _write(recipe.output, draft.model_copy(update={"metrics": _metrics(recipe.evaluation_data.name, rows)}))
+    data = recipe.evaluation_data.name
+    metrics = _metrics(data, evaluate(bundle, OnnxRuntimeEngine(bundle), recipe.evaluation_data))
+    say("comparing with float32")
+    whole = [photo for photo in read_labelled_photos(recipe.evaluation_data) if photo.kind != "tiles"]
+    metrics += compare_with_float32(bundle, model, whole, data)
+    return _write(recipe.output, draft.model_copy(update={"metrics": tuple(metrics)}))
 
 
 def _write(folder: Path, manifest: Manifest) -> Bundle:
@@ -130,13 +136,20 @@ def _counting(bundle: Bundle, held_out: Sequence[LabelledPhoto]) -> dict[str, Co
     engine = OnnxRuntimeEngine(bundle)
     fruit = detect_photos(bundle, engine, [photo for photo in held_out if photo.kind == "trees"])
     flowers = detect_photos(bundle, engine, [photo for photo in held_out if photo.kind == "flowers"])
-    return {
-        label: counting_of((flowers if label == "apple_flower" else fruit)[label]) for label in bundle.manifest.labels
-    }
+    counting = {}
+    for label in bundle.manifest.labels:
+        results = (flowers if label == "apple_flower" else fruit)[label]
+        if not any(result.labelled for result in results):
+            raise ValueError(
+                f"no {label} is labelled in the whole photos held out from training, so its counting threshold cannot "
+                "be fixed; hold out photos that show it, or train without that label"
+            )
+        counting[label] = counting_of(results)
+    return counting
 
 
-def _metrics(data: str, rows: Sequence[Row]) -> tuple[Metrics, ...]:
-    return tuple(
+def _metrics(data: str, rows: Sequence[Row]) -> list[Metrics]:
+    return [
         Metrics(
             data=f"{data}, {row.name}, {row.label}",
             values={
@@ -146,11 +159,12 @@ def _metrics(data: str, rows: Sequence[Row]) -> tuple[Metrics, ...]:
                     name if end == "value" else f"{name}, {end}": round(getattr(figure, end), 4)
                     for name, figure in row.figures.items()
                     for end in ("value", "low", "high")
+                    if math.isfinite(getattr(figure, end))  # one photo has no R²
                 },
             },
         )
         for row in rows
-    )
+    ]
 
 
 def _tiles_of(photos: Sequence[LabelledPhoto], image_px: int) -> NDArray[np.float32]:

@@ -1,0 +1,102 @@
+"""From a checkpoint to a bundle: the command a person gives, on drawn photos and a network nobody has trained."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import torch
+from click.testing import CliRunner, Result
+
+from export.cli import export
+from export.runtime.bundle import open_bundle
+from models.detection.start_weights import save_checkpoint
+from models.detection.train import DetectorTraining
+from models.detection.yolo_a import YoloA
+from tests.models.drawn_photos import Square, draw_photo, write_counts
+from tests.models.networks import stir
+
+HELD_OUT = ("held*",)
+APPLES = [Square(120, 100, 40, 40), Square(200, 220, 50, 50)]
+SIZE = (640, 480)  # nearly the smallest photo that is counted
+FLOWERS = [Square(60, 60, 20, 20, label=1)]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _one_thread() -> Iterator[None]:
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+@pytest.fixture(scope="module")
+def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An untrained network that finds something everywhere."""
+    torch.manual_seed(0)
+    network = stir(YoloA(2)).eval()
+    with torch.no_grad():
+        for branch in network.model[-1].cv3:
+            branch[-1].bias.fill_(-2.0)
+    settings = DetectorTraining(data=Path("photos"), output=Path("run"), hold_out=HELD_OUT)
+    path = tmp_path_factory.mktemp("run") / "best.pt"
+    save_checkpoint(path, {"settings": settings.as_dict(), "averaged": network.state_dict()})
+    return path
+
+
+def draw(folder: Path, *flowering: str) -> Path:
+    """Photos of fruit trees, two of them held out, and of the named trees in flower."""
+    for name in ("held_1.png", "held_2.png", "other.png"):
+        draw_photo(folder, "trees", name, SIZE, APPLES, background=60)
+    for name in flowering:
+        draw_photo(folder, "flowers", name, SIZE, FLOWERS, background=60)
+    write_counts(folder, [(name, "", "ripening_bbch81") for name in ("held_1.png", "held_2.png", "other.png")])
+    return folder
+
+
+def export_to(out: Path, checkpoint: Path, data: Path, evaluation: Path) -> Result:
+    options = ["--checkpoint", checkpoint, "--data", data, "--evaluate", evaluation, "--out", out, "--image", 320]
+    return CliRunner().invoke(export, ["yolo-a", *map(str, options)])
+
+
+def test_a_bundle_says_what_it_is_how_it_counts_and_how_well(tmp_path: Path, checkpoint: Path) -> None:
+    data = draw(tmp_path / "train", "held_3.png", "other_2.png")
+    done = export_to(tmp_path / "bundle", checkpoint, data, draw(tmp_path / "val", "any.png"))
+    assert done.exit_code == 0, done.output
+    manifest = open_bundle(tmp_path / "bundle").manifest
+    assert f" in {tmp_path / 'bundle'}" in done.output
+    assert manifest.labels == ("apple", "apple_flower")
+    assert manifest.parity_px < 1e-3
+    assert manifest.counting["apple"].stages["ripening"].trees == 2, "fixed on what is held out only"
+    assert 0 < manifest.counting["apple"].threshold < 1
+    measured = {metrics.data: metrics.values for metrics in manifest.metrics}
+    assert measured["val, whole trees, apple"]["labelled"] == 6
+    rounding = measured["val, apple, half precision against float32"]
+    assert rounding["photos"] == 3
+    assert set(rounding) >= {"AP50 change", "photos counted otherwise", "largest change of a count"}
+
+
+def test_a_label_that_nothing_held_out_shows_is_named(tmp_path: Path, checkpoint: Path) -> None:
+    data = draw(tmp_path / "train", "other_2.png")
+    done = export_to(tmp_path / "bundle", checkpoint, data, draw(tmp_path / "val"))
+    assert done.exit_code == 2
+    assert "no apple_flower is labelled in the whole photos held out from training" in done.output
+
+
+def test_a_file_that_is_no_checkpoint_is_named(tmp_path: Path) -> None:
+    other = tmp_path / "photo.pt"
+    other.write_bytes(b"no checkpoint")
+    done = export_to(tmp_path / "bundle", other, draw(tmp_path / "train"), draw(tmp_path / "val"))
+    assert done.exit_code == 2
+    assert str(other) in done.output
+
+
+def test_a_figure_that_one_photo_cannot_have_is_left_out_of_the_manifest(tmp_path: Path, checkpoint: Path) -> None:
+    data, evaluation = draw(tmp_path / "train", "held_3.png"), tmp_path / "val"
+    draw_photo(evaluation, "trees", "only.png", SIZE, APPLES, background=60)
+    done = export_to(tmp_path / "bundle", checkpoint, data, evaluation)
+    assert done.exit_code == 0, done.output
+    (trees, _) = open_bundle(tmp_path / "bundle").manifest.metrics
+    assert "AP50" in trees.values
+    assert "count R²" not in trees.values
