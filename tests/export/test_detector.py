@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-import torch
 from click.testing import CliRunner, Result
 
 from export.cli import export
 from export.runtime.bundle import open_bundle
 from models.detection.start_weights import save_checkpoint
 from models.detection.train import DetectorTraining
-from models.detection.yolo_a import YoloA
 from tests.models.drawn_photos import Square, draw_photo, write_counts
-from tests.models.networks import stir
+from tests.models.networks import untrained_detector
+
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 HELD_OUT = ("held*",)
 APPLES = [Square(120, 100, 40, 40), Square(200, 220, 50, 50)]
@@ -23,25 +22,12 @@ SIZE = (640, 480)  # nearly the smallest photo that is counted
 FLOWERS = [Square(60, 60, 20, 20, label=1)]
 
 
-@pytest.fixture(scope="module", autouse=True)
-def _one_thread() -> Iterator[None]:
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
-
-
 @pytest.fixture(scope="module")
 def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An untrained network that finds something everywhere."""
-    torch.manual_seed(0)
-    network = stir(YoloA(2)).eval()
-    with torch.no_grad():
-        for branch in network.model[-1].cv3:
-            branch[-1].bias.fill_(-2.0)
+    """A run's best checkpoint."""
     settings = DetectorTraining(data=Path("photos"), output=Path("run"), hold_out=HELD_OUT)
     path = tmp_path_factory.mktemp("run") / "best.pt"
-    save_checkpoint(path, {"settings": settings.as_dict(), "averaged": network.state_dict()})
+    save_checkpoint(path, {"settings": settings.as_dict(), "averaged": untrained_detector(-2.0).state_dict()})
     return path
 
 

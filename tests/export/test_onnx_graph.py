@@ -27,7 +27,9 @@ from export.build.onnx_graph import (
 )
 from models.detection.iafm import IAFM
 from models.detection.yolo_a import YoloA, export_form
-from tests.models.networks import largest_difference, stir
+from tests.models.networks import largest_difference, untrained_detector
+
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 IMAGE_PX = 192
 MOST_PX = 1e-3  # a thousandth of a pixel
@@ -50,23 +52,10 @@ class _Exported:
     graph: onnx.ModelProto
 
 
-@pytest.fixture(scope="module", autouse=True)
-def _one_thread() -> Iterator[None]:
-    """A network this small loses more by waiting for its threads than it gains."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
-
-
 @pytest.fixture(scope="module")
 def exported(tmp_path_factory: pytest.TempPathFactory) -> _Exported:
-    """A network nobody has trained, but with the statistics and scores of one that was."""
-    torch.manual_seed(0)
-    network = stir(YoloA(2)).eval()
-    with torch.no_grad():
-        for branch in network.model[-1].cv3:
-            branch[-1].bias.fill_(-1.0)
+    """The graph of a network nobody has trained."""
+    network = untrained_detector(-1.0)
     ready = rounded_export_form(network)
     path = tmp_path_factory.mktemp("graph") / "model.onnx"
     export_graph(ready, IMAGE_PX, path)

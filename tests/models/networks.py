@@ -7,6 +7,8 @@ from typing import TypeVar, cast
 import torch
 from torch import Tensor, nn
 
+from models.detection.yolo_a import YoloA
+
 Network = TypeVar("Network", bound=nn.Module)
 
 
@@ -29,3 +31,14 @@ def largest_difference(one: Tensor, other: Tensor) -> float:
     """Largest absolute difference of two tensors of one shape."""
     assert one.shape == other.shape
     return float((one - other).abs().max())
+
+
+@torch.no_grad()
+def untrained_detector(score_logit: float) -> YoloA:
+    """A network of both labels with the statistics of a trained one, that finds something everywhere."""
+    torch.manual_seed(0)
+    network: YoloA = stir(YoloA(2))
+    network.eval()
+    for branch in network.model[-1].cv3:
+        branch[-1].bias.fill_(score_logit)
+    return network

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import os
 from pathlib import Path
 from typing import Any, cast
 
@@ -21,10 +20,6 @@ from models.detection.start_weights import (
 )
 from models.detection.yolo_a import LABELS, PARTS, YoloA
 from tests.models.networks import largest_difference, stir
-
-DATA = Path(os.environ.get("POMONA_DATA", Path(__file__).parents[4] / "shared" / "data"))
-COCO = DATA / "weights" / "yolo11n_coco_dequant_fp16_statedict.pth"
-needs_coco = pytest.mark.skipif(not COCO.exists(), reason=f"no {COCO}; set POMONA_DATA to the folder of the data")
 
 
 @torch.no_grad()
@@ -153,14 +148,14 @@ def test_missing_weights_are_a_missing_file(tmp_path: Path) -> None:
         start_from_coco(YoloA(2), tmp_path / "coco.pth", [])
 
 
-@needs_coco
 @torch.no_grad()
-def test_the_real_coco_weights_keep_their_function_and_gain_statistics() -> None:
+def test_the_real_coco_weights_keep_their_function_and_gain_statistics(data: Path) -> None:
+    coco = data / "weights" / "yolo11n_coco_dequant_fp16_statedict.pth"
     plain, images = YoloA(80, parts=()).eval(), torch.rand(2, 3, 96, 96)
-    load_matching(plain, torch.load(COCO, weights_only=True))
+    load_matching(plain, torch.load(coco, weights_only=True))
     expected = [plain.model[: layer + 1](images) for layer in range(6)]
     network = YoloA(2).eval()
-    assert start_from_coco(network, COCO, [images]) > 200
+    assert start_from_coco(network, coco, [images]) > 200
     for layer, source_map in enumerate(expected):
         ours = network.model[: layer + 1](images)
         assert largest_difference(ours, source_map) < 1e-3 * float(source_map.abs().max())
