@@ -32,6 +32,7 @@ lint: $(VENV)/.test
 
 bench: $(VENV)/.test
 	$(BIN)/python -m tests.benchmarks.counting
+	$(BIN)/python -m tests.benchmarks.starting
 
 $(VENV)/.demo: pyproject.toml
 	@scripts/system-packages $(DEMO_PACKAGES)

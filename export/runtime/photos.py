@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import struct
 import warnings
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -22,15 +22,16 @@ _HEIC = frozenset({".heic", ".heif"})
 _FORMATS = ("JPEG", "PNG")  # nothing else is tried: Pillow also knows formats that start other programs
 LEAST_PIXELS, MOST_PIXELS = 300_000, 50_500_000
 # how to turn a photo upright, by its EXIF orientation
-_TURNS = {
-    2: Image.Transpose.FLIP_LEFT_RIGHT,
-    3: Image.Transpose.ROTATE_180,
-    4: Image.Transpose.FLIP_TOP_BOTTOM,
-    5: Image.Transpose.TRANSPOSE,
-    6: Image.Transpose.ROTATE_270,
-    7: Image.Transpose.TRANSVERSE,
-    8: Image.Transpose.ROTATE_90,
+_TURNS: dict[int, Callable[[NDArray[np.uint8]], NDArray[np.uint8]]] = {
+    2: np.fliplr,
+    3: lambda pixels: np.rot90(pixels, 2),
+    4: np.flipud,
+    5: lambda pixels: pixels.swapaxes(0, 1),
+    6: lambda pixels: np.rot90(pixels, -1),
+    7: lambda pixels: np.rot90(pixels, 2).swapaxes(0, 1),
+    8: np.rot90,
 }
+_STRIP_ROWS = 256
 # what Pillow raises on bytes that are no image, or metadata that is none
 _MALFORMED = (OSError, SyntaxError, TypeError, ValueError, EOFError, KeyError, struct.error)
 
@@ -109,7 +110,8 @@ def read_photo(path: Path) -> Photo:
         MissingPartError: a HEIC photo without the library that reads it.
     """
     try:
-        return decode_photo(path.read_bytes(), str(path))
+        with path.open("rb") as file:
+            return _decode(file, str(path))
     except OSError as error:
         raise PhotoError(f"{path} cannot be read: {error.strerror or error}") from error
 
@@ -127,21 +129,26 @@ def read_taken_at(path: Path) -> datetime | None:
 
 def decode_photo(content: bytes, name: str) -> Photo:
     """Decode the bytes of a photo; ``name`` stands in error messages. Errors as :func:`read_photo`."""
+    return _decode(io.BytesIO(content), name)
+
+
+def _decode(file: IO[bytes], name: str) -> Photo:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # odd but readable metadata is no reason to alarm a technician
-            with open_image(io.BytesIO(content), name) as image:
+            with open_image(file, name) as image:
                 _check_size(image, name)
                 image.load()
                 said = _metadata(image)
-                upright = image.transpose(_TURNS[said.orientation]) if said.orientation in _TURNS else image
-                pixels = _rgb(upright)
+                pixels = _rgb(image)
     except PhotoError:
         raise
     except UnidentifiedImageError as error:
         raise PhotoError(f"{name} is no photo that can be decoded; copy it again from the camera") from error
     except _MALFORMED as error:
         raise PhotoError(f"{name} is broken ({error}); copy it again from the camera") from error
+    if said.orientation in _TURNS:
+        pixels = np.ascontiguousarray(_TURNS[said.orientation](pixels))
     return Photo(pixels, said.taken_at, said.latitude, said.longitude)
 
 
@@ -163,6 +170,15 @@ def open_image(file: IO[bytes], name: str) -> Image.Image:
 
 
 def _rgb(image: Image.Image) -> NDArray[np.uint8]:
+    """The pixels, copied strip by strip: whole copies of a large photo do not fit beside it on a small device."""
+    pixels = np.empty((image.height, image.width, 3), dtype=np.uint8)
+    for top in range(0, image.height, _STRIP_ROWS):
+        bottom = min(top + _STRIP_ROWS, image.height)
+        pixels[top:bottom] = _rgb_strip(image.crop((0, top, image.width, bottom)))
+    return pixels
+
+
+def _rgb_strip(image: Image.Image) -> NDArray[np.uint8]:
     if image.mode.startswith("I"):  # 16-bit grey, which Pillow's own conversion would clip to white
         grey = (np.asarray(image).astype(np.uint16) >> 8).astype(np.uint8)
         return np.stack([grey] * 3, axis=2)

@@ -39,6 +39,7 @@ class OnnxRuntimeEngine:
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = settings.threads
         options.inter_op_num_threads = 1
+        options.enable_mem_pattern = False  # laying memory out ahead takes a third more of it, and no less time
         options.log_severity_level = 3
         self.name = f"onnxruntime-{onnxruntime.__version__}"
         self._input = bundle.manifest.input
