@@ -14,6 +14,7 @@ PHOTO_SUFFIXES = (".jpg", ".jpeg", ".png")
 LABELS = ("apple", "apple_flower")
 _TILE_NUMBER = re.compile(r"_\d+$")
 _NO_ROW = ("", "unknown")
+_DATE_IN_NAME = re.compile(r"^\d{8}_|_\d\d-\d\d-\d\d_\w$")
 _ROW_IN_NAME = re.compile(r"_(\d+kv\d+r)\d+k")
 
 
@@ -26,6 +27,8 @@ class LabelledPhoto:
         kind: name of the sub-folder it came from (``trees``, ``tiles``, ``flowers``).
         row: orchard row, or the photo's own name where none is known; photos of one row are never on both sides
             of a split.
+        tree: the tree shown, as ``counts.csv`` says or as the name says without its date; tiles are named after the
+            photo they were cut from, with a number behind.
         stage: growth stage, empty where unknown.
         boxes: (N, 4) float64 centre x, centre y, width, height as shares of the photo's width and height.
         classes: (N,) int64 indices into :data:`LABELS`.
@@ -34,14 +37,10 @@ class LabelledPhoto:
     path: Path
     kind: str
     row: str
+    tree: str
     stage: str
     boxes: NDArray[np.float64]
     classes: NDArray[np.int64]
-
-    @property
-    def tree(self) -> str:
-        """The tree shown; tiles are named after the photo they were cut from, with a number behind."""
-        return _TILE_NUMBER.sub("", self.path.stem) if self.kind == "tiles" else self.path.stem
 
     def corners_px(self, width: int, height: int) -> NDArray[np.float64]:
         """(N, 4) corners x1, y1, x2, y2 in pixels of a photo of the given size."""
@@ -104,7 +103,8 @@ def read_labelled_photos(folder: Path, kinds: tuple[str, ...] = ("trees", "tiles
             row = entry.get("row", "")
             if row in _NO_ROW:
                 row = in_name.group(1) if in_name else path.stem
-            photos.append(LabelledPhoto(path, kind, row, entry.get("stage", ""), boxes, classes))
+            tree = entry.get("tree_id") or (_TILE_NUMBER if kind == "tiles" else _DATE_IN_NAME).sub("", path.stem)
+            photos.append(LabelledPhoto(path, kind, row, tree, entry.get("stage", ""), boxes, classes))
     if not photos:
         raise FileNotFoundError(
             f"{folder} holds no labelled photos; expected {folder}/trees/images/*.jpg with {folder}/trees/labels/*.txt"

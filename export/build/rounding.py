@@ -11,7 +11,7 @@ from export.evaluate.detection import detect_photos
 from export.evaluate.matching import average_precision
 from export.runtime.bundle import Bundle, open_bundle, sha256_of
 from export.runtime.engines.onnx_runtime import OnnxRuntimeEngine
-from export.runtime.manifest import Metrics
+from export.runtime.manifest import MANIFEST, Metrics
 from models.detection.yolo_a import YoloA, export_form
 from models.labelled_photos import LABELS, LabelledPhoto
 
@@ -32,7 +32,7 @@ def compare_with_float32(bundle: Bundle, model: YoloA, photos: Sequence[Labelled
         graph = Path(folder) / bundle.model.name
         export_graph(export_form(model), bundle.manifest.input.size_px, graph)
         manifest = bundle.manifest.model_copy(update={"files": {graph.name: sha256_of(graph)}})
-        (Path(folder) / "manifest.json").write_text(manifest.model_dump_json(), encoding="utf-8")
+        (Path(folder) / MANIFEST).write_text(manifest.model_dump_json(), encoding="utf-8")
         exact_bundle = open_bundle(Path(folder))
         exact = detect_photos(exact_bundle, OnnxRuntimeEngine(exact_bundle), photos)
     rounded = detect_photos(bundle, OnnxRuntimeEngine(bundle), photos)

@@ -86,14 +86,12 @@ def detect_photos(
             truth = corners[labelled.classes == LABELS.index(label)]
             results[label].append(
                 PhotoResult(
-                    photo=labelled.path.name,
                     tree=labelled.tree,
                     stage=STAGE_NAMES.get(labelled.stage, labelled.stage),
                     scores=found.scores,
                     matched=match(found.boxes, found.scores, truth),
                     counted=count.counted[chosen],
                     labelled=len(truth),
-                    milliseconds=count.milliseconds,
                 )
             )
         progress()

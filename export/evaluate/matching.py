@@ -18,24 +18,20 @@ class PhotoResult:
     """One label in one photo.
 
     Attributes:
-        photo: name of the file.
         tree: what is resampled as one: the tree, or the photo that tiles were cut from.
         stage: growth stage.
         scores: (N,) scores of all detections, best first.
         matched: (N,) whether each found a label of its own.
         counted: (N,) whether each reaches the counting threshold.
         labelled: number of labels.
-        milliseconds: time from decoded pixels to detections.
     """
 
-    photo: str
     tree: str
     stage: str
     scores: NDArray[np.float32]
     matched: NDArray[np.bool_]
     counted: NDArray[np.bool_]
     labelled: int
-    milliseconds: float
 
     @property
     def count(self) -> int:
@@ -118,6 +114,14 @@ def count_bias(results: Sequence[PhotoResult]) -> float:
     return sum(result.count for result in results) / labelled - 1 if labelled else float("nan")
 
 
+def by_tree(results: Sequence[PhotoResult]) -> dict[str, list[PhotoResult]]:
+    """The photos of each tree."""
+    trees: dict[str, list[PhotoResult]] = {}
+    for result in results:
+        trees.setdefault(result.tree, []).append(result)
+    return trees
+
+
 @dataclass(frozen=True)
 class Figure:
     """A measured figure with its 95 % interval.
@@ -137,10 +141,7 @@ def with_interval(
     measure: Callable[[Sequence[PhotoResult]], float], results: Sequence[PhotoResult], seed: int = 0
 ) -> Figure:
     """A figure and its percentile bootstrap interval; trees are resampled with replacement, with all their photos."""
-    by_tree: dict[str, list[PhotoResult]] = {}
-    for result in results:
-        by_tree.setdefault(result.tree, []).append(result)
-    trees = list(by_tree.values())
+    trees = list(by_tree(results).values())
     random = np.random.default_rng(seed)
     values = [
         measure([result for i in random.integers(len(trees), size=len(trees)) for result in trees[i]])

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from export.runtime.errors import BundleError
-from export.runtime.manifest import Manifest, read_manifest
+from export.runtime.manifest import MANIFEST, Manifest, read_manifest
 
 BUNDLES = Path(__file__).parent.parent / "bundles"
 DEFAULT_DETECTOR = "yolo-a"
@@ -57,9 +57,9 @@ def open_bundle(folder: Path | None = None) -> Bundle:
     folder = folder or BUNDLES / DEFAULT_DETECTOR
     if not folder.is_dir():
         raise BundleError(f"{folder} is no folder; name a model bundle (a folder with manifest.json and model.onnx)")
-    manifest = read_manifest(folder / "manifest.json")
+    manifest = read_manifest(folder / MANIFEST)
     if "model.onnx" not in manifest.files:
-        raise BundleError(f"{folder / 'manifest.json'} lists no model.onnx; install the bundle again")
+        raise BundleError(f"{folder / MANIFEST} lists no model.onnx; install the bundle again")
     for name, expected in manifest.files.items():
         path = folder / name
         if Path(name).name != name or not path.is_file():

@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from export.runtime.errors import BundleError
 
+MANIFEST = "manifest.json"
 SCHEMA: Literal[1] = 1
 Share = Annotated[float, Field(ge=0, le=1)]
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]

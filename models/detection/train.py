@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, replace
 from fnmatch import fnmatchcase
@@ -36,6 +37,19 @@ class DivergedError(RuntimeError):
     exit_code = 1
 
 
+def code_commit() -> str:
+    """The commit that is checked out here, ``-dirty`` behind it where files were changed since; or ``unknown``."""
+    root = Path(__file__).parents[2]
+    if not (root / ".git").exists():  # installed without its history, maybe inside another repository
+        return "unknown"
+    command = ["git", "-C", str(root), "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603  (git, on ourselves)
+    except OSError:
+        return "unknown"
+    return done.stdout.strip() or "unknown"
+
+
 @dataclass(frozen=True)
 class DetectorTraining:
     """Everything that decides a training run.
@@ -57,6 +71,7 @@ class DetectorTraining:
             choose the checkpoint, the counting threshold and the bias.
         validate_every: epochs between validations on what is held out.
         seed: of initial values and crops.
+        commit: the code that trains.
     """
 
     data: Path
@@ -75,6 +90,7 @@ class DetectorTraining:
     validate_every: int = 5
     seed: int = 0
     crops: CropSettings = field(default_factory=CropSettings)
+    commit: str = field(default_factory=code_commit)
 
     def as_dict(self) -> dict[str, Any]:
         """Plain values for the checkpoint."""

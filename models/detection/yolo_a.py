@@ -22,10 +22,10 @@ from models.detection.fsppf import FSPPF, Fourier2d
 from models.detection.glicm import GLICM, AxialChannelAttention
 from models.detection.iafm import IAFM, ConvAttn
 from models.detection.ss2d import SS2D
+from models.labelled_photos import LABELS
 
 Part = Literal["glicm", "fsppf", "iafm"]
 PARTS: tuple[Part, ...] = ("glicm", "fsppf", "iafm")
-LABELS = ("apple", "apple_flower")
 
 # layer index in YOLO11n: inputs, common width, fusing width, output channels, pooling of keys and values
 _IAFM_LAYERS: dict[int, tuple[int, int, int, int, int, int]] = {
@@ -124,6 +124,3 @@ def quiet() -> Iterator[None]:
 def parameter_count(model: nn.Module) -> int:
     """Number of trainable values, buffers not counted."""
     return sum(p.numel() for p in model.parameters())
-
-
-__all__ = ["LABELS", "PARTS", "Part", "YoloA", "export_form", "parameter_count", "quiet"]

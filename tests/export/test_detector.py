@@ -41,8 +41,8 @@ def draw(folder: Path, *flowering: str) -> Path:
     return folder
 
 
-def export_to(out: Path, checkpoint: Path, data: Path, evaluation: Path) -> Result:
-    options = ["--checkpoint", checkpoint, "--data", data, "--evaluate", evaluation, "--out", out, "--image", 320]
+def export_to(out: Path, checkpoint: Path, data: Path, evaluation: Path, image_px: int = 320) -> Result:
+    options = ["--checkpoint", checkpoint, "--data", data, "--evaluate", evaluation, "--out", out, "--image", image_px]
     return CliRunner().invoke(export, ["yolo-a", *map(str, options)])
 
 
@@ -68,6 +68,25 @@ def test_a_label_that_nothing_held_out_shows_is_named(tmp_path: Path, checkpoint
     done = export_to(tmp_path / "bundle", checkpoint, data, draw(tmp_path / "val"))
     assert done.exit_code == 2
     assert "no apple_flower is labelled in the whole photos held out from training" in done.output
+
+
+def test_what_fails_leaves_no_bundle_and_one_that_is_there_as_it_was(tmp_path: Path, checkpoint: Path) -> None:
+    good = draw(tmp_path / "train", "held_3.png", "other_2.png")
+    assert export_to(tmp_path / "bundle", checkpoint, good, draw(tmp_path / "val", "any.png")).exit_code == 0
+    before = {path.name: path.read_bytes() for path in (tmp_path / "bundle").iterdir()}
+    assert set(before) == {"manifest.json", "model.onnx"}
+    other = draw(tmp_path / "other", "other_2.png")
+    for folder in ("bundle", "new"):
+        assert export_to(tmp_path / folder, checkpoint, other, tmp_path / "val").exit_code == 2
+    assert {path.name: path.read_bytes() for path in (tmp_path / "bundle").iterdir()} == before
+    assert list((tmp_path / "new").iterdir()) == []
+    assert [path.name for path in tmp_path.glob(".*")] == []
+
+
+def test_photos_smaller_than_the_input_are_padded(tmp_path: Path, checkpoint: Path) -> None:
+    data, evaluation = draw(tmp_path / "train", "held_3.png"), draw(tmp_path / "val")
+    done = export_to(tmp_path / "bundle", checkpoint, data, evaluation, image_px=640)
+    assert done.exit_code == 0, done.output
 
 
 def test_a_file_that_is_no_checkpoint_is_named(tmp_path: Path) -> None:

@@ -106,6 +106,20 @@ def test_a_table_saved_by_a_spreadsheet_is_read_too(tmp_path: Path) -> None:
     assert (photo.row, photo.stage) == ("7", "gr\u00fcn")
 
 
+def test_a_tree_is_the_one_that_counts_csv_names_else_the_name_without_its_date(tmp_path: Path) -> None:
+    flowers = ("20190421_34_1.png", "20190502_34_1.png", "tree_2_27-03-19_b.png", "tree_2_12-05-19_a.png", "other.png")
+    for name in flowers:
+        draw_photo(tmp_path, "flowers", name, (8, 8), [])
+    for name in ("a.png", "b.png"):
+        draw_photo(tmp_path, "trees", name, (8, 8), [])
+    (tmp_path / "counts.csv").write_text("image,tree_id,row,stage\na.png,17kv1r4k,17kv1r,\nb.png,,,\n")
+    trees = {photo.path.name: photo.tree for photo in read_labelled_photos(tmp_path)}
+    assert trees == dict(zip(flowers, ("34_1", "34_1", "tree_2", "tree_2", "other"), strict=True)) | {
+        "a.png": "17kv1r4k",
+        "b.png": "b",
+    }
+
+
 def test_tiles_of_one_photo_show_one_tree(tmp_path: Path) -> None:
     for kind, name in (("tiles", "DSC_7_1r2k_3.png"), ("tiles", "DSC_7_1r2k_11.png"), ("trees", "DSC_8_3.png")):
         draw_photo(tmp_path, kind, name, (8, 8), [])

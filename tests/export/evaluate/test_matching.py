@@ -33,14 +33,12 @@ def result(
     """A photo in which detections, best first, found a label or not."""
     falling = np.linspace(0.9, 0.5, len(matched)) if scores is None else scores
     return PhotoResult(
-        photo=f"{tree}.jpg",
         tree=tree,
         stage="ripening",
         scores=np.array(falling, np.float32),
         matched=np.array(matched, np.bool_),
         counted=np.array([True] * len(matched) if counted is None else counted, np.bool_),
         labelled=labelled,
-        milliseconds=1.0,
     )
 
 

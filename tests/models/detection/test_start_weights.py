@@ -18,7 +18,8 @@ from models.detection.start_weights import (
     start_from_coco,
     unfold_batch_norms,
 )
-from models.detection.yolo_a import LABELS, PARTS, YoloA
+from models.detection.yolo_a import PARTS, YoloA
+from models.labelled_photos import LABELS
 from tests.models.networks import largest_difference, stir
 
 
