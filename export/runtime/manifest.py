@@ -88,7 +88,7 @@ class Manifest(_Part):
     parity_px: float = Field(
         ge=0, description="largest difference between this graph's boxes and the trained network's"
     )
-    smallest_runtime: str = Field(description="oldest onnxruntime that runs the graph")
+    smallest_runtime: str = Field(pattern=r"^\d+\.\d+$", description="oldest onnxruntime that runs the graph")
     training_commit: str = Field(description="commit of the code that trained it")
     training_data: str = Field(description="what it was trained on")
     licence: str = Field(description="SPDX licence of the weights")

@@ -85,8 +85,8 @@ def test_what_fails_leaves_no_bundle_and_one_that_is_there_as_it_was(tmp_path: P
 
 def test_photos_smaller_than_the_input_are_padded(tmp_path: Path, checkpoint: Path) -> None:
     data, evaluation = draw(tmp_path / "train", "held_3.png"), draw(tmp_path / "val")
-    done = export_to(tmp_path / "bundle", checkpoint, data, evaluation, image_px=640)
-    assert done.exit_code == 0, done.output
+    done = export_to(tmp_path / "bundle", checkpoint, data, evaluation, image_px=512)
+    assert "boxes of graph and network differ by at most" in done.output
 
 
 def test_a_file_that_is_no_checkpoint_is_named(tmp_path: Path) -> None:

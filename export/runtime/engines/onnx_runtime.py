@@ -36,6 +36,11 @@ class OnnxRuntimeEngine:
             import onnxruntime  # noqa: PLC0415  (optional on a device with TensorRT)
         except ImportError as error:
             raise MissingPartError("onnxruntime is not installed; pip install 'pomona-orchard[device]'") from error
+        if _release(onnxruntime.__version__) < _release(bundle.manifest.smallest_runtime):
+            raise EngineError(
+                f"onnxruntime is {onnxruntime.__version__} and {bundle.identity} needs {bundle.manifest.smallest_runtime} "
+                "or newer; upgrade it"
+            )
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = settings.threads
         options.inter_op_num_threads = 1
@@ -58,3 +63,7 @@ class OnnxRuntimeEngine:
             raise EngineError(f"onnxruntime failed on a tile: {error}") from error
         result: NDArray[np.float32] = output
         return result
+
+
+def _release(version: str) -> tuple[int, ...]:
+    return tuple(int(part) for part in version.split(".")[:2])

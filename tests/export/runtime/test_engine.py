@@ -44,6 +44,14 @@ def test_a_graph_that_does_not_load_is_named(tmp_path: Path, disc_bundle: Bundle
         OnnxRuntimeEngine(open_bundle(tmp_path))
 
 
+def test_a_library_older_than_the_bundle_needs_is_named(disc_bundle: Bundle) -> None:
+    newer = Bundle(disc_bundle.folder, disc_bundle.manifest.model_copy(update={"smallest_runtime": "99.1"}))
+    with pytest.raises(
+        EngineError, match=rf"onnxruntime is {onnxruntime.__version__} and discs-.* needs 99\.1 or newer"
+    ):
+        OnnxRuntimeEngine(newer)
+
+
 def test_a_manifest_of_another_graph_fails_when_the_engine_is_made(tmp_path: Path) -> None:
     bundle = make_disc_bundle(tmp_path / "bundle")
     wrong = bundle.manifest.model_copy(update={"input": bundle.manifest.input.model_copy(update={"name": "pixels"})})
