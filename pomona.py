@@ -51,7 +51,7 @@ class _LazyGroup(click.Group):
         except ModuleNotFoundError as error:
             raise click.ClickException(
                 f"'pomona {cmd_name}' needs {error.name}, which is not installed here: "
-                f"pip install 'pomona-orchard[{entry.extra}]'"
+                f"pip install '.[{entry.extra}]' in Pomona's folder"
             ) from error
         return command
 

@@ -57,7 +57,7 @@ def test_a_part_that_is_not_installed_is_named_with_its_remedy() -> None:
     done = run_pomona_process("block", "list", blocked=["cloud_sync"])
     assert done.returncode == 1
     assert "'pomona block' needs cloud_sync, which is not installed here" in done.stderr
-    assert "pip install 'pomona-orchard[device]'" in done.stderr
+    assert "pip install '.[device]' in Pomona's folder" in done.stderr
 
 
 class _OurError(RuntimeError):

@@ -97,7 +97,7 @@ def _shrink(pixels: NDArray[np.uint8], factor: float) -> NDArray[np.uint8]:
     except ImportError as error:
         raise MissingPartError(
             f"a photo of {pixels.shape[1]} x {pixels.shape[0]} px must be scaled down, which needs OpenCV; "
-            "pip install 'pomona-orchard[opencv]', or on a Jetson use JetPack's own"
+            "pip install '.[opencv]' in Pomona's folder, or on a Jetson use JetPack's own"
         ) from error
     shrunk = cv2.resize(pixels, None, fx=factor, fy=factor, interpolation=cv2.INTER_AREA)
     return shrunk.astype(np.uint8, copy=False)

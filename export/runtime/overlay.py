@@ -26,7 +26,7 @@ def require_opencv() -> None:
         import cv2  # noqa: F401, PLC0415
     except ImportError as error:
         raise MissingPartError(
-            "overlays need OpenCV; pip install 'pomona-orchard[opencv]', or on a Jetson use JetPack's own"
+            "overlays need OpenCV; pip install '.[opencv]' in Pomona's folder, or on a Jetson use JetPack's own"
         ) from error
 
 

@@ -35,11 +35,13 @@ class OnnxRuntimeEngine:
         try:
             import onnxruntime  # noqa: PLC0415  (optional on a device with TensorRT)
         except ImportError as error:
-            raise MissingPartError("onnxruntime is not installed; pip install 'pomona-orchard[device]'") from error
-        if _release(onnxruntime.__version__) < _release(bundle.manifest.smallest_runtime):
+            raise MissingPartError(
+                "onnxruntime is not installed; pip install '.[device]' in Pomona's folder"
+            ) from error
+        smallest = bundle.manifest.smallest_runtime
+        if _release(onnxruntime.__version__) < _release(smallest):
             raise EngineError(
-                f"onnxruntime is {onnxruntime.__version__} and {bundle.identity} needs {bundle.manifest.smallest_runtime} "
-                "or newer; upgrade it"
+                f"onnxruntime is {onnxruntime.__version__} and {bundle.identity} needs {smallest} or newer; upgrade it"
             )
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = settings.threads

@@ -65,4 +65,4 @@ def test_without_opencv_overlays_say_what_to_install_before_anything_is_counted(
     (tmp_path / "a.jpg").touch()
     done = run_pomona_process("count", tmp_path / "a.jpg", "--overlay", tmp_path / "boxes", blocked=["cv2"])
     assert done.returncode == 1
-    assert done.stderr.startswith("Error: overlays need OpenCV; pip install 'pomona-orchard[opencv]'")
+    assert done.stderr.startswith("Error: overlays need OpenCV; pip install '.[opencv]' in Pomona's folder")
