@@ -108,7 +108,7 @@ def _require_opencv() -> None:
         import cv2  # noqa: F401, PLC0415
     except ImportError as error:
         raise MissingPartError(
-            "drawing an orchard needs OpenCV; pip install '.[opencv]' in Pomona's folder, or on a Jetson use JetPack's own"
+            "drawing needs OpenCV; pip install '.[opencv]' in Pomona's folder, or on a Jetson use JetPack's own"
         ) from error
 
 

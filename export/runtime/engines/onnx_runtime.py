@@ -36,7 +36,7 @@ class OnnxRuntimeEngine:
             import onnxruntime  # noqa: PLC0415  (optional on a device with TensorRT)
         except ImportError as error:
             raise MissingPartError(
-                "onnxruntime is not installed; pip install '.[device]' in Pomona's folder"
+                "onnxruntime is missing; pip install '.[device]' in Pomona's folder"
             ) from error
         smallest = bundle.manifest.smallest_runtime
         if _release(onnxruntime.__version__) < _release(smallest):

@@ -72,4 +72,4 @@ except MissingPartError as error:
     print(error)
 """
     done = run_python(code, disc_bundle.folder, blocked=["onnxruntime"])
-    assert done.stdout.strip() == "onnxruntime is not installed; pip install '.[device]' in Pomona's folder"
+    assert done.stdout.strip() == "onnxruntime is missing; pip install '.[device]' in Pomona's folder"
