@@ -11,7 +11,7 @@ from cloud_sync.messages import EstimateBody, Stage
 from device.errors import InputError
 from device.names import LONGEST
 from device.orchards import Block
-from device.predictions import Predictions
+from device.predictions import Place, Predictions
 from device.recording import LABEL_OF_STAGE
 from device.store import Store
 
@@ -28,16 +28,18 @@ class SampledVisit:
         day: the day.
         stage: the growth stage.
         area_m2: ground area of the sampled trees where somebody measured it.
+        area_trees: number of trees it was measured for.
         counts: fruit of each tree; the reviewed count where there is one.
-        places: latitude and longitude of each tree.
+        places: latitude and longitude of each tree by its code.
     """
 
     id: str
     day: date
     stage: Stage
     area_m2: float | None
+    area_trees: int | None
     counts: tuple[int, ...]
-    places: tuple[tuple[float | None, float | None], ...]
+    places: dict[str, Place]
 
 
 def find_visit(store: Store, block: Block, day: date | None = None, stage: str | None = None) -> SampledVisit:
@@ -61,7 +63,7 @@ def find_visit(store: Store, block: Block, day: date | None = None, stage: str |
     label = LABEL_OF_STAGE[visit["stage"]]
     counts = list(
         store.db.query(
-            "SELECT coalesce(reviewed, machine) AS fruit, latitude, longitude FROM tree_count "
+            "SELECT code, coalesce(reviewed, machine) AS fruit, latitude, longitude FROM tree_count "
             "JOIN tree ON tree.id = tree_count.tree WHERE visit = ? AND label = ? ORDER BY code",
             [visit["id"], label],
         )
@@ -73,8 +75,9 @@ def find_visit(store: Store, block: Block, day: date | None = None, stage: str |
         date.fromisoformat(visit["day"]),
         visit["stage"],
         visit["area_m2"],
+        visit["area_trees"],
         tuple(row["fruit"] for row in counts),
-        tuple((row["latitude"], row["longitude"]) for row in counts),
+        {row["code"]: (row["latitude"], row["longitude"]) for row in counts},
     )
 
 
@@ -91,14 +94,15 @@ def estimate(
         fruit_weight_g: single fruit weight; None takes the block's.
 
     Raises:
-        InputError: the area of the sampled trees is not known, or there is no prediction for it.
+        InputError: the area of the sampled trees is not known or was measured for another number of trees, or there is
+            no prediction for it.
         CalibrationError: a count, weight, area or prediction that yield cannot be computed from.
     """
     label = LABEL_OF_STAGE[visit.stage]
     if label != "apple":
         raise InputError(
             f"the visit of {visit.day} counted flowers, and yield is estimated from fruit; "
-            "choose a later visit with --stage"
+            "choose a visit of another stage with --stage"
         )
     trees = len(visit.counts)
     warnings: list[str] = []
@@ -107,6 +111,12 @@ def estimate(
         weight = DEFAULT_FRUIT_WEIGHT_G
         warnings.append(f"no fruit weight is known for block {block.name}: {weight:g} g was assumed; weigh a few fruit")
     area_m2 = visit.area_m2
+    if area_m2 is not None and visit.area_trees != trees:
+        raise InputError(
+            f"the sampled area of {area_m2:g} m² was given for {visit.area_trees} trees, and the visit of {visit.day} "
+            f"has {trees}; measure the ground of all {trees} and import all their photos together again, with "
+            "--sampled-area"
+        )
     if area_m2 is None:
         if block.trees_per_ha is None:
             raise InputError(
@@ -138,10 +148,15 @@ def estimate(
         corrected_low_kg_per_ha=result.corrected_kg_per_ha.low,
         corrected_high_kg_per_ha=result.corrected_kg_per_ha.high,
         warnings=tuple(warnings),
-        prediction_source=predictions.source[-LONGEST:],
+        prediction_source=_printable(predictions.source)[-LONGEST:],
     )
     _record(store, visit.id, body)
     return replace(result, warnings=tuple(warnings))
+
+
+def _printable(text: str) -> str:
+    """A file name as a message can hold it: names need not be text, nor seasons a line."""
+    return "".join(character if character.isprintable() else "?" for character in text)
 
 
 def _record(store: Store, visit_id: str, body: EstimateBody) -> None:

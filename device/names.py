@@ -2,9 +2,19 @@
 
 from __future__ import annotations
 
+import unicodedata
+
 from device.errors import InputError
 
 LONGEST = 200
+
+
+def clean_name(text: str) -> str:
+    """A name as it is kept: composed characters (NFC), no blanks around it and single ones inside.
+
+    One name then is one key, here and at the server, whichever file system or keyboard it came from.
+    """
+    return " ".join(unicodedata.normalize("NFC", text).split())
 
 
 def require_name(text: str, what: str) -> None:

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from calibration.units import M2_PER_HA, YIELD_UNITS
 from cloud_sync.messages import BlockBody, OrchardBody
 from device.errors import InputError
-from device.names import require_name
+from device.names import clean_name, require_name
 from device.store import Store
 
 CROP = "apple"
+# far above any block; what is larger is a slip of the keyboard, and could not be sent
+_MOST = {"area_m2": 10**9, "trees": 10**7, "trees_per_ha": 10**5, "fruit_weight_g": 10**4}
+# a density that people give beside trees and area is rounded
+_DENSITY_TOLERANCE = 0.01
 
 
 @dataclass(frozen=True)
@@ -22,7 +26,6 @@ class Block:
         id: id of its row.
         name: name, unique on this device.
         orchard: name of the orchard.
-        orchard_id: id of the orchard's row.
         yield_unit: unit in which the orchard's people read yield.
         area_m2: planted area, None where nobody said.
         trees: trees standing in it.
@@ -34,7 +37,6 @@ class Block:
     id: str
     name: str
     orchard: str
-    orchard_id: str
     yield_unit: str
     area_m2: float | None
     trees: int | None
@@ -67,6 +69,8 @@ def register_block(
 ) -> Block:
     """Register a block and its orchard, or change what is known of them: both or, where one is refused, neither.
 
+    Trees and area given together set the planting density, in place of one that was given before.
+
     Args:
         store: the device's records.
         name: name of the block.
@@ -75,9 +79,12 @@ def register_block(
         yield_unit: unit in which the orchard's people read yield; None leaves it.
 
     Raises:
-        InputError: a name that cannot be kept, a block of that name in another orchard, an unknown unit, or a number
-            that is not above zero.
+        InputError: a name that cannot be kept, a block of that name in another orchard, an unknown unit, a number
+            that is not above zero or implausibly large, or trees, area and density that contradict one another.
     """
+    name, orchard = clean_name(name), clean_name(orchard)
+    if settings.variety is not None:
+        settings = replace(settings, variety=clean_name(settings.variety))
     with store.change():
         _record_block(store, name, _record_orchard(store, orchard, yield_unit), orchard, settings)
     return find_block(store, name)
@@ -90,17 +97,18 @@ def _record_orchard(store: Store, name: str, yield_unit: str | None) -> str:
     row = store.one("SELECT yield_unit FROM orchard WHERE name = ?", [name])
     unit = yield_unit or (row["yield_unit"] if row else "t/ha")
     body = OrchardBody(orchard=name, crop=CROP)
-    return store.record("orchard", {"name": name}, {"crop": CROP, "yield_unit": unit}, body)
+    return store.record("orchard", {"name": name}, {"crop": CROP}, body, unsent={"yield_unit": unit})
 
 
 def _record_block(store: Store, name: str, owner: str, orchard: str, settings: BlockSettings) -> None:
     require_name(name, "the block's name")
     if settings.variety is not None:
         require_name(settings.variety, f"the variety of block {name}")
-    for field in ("area_m2", "trees", "trees_per_ha", "fruit_weight_g"):
+    for field, most in _MOST.items():
         value = getattr(settings, field)
-        if value is not None and not 0 < value < float("inf"):
-            raise InputError(f"{field} of block {name} is {value:g}; it must be above 0")
+        if value is not None and not 0 < value <= most:
+            raise InputError(f"{field} of block {name} is {value:g}; it must be above 0 and at most {most:,}")
+    _check_density(name, settings)
     known = store.one("SELECT * FROM block WHERE name = ?", [name])
     if known is not None and known["orchard"] != owner:
         other = find_block(store, name).orchard
@@ -109,8 +117,25 @@ def _record_block(store: Store, name: str, owner: str, orchard: str, settings: B
         field: given if (given := getattr(settings, field)) is not None else (known[field] if known else None)
         for field in BlockSettings.__dataclass_fields__
     }
+    if settings.trees and settings.area_m2:
+        values["trees_per_ha"] = settings.trees_per_ha  # one given earlier was of other trees or another area
     body = BlockBody(orchard=orchard, block=name, **values)
     store.record("block", {"name": name}, {"orchard": owner, **values}, body)
+
+
+def _check_density(name: str, given: BlockSettings) -> None:
+    if given.trees is None or given.area_m2 is None or given.trees_per_ha is None:
+        return
+    computed = _density(given.trees, given.area_m2)
+    if abs(given.trees_per_ha / computed - 1) > _DENSITY_TOLERANCE:
+        raise InputError(
+            f"trees_per_ha of block {name} is {given.trees_per_ha:g}, but {given.trees} trees on {given.area_m2:g} m² "
+            f"are {computed:g} a hectare; correct one of the three or leave it out"
+        )
+
+
+def _density(trees: int, area_m2: float) -> float:
+    return trees / area_m2 * M2_PER_HA
 
 
 def find_block(store: Store, name: str) -> Block:
@@ -119,6 +144,7 @@ def find_block(store: Store, name: str) -> Block:
     Raises:
         InputError: no such block; the message lists those there are.
     """
+    name = clean_name(name)
     rows = {row["name"]: row for row in store.db.query(_BLOCKS)}
     if name not in rows:
         known = f"known are {', '.join(sorted(rows))}" if rows else "none is registered yet"
@@ -140,12 +166,11 @@ _BLOCKS = """
 def _block(row: dict[str, Any]) -> Block:
     density = row["trees_per_ha"]
     if density is None and row["trees"] and row["area_m2"]:
-        density = row["trees"] / row["area_m2"] * M2_PER_HA
+        density = _density(row["trees"], row["area_m2"])
     return Block(
         id=row["id"],
         name=row["name"],
         orchard=row["orchard_name"],
-        orchard_id=row["orchard"],
         yield_unit=row["yield_unit"],
         area_m2=row["area_m2"],
         trees=row["trees"],

@@ -10,11 +10,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from device.errors import InputError
+from device.names import clean_name
 
 _SIDES = "a|b|left|right|front|back|north|east|south|west"
 _TREE_AND_SIDE = re.compile(rf"(?P<tree>.+?)[_\- ](?P<side>{_SIDES})", flags=re.IGNORECASE)
 _SIDE = re.compile(_SIDES, flags=re.IGNORECASE)
 ONLY_SIDE = "a"
+# the folders that cameras make by themselves (DCF), such as DCIM and 100CANON
+_CAMERA_FOLDER = re.compile(r"DCIM|\d{3}[A-Z0-9_]{5}")
 
 
 @dataclass(frozen=True)
@@ -37,16 +40,26 @@ def name_trees(folder: Path, photos: Iterable[Path]) -> list[TreePhoto]:
 
     A name that ends in ``_a``, ``_b``, ``-left`` and the like also gives the side, in a sub-folder also ``left`` alone;
     without one it is side a.
+
+    Raises:
+        InputError: a sub-folder is one that cameras make, so that all trees on a card would become one.
     """
     named = []
     for path in photos:
         inside = path.relative_to(folder)
-        match = _TREE_AND_SIDE.fullmatch(path.stem)
+        stem = clean_name(path.stem)
+        match = _TREE_AND_SIDE.fullmatch(stem)
         side = match["side"].lower() if match else ONLY_SIDE
-        tree = match["tree"] if match else path.stem
+        tree = match["tree"] if match else stem
         if len(inside.parts) > 1:
-            tree = inside.parts[0]
-            side = path.stem.lower() if _SIDE.fullmatch(path.stem) else side
+            tree = clean_name(inside.parts[0])
+            if _CAMERA_FOLDER.fullmatch(tree):
+                raise InputError(
+                    f"{folder / inside.parts[0]} is a camera's folder and names no tree; put the photos of each tree "
+                    "into a folder with its name, or name the files after their trees (T07_a.jpg), or say with --trees "
+                    "in a CSV which tree each photo shows"
+                )
+            side = stem.lower() if _SIDE.fullmatch(stem) else side
         named.append(TreePhoto(path, tree, side))
     return named
 
@@ -71,20 +84,20 @@ def name_trees_by_csv(folder: Path, photos: Iterable[Path], table: Path) -> list
                 raise InputError(
                     f"{table} lacks the column {' and '.join(sorted(missing))}; expected photo,tree[,side]"
                 )
-            rows = {row["photo"].strip(): row for row in reader if row["photo"]}
+            rows = {clean_name(row["photo"]): row for row in reader if row["photo"]}
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise InputError(f"{table} cannot be read as CSV: {error}") from error
     paths = list(photos)
-    namesakes = Tally(path.name for path in paths)
+    namesakes = Tally(clean_name(path.name) for path in paths)
     named = []
     for path in paths:
-        inside = path.relative_to(folder)
-        row = rows.get(str(inside))
-        if row is None and path.name in rows and namesakes[path.name] > 1:
-            raise InputError(f"{table}: there are several {path.name}; write each with its folder, as {inside}")
-        row = row or rows.get(path.name)
-        if row is None or not (row["tree"] or "").strip():
+        inside, name = path.relative_to(folder), clean_name(path.name)
+        row = rows.get(clean_name(str(inside)))
+        if row is None and name in rows and namesakes[name] > 1:
+            raise InputError(f"{table}: there are several {name}; write each with its folder, as {inside}")
+        row = row or rows.get(name)
+        tree = clean_name(row["tree"] or "") if row else ""
+        if row is None or not tree:
             raise InputError(f"{table} does not say which tree {inside} shows; add a line for it")
-        side = (row.get("side") or "").strip() or ONLY_SIDE
-        named.append(TreePhoto(path, row["tree"].strip(), side))
+        named.append(TreePhoto(path, tree, clean_name(row.get("side") or "") or ONLY_SIDE))
     return named

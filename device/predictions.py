@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -13,6 +13,7 @@ from typing import Any, Protocol
 from calibration.errors import CalibrationError
 from calibration.units import yield_to_kg_per_ha
 from device.errors import InputError
+from device.names import clean_name
 from device.season_file import SCHEMA, parse_season_file
 
 Place = tuple[float | None, float | None]
@@ -31,12 +32,12 @@ class Predictions(Protocol):
         """Predicted yield of the orchard."""
         ...
 
-    def area_kg_per_ha(self, block: str, trees: Sequence[Place]) -> float:
+    def area_kg_per_ha(self, block: str, trees: Mapping[str, Place]) -> float:
         """Predicted yield of a sampling area.
 
         Args:
             block: name of its block.
-            trees: latitude and longitude of each sampled tree, None where unknown.
+            trees: latitude and longitude of each sampled tree by its code, None where unknown.
         """
         ...
 
@@ -61,7 +62,7 @@ class TablePredictions:
         """
         return self._value(ORCHARD)
 
-    def area_kg_per_ha(self, block: str, trees: Sequence[Place]) -> float:
+    def area_kg_per_ha(self, block: str, trees: Mapping[str, Place]) -> float:
         """See :class:`Predictions`; a line of the block's own name goes before ``sampling_area``.
 
         Raises:
@@ -135,7 +136,7 @@ def _table(path: Path, entries: dict[str, dict[str, Any]], trees_per_ha: float |
                 f"{path}: predicted_yield of {area!r} is {entry.get('predicted_yield')!r}; it must be a number above 0"
             )
         try:
-            values[area] = yield_to_kg_per_ha(value, unit, trees_per_ha)
+            values[clean_name(area)] = yield_to_kg_per_ha(value, unit, trees_per_ha)
         except CalibrationError as error:
             raise InputError(f"{path}: {area!r}: {error}") from error
     return TablePredictions(str(path), values)

@@ -71,6 +71,7 @@ class VisitSummary:
         fruit: fruit on all of them; reviewed counts replace the machine's.
         reviewed: trees a person has reviewed.
         estimate: the estimate, None before one was made.
+        fruit_weight_g: the block's single fruit weight today, None where unknown.
     """
 
     id: str
@@ -84,6 +85,7 @@ class VisitSummary:
     fruit: int
     reviewed: int
     estimate: YieldView | None
+    fruit_weight_g: float | None
 
     @property
     def fruit_per_tree(self) -> float:
@@ -222,6 +224,7 @@ def _visit(block: Block, row: dict[str, Any]) -> VisitSummary:
         fruit=row["fruit"],
         reviewed=row["reviewed"],
         estimate=_yield_view(block, row["estimate"], row["made_at"]) if row["estimate"] else None,
+        fruit_weight_g=block.fruit_weight_g,
     )
 
 
@@ -308,12 +311,11 @@ def get_photo(store: Store, sha256: str) -> PhotoView:
 def summary_as_dict(summary: BlockSummary) -> dict[str, Any]:
     """A block summary as plain values: what ``pomona summary --json`` prints."""
     block = asdict(summary.block)
-    for name in ("id", "orchard_id"):
-        del block[name]
+    del block["id"]
     latest = None
     if summary.latest is not None:
         latest = {**asdict(summary.latest), "day": summary.latest.day.isoformat()}
         latest["fruit_per_tree"] = summary.latest.fruit_per_tree
-        for name in ("orchard", "block"):
+        for name in ("orchard", "block", "fruit_weight_g"):  # the block's own, above
             del latest[name]
     return {"block": block, "visits": summary.visits, "latest_visit": latest}

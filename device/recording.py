@@ -8,6 +8,7 @@ from datetime import date
 from typing import Any
 
 from cloud_sync.messages import CountBody, DetectionsBody, PhotoBody, Stage, TreeBody, VisitBody
+from device.names import clean_name
 from device.orchards import Block
 from device.packed_boxes import pack_boxes
 from device.photo_naming import TreePhoto
@@ -25,6 +26,8 @@ LABEL_OF_STAGE: dict[Stage, str] = {
 # would count the fruit twice that shows on each.
 SIDES_RULE = "largest"
 ATTRIBUTION = "whole photo"
+# what a message has room for
+MOST_BOXES = 15_000
 
 
 @dataclass(frozen=True)
@@ -36,12 +39,14 @@ class Visit:
         day: the day.
         stage: the growth stage.
         area_m2: ground area of the sampled trees, None where it follows from the planting density.
+        area_trees: number of trees on that area; the import that is given the area sets it.
     """
 
     block: Block
     day: date
     stage: Stage
     area_m2: float | None = None
+    area_trees: int | None = None
 
     @property
     def label(self) -> str:
@@ -49,15 +54,25 @@ class Visit:
         return LABEL_OF_STAGE[self.stage]
 
 
+def find_visit_row(store: Store, visit: Visit) -> dict[str, Any] | None:
+    """The row of a visit, None before anything was recorded of it."""
+    return store.one(
+        "SELECT * FROM visit WHERE block = ? AND day = ? AND stage = ?",
+        [visit.block.id, visit.day.isoformat(), visit.stage],
+    )
+
+
 def record_visit(store: Store, visit: Visit) -> str:
     """Record a visit; an area given earlier stands until another is given. Returns the id of its row."""
     key = {"block": visit.block.id, "day": visit.day.isoformat(), "stage": visit.stage}
-    known = store.one("SELECT area_m2 FROM visit WHERE block = ? AND day = ? AND stage = ?", list(key.values()))
-    area_m2 = visit.area_m2 if visit.area_m2 is not None or known is None else known["area_m2"]
+    area_m2, area_trees = visit.area_m2, visit.area_trees
+    known = find_visit_row(store, visit)
+    if area_m2 is None and known is not None:
+        area_m2, area_trees = known["area_m2"], known["area_trees"]
     body = VisitBody(
         orchard=visit.block.orchard, block=visit.block.name, day=visit.day, stage=visit.stage, area_m2=area_m2
     )
-    return store.record("visit", key, {"area_m2": area_m2}, body)
+    return store.record("visit", key, {"area_m2": area_m2}, body, unsent={"area_trees": area_trees})
 
 
 def record_tree(store: Store, visit: Visit, code: str, photo: Photo) -> str:
@@ -92,7 +107,7 @@ def record_photo(
     sha256 = store.photos.digest(content)
     shared: dict[str, Any] = {
         "side": item.side,
-        "file_name": item.path.name,
+        "file_name": clean_name(item.path.name),
         "size_bytes": len(content),
         "width_px": photo.width,
         "height_px": photo.height,
@@ -114,10 +129,9 @@ def record_photo(
         **shared,
         "visit": visit_id,
         "tree": tree_id,
-        "suffix": item.path.suffix.lower(),
         "taken_at": photo.taken_at.isoformat() if photo.taken_at else None,
     }
-    return store.record("photo", {"sha256": sha256}, columns, body)
+    return store.record("photo", {"sha256": sha256}, columns, body, unsent={"suffix": item.path.suffix.lower()})
 
 
 def record_detections(store: Store, photo_id: str, sha256: str, counter: Counter, count: PhotoCount) -> None:
@@ -133,9 +147,9 @@ def record_detections(store: Store, photo_id: str, sha256: str, counter: Counter
         "labels": json.dumps(kept.labels),
         "counts": json.dumps(count.counts),
         "boxes": boxes.content,
-        "milliseconds": count.milliseconds,
     }
-    store.record("detections", {"photo": photo_id, "model": model}, columns, body)
+    key = {"photo": photo_id, "model": model}
+    store.record("detections", key, columns, body, unsent={"milliseconds": count.milliseconds})
 
 
 def record_tree_count(store: Store, visit: Visit, owners: tuple[str, str], tree: str, model: str) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -42,21 +42,21 @@ class SeasonFile:
         """Mean over all cells that have a prediction."""
         return float(np.nanmean(self.kg_per_ha))
 
-    def area_kg_per_ha(self, block: str, trees: Sequence[tuple[float | None, float | None]]) -> float:
+    def area_kg_per_ha(self, block: str, trees: Mapping[str, tuple[float | None, float | None]]) -> float:
         """Mean over the sampled trees of the cell each stands in.
 
         Args:
             block: name of the block, for messages.
-            trees: latitude and longitude of each sampled tree.
+            trees: latitude and longitude of each sampled tree by its code.
 
         Raises:
             InputError: a tree without a place, outside the grid, or in a cell without a prediction.
         """
         values = []
-        for number, (latitude, longitude) in enumerate(trees, start=1):
+        for tree, (latitude, longitude) in trees.items():
             if latitude is None or longitude is None:
                 raise InputError(
-                    f"sampled tree {number} of block {block} has no place, so its cell in {self.source} is unknown; "
+                    f"tree {tree} of block {block} has no place, so its cell in {self.source} is unknown; "
                     "photograph with GPS on, or give predictions as a table"
                 )
             row = math.floor((self.north - latitude) / self.cell_height_deg)
@@ -64,7 +64,7 @@ class SeasonFile:
             rows, columns = self.kg_per_ha.shape
             if not (0 <= row < rows and 0 <= column < columns):
                 raise InputError(
-                    f"sampled tree {number} of block {block} at {latitude:.5f}, {longitude:.5f} lies outside the grid "
+                    f"tree {tree} of block {block} at {latitude:.5f}, {longitude:.5f} lies outside the grid "
                     f"of {self.source}; fetch the season file of this orchard"
                 )
             values.append(self.kg_per_ha[row, column])

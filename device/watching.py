@@ -36,10 +36,11 @@ class _Look(NamedTuple):
 
 
 class _Verdict(NamedTuple):
-    """What became of a photo: the folder it belongs into now, and why where it was not counted."""
+    """What became of a photo, in words, and the folder it belongs into now."""
 
     where: str
-    reason: str | None = None
+    said: str
+    level: int
 
 
 class InboxWatcher:
@@ -141,12 +142,12 @@ class InboxWatcher:
             visit, root = self._place(path)
             report = import_photos(self._store, self._counter, visit, name_trees(root, [path]))
         except (InputError, PhotoError) as error:
-            return _Verdict(FAILED, str(error))
-        for _path, reason in report.failed:
-            return _Verdict(FAILED, reason)
+            return _failed(str(error))
+        for failure in report.failed:
+            return _failed(failure.reason)
         for _path, where in report.elsewhere:
-            _log.warning("%s: %s; not counted again", path, where)
-        return _Verdict(DONE)
+            return _Verdict(DONE, where, logging.WARNING)
+        return _Verdict(DONE, "counted" if report.counted else "counted before", logging.INFO)
 
     def _place(self, path: Path) -> tuple[Visit, Path]:
         """The visit a photo belongs to, and the folder of its block and stage."""
@@ -160,10 +161,7 @@ class InboxWatcher:
         return Visit(block, day_of([path]), stage), self._inbox / inside[0] / inside[1]
 
     def _set_aside(self, path: Path, look: _Look, verdict: _Verdict) -> None:
-        if verdict.reason is None:
-            _log.info("%s counted", path)
-        else:
-            _log.error("%s: %s", path, verdict.reason)
+        _log.log(verdict.level, "%s: %s", path, verdict.said)
         try:
             self._move(path, verdict)
         except OSError as error:
@@ -189,8 +187,12 @@ class InboxWatcher:
         target = _free(self._inbox / verdict.where / path.relative_to(self._inbox))
         target.parent.mkdir(parents=True, exist_ok=True)
         path.replace(target)
-        if verdict.reason is not None:
-            target.with_name(f"{target.name}.txt").write_text(f"{verdict.reason}\n", encoding="utf-8")
+        if verdict.where == FAILED:
+            target.with_name(f"{target.name}.txt").write_text(f"{verdict.said}\n", encoding="utf-8")
+
+
+def _failed(reason: str) -> _Verdict:
+    return _Verdict(FAILED, reason, logging.ERROR)
 
 
 def _free(path: Path) -> Path:

@@ -49,7 +49,7 @@ def block() -> None:
 @click.option("--orchard", required=True, help="Name of the orchard; registered with its first block.")
 @click.option("--area", type=AREA, help="Planted area of the block, as 2.5ha, 30mu or 1200m2.")
 @click.option("--trees", type=click.IntRange(1), help="Trees standing in the block.")
-@click.option("--trees-per-ha", type=float, help="Planting density, where trees and area are not known.")
+@click.option("--trees-per-ha", type=float, help="Planting density, where trees or area are not known.")
 @click.option("--variety", help="Variety.")
 @click.option("--fruit-weight", type=float, metavar="GRAMS", help="Single fruit weight in g.")
 @click.option("--unit", help="Unit yields are shown in: kg/ha, t/ha, kg/mu or kg/tree.  [default: t/ha]")
@@ -74,7 +74,7 @@ def add(
     from device.orchards import BlockSettings, register_block
 
     settings = BlockSettings(area, trees, trees_per_ha, variety, fruit_weight)
-    with opened_store(home) as store:
+    with opened_store(home, create=True) as store:
         registered = register_block(store, name, orchard, settings, unit)
     density = f", {registered.trees_per_ha:.0f} trees a hectare" if registered.trees_per_ha else ""
     click.echo(f"Block {registered.name} of {registered.orchard}{density}.")

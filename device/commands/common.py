@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from device.errors import InputError
+
 if TYPE_CHECKING:
     from device.store import Store
     from export.runtime.counter import Counter
@@ -52,10 +54,25 @@ def model_options(function: _Function) -> _Function:
 
 
 @contextlib.contextmanager
-def opened_store(home: Path) -> Iterator[Store]:
-    """The store in a folder, closed afterwards; what the disk does to it is explained."""
-    from device.store import Store
+def opened_store(home: Path, *, create: bool = False) -> Iterator[Store]:
+    """The store in a folder, closed afterwards; what the disk does to it is explained.
 
+    Args:
+        home: the folder.
+        create: make a store where there is none; only a command that has something to put there does.
+
+    Raises:
+        InputError: there is none, and none shall be made.
+        StoreError: it cannot be opened, read or written.
+    """
+    from device.store import FILE_NAME, Store
+
+    if not create:
+        with contextlib.suppress(PermissionError):  # opening it explains
+            if not (home / FILE_NAME).exists():
+                raise InputError(
+                    f"{home} holds no records; check --home, or begin: pomona block add NAME --orchard ORCHARD"
+                )
     store = Store(home)
     try:
         with store.explained():

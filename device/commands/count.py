@@ -56,6 +56,7 @@ def count(
         require_opencv()
         _make_folder(overlay)
         overlays = name_overlays(overlay, photos)
+        _refuse_to_overwrite(photos, overlays)
     counter = make_counter(bundle, threads, min_score)
     results: list[tuple[Path, dict[str, int], float]] = []
     failed = 0
@@ -108,6 +109,13 @@ def _cannot_write(path: Path, error: OSError) -> InputError:
     )
 
 
+def _refuse_to_overwrite(photos: Sequence[Path], overlays: dict[Path, Path]) -> None:
+    originals = {path.resolve() for path in photos}
+    for target in overlays.values():
+        if target.resolve() in originals:
+            raise InputError(f"overlay {target} would overwrite the photo itself; name another folder")
+
+
 def name_overlays(folder: Path, photos: Sequence[Path]) -> dict[Path, Path]:
     """Where each photo's overlay goes: named like the photo, and photos of one name also like their folders."""
     distinct = list(dict.fromkeys(photos))
@@ -152,6 +160,7 @@ def _as_dict(path: Path, found: PhotoCount, counter: Counter, min_score: float) 
 def _print_table(results: Sequence[tuple[Path, dict[str, int], float]]) -> None:
     from rich.console import Console
     from rich.table import Table
+    from rich.text import Text
 
     labels = list(results[0][1])
     table = Table(show_footer=len(results) > 1)
@@ -161,5 +170,5 @@ def _print_table(results: Sequence[tuple[Path, dict[str, int], float]]) -> None:
         table.add_column(label.replace("_", " "), footer=str(total), justify="right")
     table.add_column("ms", justify="right")
     for path, counts, milliseconds in results:
-        table.add_row(str(path), *(str(counts[label]) for label in labels), f"{milliseconds:.0f}")
+        table.add_row(Text(str(path)), *(str(counts[label]) for label in labels), f"{milliseconds:.0f}")
     Console().print(table)

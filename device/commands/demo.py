@@ -66,12 +66,12 @@ def demo(photos: Path | None, trees: int, stage: str, folder: Path, bundle: Path
             running.enter_context(processes.server(server, folder / "server.log"))
         with clock.step("enrol the device"):
             story.enrol(device, server)
-        with opened_store(device) as store:
+        with opened_store(device, create=True) as store:
             story.register(store, truth)
             with clock.step("count the photos") as progress:
                 report = story.bring_in(store, make_counter(bundle, threads), photos, cast("Stage", stage), progress)
-            for path, reason in report.failed:
-                warn(f"Error: {path}: {reason}")
+            for failure in report.failed:
+                warn(f"Error: {failure.path}: {failure.reason}")
             with clock.step("estimate the yield"):
                 story.write_predictions(folder / "predictions.csv", truth)
                 story.make_estimate(store, folder / "predictions.csv")

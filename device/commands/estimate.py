@@ -17,7 +17,7 @@ from device.commands.common import home_option, opened_store
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from device.queries import BlockSummary
+    from device.queries import BlockSummary, VisitSummary
 
 
 @click.command()
@@ -57,17 +57,14 @@ def estimate(
     from device.estimates import find_visit
     from device.orchards import find_block
     from device.predictions import read_predictions
-    from device.queries import summarise
+    from device.queries import get_visit
 
     with opened_store(home) as store:
         found = find_block(store, block)
         visit = find_visit(store, found, day.date() if day else None, stage)
         predicted = read_predictions(predictions, found.trees_per_ha)
         make_estimate(store, found, visit, predicted, fruit_weight)
-        if day is None and stage is None:
-            print_summary([item for item in summarise(store) if item.block.name == block])
-        else:
-            click.echo(f"Estimated the visit of {visit.day} ({visit.stage}).")
+        print_visit(get_visit(store, visit.id))
 
 
 @click.command()
@@ -113,10 +110,13 @@ _CSV_COLUMNS = (
     "corrected",
     "corrected_low",
     "corrected_high",
+    "notes",
 )
 
 
 def _print_csv(summaries: Sequence[BlockSummary]) -> None:
+    from device.wording import warnings_of
+
     writer = csv.DictWriter(sys.stdout, _CSV_COLUMNS, lineterminator="\n")
     writer.writeheader()
     for item in summaries:
@@ -126,34 +126,44 @@ def _print_csv(summaries: Sequence[BlockSummary]) -> None:
             row["fruit_per_tree"] = f"{visit.fruit_per_tree:.2f}"
             if (view := visit.estimate) is not None:
                 row["unit"] = view.unit
-                for name in _CSV_COLUMNS[9:]:
+                row["notes"] = "; ".join(warnings_of(visit))
+                for name in _CSV_COLUMNS[9:-1]:
                     value = getattr(view, name)
                     row[name] = "" if value is None else f"{value:.6g}"
         writer.writerow(row)
 
 
 def print_summary(summaries: Sequence[BlockSummary]) -> None:
-    """The manager's table, one block after another, narrow enough for a phone over ssh."""
+    """The manager's table, one block after another."""
+    from device.wording import notes_of, summary_lines
+
+    if not summaries:
+        click.echo("No block is registered yet. Add one: pomona block add NAME --orchard ORCHARD")
+    for item in summaries:
+        _print_table(item.block.orchard, item.block.name, summary_lines(item), notes_of(item.latest))
+
+
+def print_visit(visit: VisitSummary) -> None:
+    """A visit's counts and yields, and what to know before relying on them."""
+    from device.wording import notes_of, visit_lines
+
+    _print_table(visit.orchard, visit.block, visit_lines(visit), notes_of(visit))
+
+
+def _print_table(orchard: str, block: str, lines: Sequence[tuple[str, str]], notes: Sequence[str]) -> None:
+    """Narrow enough for a phone over ssh; names are people's own, so nothing in them is markup."""
     from rich import box
     from rich.console import Console
     from rich.table import Table
-
-    from device.wording import summary_lines, warnings_of
+    from rich.text import Text
 
     console = Console()
-    if not summaries:
-        console.print("No block is registered yet. Add one: pomona block add NAME --orchard ORCHARD")
-    for item in summaries:
-        table = Table(
-            title=f"{item.block.orchard}, block {item.block.name}",
-            title_justify="left",
-            box=box.SIMPLE,
-            show_header=False,
-        )
-        table.add_column(style="dim")
-        table.add_column(justify="right")
-        for name, value in summary_lines(item):
-            table.add_row(name, value)
-        console.print(table)
-        for warning in warnings_of(item.latest):
-            console.print(f"[yellow]Note:[/] {warning}")
+    console.print(Text(f"{orchard}, block {block}", style="bold"))
+    table = Table(box=box.SIMPLE, show_header=False)
+    table.add_column(style="dim")
+    table.add_column(justify="right")
+    for name, value in lines:
+        table.add_row(name, Text(value))
+    console.print(table)
+    for note in notes:
+        console.print(Text.assemble(("Note: ", "yellow"), note))

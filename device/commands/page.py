@@ -9,12 +9,13 @@ from pathlib import Path
 import click
 
 from device.commands.common import home_option, make_counter, model_options, opened_store
+from device.page.settings import DEFAULT_HOST, DEFAULT_PORT
 
 
 @click.command()
-@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on; 0.0.0.0 for all.")
+@click.option("--host", default=DEFAULT_HOST, show_default=True, help="Address to listen on; 0.0.0.0 for all.")
 @click.option(
-    "--port", type=click.IntRange(0, 65535), default=8420, show_default=True, help="Port; 0 takes a free one."
+    "--port", type=click.IntRange(0, 65535), default=DEFAULT_PORT, show_default=True, help="Port; 0 takes a free one."
 )
 @click.option("--name", "names", multiple=True, help="Host name under which a proxy on this machine offers the pages.")
 @model_options
@@ -39,7 +40,7 @@ def page(host: str, port: int, names: tuple[str, ...], bundle: Path | None, thre
     settings = PageSettings(host, port, read_pass_phrase(), tuple(name.lower() for name in names))
     if bundle is not None:
         open_bundle(bundle)  # a wrong folder is said now, not with the first photo
-    with opened_store(home):
+    with opened_store(home, create=True):
         pass  # likewise a store that cannot be opened
     listening = _listen(host, port)
     app = create_app(home, lambda: make_counter(bundle, threads), settings)

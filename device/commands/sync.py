@@ -38,7 +38,7 @@ def sync(ctx: click.Context, once: bool, time_limit: float, verbose: bool, home:
     logging.basicConfig(level=logging.INFO if verbose or not once else logging.ERROR, format="%(message)s")
     identity = read_identity(home)
     stop = stop_on_signals()
-    with opened_store(home) as store:
+    with opened_store(home, create=True) as store:  # an enrolled device may have recorded nothing yet
         result = Uplink(store.outbox, identity).run(stop, until_empty=once, time_limit_s=time_limit if once else None)
     click.echo(f"{result.stored} stored at the server, {result.rejected} refused, {result.waiting} waiting.")
 
@@ -62,10 +62,12 @@ def request(name: str, home: Path) -> None:
     Example:
       pomona sync request kiwi-07
     """
+    from cloud_sync import keys
     from cloud_sync.identity import create_request
 
     path = create_request(home, name)
     click.echo(f"Request in {path}. Have the server sign it: pomona server enroll {path.name} --folder FOLDER")
+    click.echo(f"Key of {name}: {keys.fingerprint(keys.read_request(path).public_key())}. See that it shows the same.")
 
 
 @sync.command("accept")
@@ -78,10 +80,13 @@ def accept(file: Path, home: Path) -> None:
     Example:
       pomona sync accept kiwi-07.json
     """
+    from cloud_sync import keys
     from cloud_sync.identity import install_enrolment
 
     identity = install_enrolment(home, file)
+    fingerprint = keys.fingerprint(keys.read_certificate(identity.trust_root).public_key())
     click.echo(f"This device is {identity.name} and sends to {identity.broker_host}:{identity.broker_port}.")
+    click.echo(f"Authority: {fingerprint}. See that `pomona server init` showed the same on the server.")
 
 
 @sync.command("status")

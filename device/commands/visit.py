@@ -23,6 +23,7 @@ from device.commands.common import (
 
 if TYPE_CHECKING:
     from device.photo_naming import TreePhoto
+    from device.recording import Visit
     from device.visits import ImportReport
 
 assert get_args(Stage) == STAGES
@@ -38,7 +39,7 @@ def visit() -> None:
 @click.argument("folder", type=click.Path(path_type=Path))
 @click.option("--block", required=True, help="Name of the visited block.")
 @click.option("--stage", required=True, type=click.Choice(STAGES), help="Growth stage.")
-@click.option("--day", type=_DAY, help="Day of the visit.  [default: the day the photos were taken]")
+@click.option("--day", type=_DAY, help="Day of the visit.  [default: the day each photo was taken]")
 @click.option(
     "--trees",
     "table",
@@ -62,8 +63,9 @@ def import_(
     """Keep and count the photos in FOLDER and its sub-folders, tree by tree.
 
     A sub-folder is a tree; photos in FOLDER itself are named after their tree, with the side behind: T07_a.jpg,
-    T07_b.jpg. Stopping it, even by pulling the plug, and starting it again counts nothing twice. A photo that
-    cannot be counted is reported, the rest go on, and the exit code is 2.
+    T07_b.jpg. Photos of several days become a visit a day. Stopping it, even by pulling the plug, and starting it
+    again counts nothing twice. A photo that cannot be counted, or that counts for another tree or visit, is reported,
+    the rest go on, and the exit code is 2.
 
     \b
     Examples:
@@ -72,17 +74,23 @@ def import_(
     """
     from device.orchards import find_block
     from device.recording import Visit
-    from device.visits import day_of, import_photos
+    from device.visits import by_day, import_photos
 
+    all_counted = True
     with opened_store(home) as store:
         found = find_block(store, block)
         photos = _named_photos(folder, table)
-        on = day.date() if day else day_of([photo.path for photo in photos])
+        days = {day.date(): photos} if day else by_day(photos)
+        if sampled_area is not None:
+            _require_one_visit(list(days))
         counter = make_counter(bundle, threads)
-        with progress_bar("Counting") as progress:
+        for on, taken in days.items():
             visited = Visit(found, on, cast("Stage", stage), sampled_area)
-            report = import_photos(store, counter, visited, photos, progress)
-    return _tell(report, block, on, stage)
+            with progress_bar(f"Counting {on}") as progress:
+                report = import_photos(store, counter, visited, taken, progress)
+            _tell(report, visited)
+            all_counted = all_counted and not report.failed and not report.elsewhere
+    return 0 if all_counted else 2
 
 
 def _named_photos(folder: Path, table: Path | None) -> list[TreePhoto]:
@@ -96,14 +104,32 @@ def _named_photos(folder: Path, table: Path | None) -> list[TreePhoto]:
     return name_trees(folder, paths) if table is None else name_trees_by_csv(folder, paths, table)
 
 
-def _tell(report: ImportReport, block: str, day: date, stage: str) -> int:
-    photos = "1 photo" if report.counted == 1 else f"{report.counted} photos"
-    click.echo(f"{photos} counted for block {block}, {day}, {stage}; {report.known} already known.")
+def _require_one_visit(days: list[date]) -> None:
+    from device.errors import InputError
+
+    if len(days) > 1:
+        raise InputError(
+            f"--sampled-area is that of one visit, and the photos were taken on {len(days)} days "
+            f"({', '.join(map(str, days))}); import the photos of each day from a folder of their own"
+        )
+
+
+def _tell(report: ImportReport, visited: Visit) -> None:
+    counted = f"{_number(report.counted, 'photo')} counted"
+    if report.counted:
+        counted = f"{_number(report.counted, 'photo')} of {_number(len(report.trees), 'tree')} counted"
+    click.echo(
+        f"{counted} for block {visited.block.name}, {visited.day}, {visited.stage}; {report.known} already known."
+    )
     for path, where in report.elsewhere:
-        warn(f"{path}: {where}; not counted again.")
-    for path, reason in report.failed:
-        warn(f"Error: {path}: {reason}" if str(path) not in reason else f"Error: {reason}")
-    return 2 if report.failed else 0
+        warn(f"Error: {path}: {where}")
+    for failure in report.failed:
+        named = str(failure.path) in failure.reason
+        warn(f"Error: {failure.reason}" if named else f"Error: {failure.path}: {failure.reason}")
+
+
+def _number(number: int, what: str) -> str:
+    return f"1 {what}" if number == 1 else f"{number} {what}s"
 
 
 @visit.command("watch")
@@ -122,7 +148,7 @@ def watch(inbox: Path, every: float, once: bool, bundle: Path | None, threads: i
     from device.watching import InboxWatcher
 
     logging.basicConfig(level=logging.INFO, format="%(message)s")
-    with opened_store(home) as store:
+    with opened_store(home, create=True) as store:  # it may be started before the first block is registered
         watcher = InboxWatcher(store, make_counter(bundle, threads), inbox)
         stop = stop_on_signals()
         if once:

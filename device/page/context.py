@@ -13,6 +13,7 @@ from device.page.counting import CountingWorker
 from device.page.pictures import Pictures
 from device.page.sessions import Attempts, Sessions
 from device.page.settings import PageSettings
+from device.page.stores import open_store
 from device.page.templating import Templates
 from device.page.uploads import UploadFolder
 from device.store import Store
@@ -51,12 +52,9 @@ def page_context(request: Request) -> PageContext:
 
 
 def opened_store(request: Request) -> Iterator[Store]:
-    """A store of the request's own: one connection is not for two threads at once."""
-    store = Store(page_context(request).folder)
-    try:
+    """A store of the request's own."""
+    with open_store(page_context(request).folder) as store:
         yield store
-    finally:
-        store.close()
 
 
 Context = Annotated[PageContext, Depends(page_context)]

@@ -8,8 +8,10 @@ import threading
 from collections.abc import Callable
 from pathlib import Path
 
+from device.disk import remedy_for
 from device.errors import InputError, MissingPartError, StoreError
 from device.orchards import find_block
+from device.page.stores import open_store
 from device.page.uploads import Upload, UploadedPhoto, UploadFolder
 from device.photo_naming import TreePhoto
 from device.queries import get_photo
@@ -17,7 +19,7 @@ from device.recording import Visit
 from device.store import Store
 from device.visits import import_photos
 from export.runtime.counter import Counter
-from export.runtime.errors import BundleError, EngineError
+from export.runtime.errors import BundleError, EngineError, PhotoError
 from export.runtime.errors import MissingPartError as MissingEngineError
 
 _log = logging.getLogger(__name__)
@@ -29,8 +31,8 @@ _KNOWN_PROBLEMS = (BundleError, EngineError, InputError, MissingEngineError, Mis
 class CountingWorker:
     """Counts uploads in the order in which they came.
 
-    Stopping it, even by pulling the plug, loses nothing: a photo leaves its upload only after it is in the store, and
-    one that comes twice counts once.
+    Stopping it, even by pulling the plug, loses nothing: a photo leaves its upload only after it is in the store, or
+    because nothing can be counted in it on any device; and one that comes twice counts once.
 
     Args:
         folder: the store's folder.
@@ -44,6 +46,7 @@ class CountingWorker:
         self._counter_factory = counter_factory
         self._counter: Counter | None = None
         self._waiting: queue.SimpleQueue[str | None] = queue.SimpleQueue()
+        self._due: set[str] = set()
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="counting", daemon=True)
 
@@ -62,51 +65,81 @@ class CountingWorker:
 
     def submit(self, identifier: str) -> None:
         """Count an upload when its turn comes."""
+        self._due.add(identifier)
         self._waiting.put(identifier)
+
+    def is_due(self, identifier: str) -> bool:
+        """Whether an upload waits for its turn; what stopped it last time no longer stands then."""
+        return identifier in self._due
 
     def _run(self) -> None:
         while (identifier := self._waiting.get()) is not None and not self._stopping.is_set():
             try:
-                self._count(self._uploads.read(identifier))
+                self._count(self._begin(identifier))
             except (InputError, StoreError) as error:  # noqa: PERF203  (seconds a turn, and the next upload must go on)
                 _log.error("upload %s: %s", identifier, error)
+
+    def _begin(self, identifier: str) -> Upload:
+        """An upload whose turn has come; until the pages read of no problem in it, it is due."""
+        try:
+            upload = self._uploads.read(identifier)
+            if upload.problem is not None:
+                upload.problem = None
+                self._uploads.save(upload)
+        finally:
+            self._due.discard(identifier)
+        return upload
 
     def _count(self, upload: Upload) -> None:
         try:
             self._count_photos(upload)
         except _KNOWN_PROBLEMS as error:
-            _log.error("upload %s: %s", upload.id, error)
             upload.problem = str(error)
         except Exception:  # noqa: BLE001  (the thread must outlive every mistake, or later uploads would wait for ever)
             _log.exception("upload %s could not be counted", upload.id)
             upload.problem = "counting stopped by a mistake in Pomona; the device's log says more"
         if upload.problem is not None:
+            _log.error("upload %s: %s", upload.id, upload.problem)
             self._uploads.save(upload)
 
     def _count_photos(self, upload: Upload) -> None:
         self._counter = self._counter or self._counter_factory()
-        upload.problem = None
-        store = Store(self._folder)
-        try:
+        problem = None
+        with open_store(self._folder) as store:
             visit = Visit(find_block(store, upload.block), upload.day, upload.stage)
             for photo in upload.photos:
                 if photo.state == "waiting" and not self._stopping.is_set():
-                    self._count_photo(store, self._counter, visit, upload, photo)
-                    self._uploads.settle(upload, photo)
-        finally:
-            store.close()
+                    problem = self._count_photo(store, self._counter, visit, upload, photo) or problem
+        upload.problem = problem
 
-    def _count_photo(self, store: Store, counter: Counter, visit: Visit, upload: Upload, photo: UploadedPhoto) -> None:
+    def _count_photo(
+        self, store: Store, counter: Counter, visit: Visit, upload: Upload, photo: UploadedPhoto
+    ) -> str | None:
+        """Count a photo and drop its file, or say what on this device keeps it waiting."""
         path = self._uploads.photo_path(upload, photo)
         try:
-            sha256 = store.photos.digest(path.read_bytes())
+            _import_photo(store, counter, visit, TreePhoto(path, upload.tree, upload.side), photo)
+        except PhotoError as error:
+            photo.state, photo.message = "failed", str(error).replace(str(path), photo.name)
+        except FileNotFoundError:
+            photo.state, photo.message = "failed", f"{photo.name} is gone from this device; send it again"
         except OSError as error:
-            photo.state, photo.message = "failed", f"{photo.name} cannot be read: {error.strerror}; send it again"
-            return
-        report = import_photos(store, counter, visit, [TreePhoto(path, upload.tree, upload.side)])
-        for _path, reason in (*report.failed, *report.elsewhere):
-            photo.state, photo.message = "failed", reason.replace(str(path), photo.name)
-            return
-        photo.state = "counted" if report.counted else "known"
-        photo.sha256 = sha256
-        photo.count = get_photo(store, sha256).detections.count_by_label().get(visit.label, 0)
+            return f"{photo.name} cannot be read: {error.strerror}; {remedy_for(error)}"
+        except (InputError, MissingEngineError) as error:
+            return str(error).replace(str(path), photo.name)
+        self._uploads.settle(upload, photo)
+        return None
+
+
+def _import_photo(store: Store, counter: Counter, visit: Visit, item: TreePhoto, photo: UploadedPhoto) -> None:
+    """Bring a photo into its visit and note what became of it; whatever failed in it is raised."""
+    sha256 = store.photos.digest(item.path.read_bytes())
+    report = import_photos(store, counter, visit, [item])
+    for failure in report.failed:
+        raise failure.error
+    for _path, place in report.elsewhere:
+        photo.state, photo.message = "failed", f"{photo.name}: {place}"
+        return
+    photo.state = "counted" if report.counted else "known"
+    photo.sha256 = sha256
+    photo.count = get_photo(store, sha256).detections.count_by_label().get(visit.label, 0)

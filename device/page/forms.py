@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import math
+import re
+import unicodedata
 from collections.abc import Mapping
 from typing import Annotated
 
 from fastapi import Depends, Request
 
 from device.errors import InputError
+from device.names import clean_name, require_name
 
 
 async def typed_fields(request: Request) -> dict[str, str]:
@@ -19,8 +22,8 @@ async def typed_fields(request: Request) -> dict[str, str]:
 
 Fields = Annotated[dict[str, str], Depends(typed_fields)]
 
-# as long as a name may be on the wire
-_LONGEST_NAME = 200
+# one separator before every three digits: 1 650, 30,000, 1.000.000
+_GROUPED = re.compile(r"[1-9]\d{0,2}([ ,.])\d{3}(\1\d{3})*")
 
 
 def read_name(fields: Mapping[str, str], field: str, what: str) -> str:
@@ -34,11 +37,8 @@ def read_name(fields: Mapping[str, str], field: str, what: str) -> str:
     Raises:
         InputError: it is empty, too long, or has characters that cannot be seen.
     """
-    name = " ".join(fields.get(field, "").split())
-    if not name:
-        raise InputError(f"{what} is empty; fill it in")
-    if len(name) > _LONGEST_NAME or not name.isprintable():
-        raise InputError(f"{what} is too long or has characters that cannot be seen; choose another")
+    name = clean_name(fields.get(field, ""))
+    require_name(name, what)
     return name
 
 
@@ -46,18 +46,58 @@ def read_number(fields: Mapping[str, str], field: str, what: str) -> float | Non
     """A number above zero; None where the field was left empty. A decimal comma is understood.
 
     Raises:
-        InputError: it is no number above zero.
+        InputError: it is no number above zero, or could be read in thousands as well as with three decimals.
     """
-    text = fields.get(field, "").strip()
+    text = _typed(fields, field)
+    grouped = _GROUPED.fullmatch(text)
+    if grouped and grouped[1] != " " and grouped[2] is None:
+        thousands, fraction = _without_groups(text), number_text(_parse(text))
+        raise InputError(f"{what} is {text!r}; write {thousands} or {fraction}, whichever you mean")
+    return _above_zero(text, what) if text else None
+
+
+def read_whole_number(fields: Mapping[str, str], field: str, what: str) -> int | None:
+    """A whole number above zero; None where the field was left empty. Separators of thousands are understood.
+
+    Raises:
+        InputError: it is no whole number above zero.
+    """
+    text = _typed(fields, field)
     if not text:
         return None
-    try:
-        value = float(text.replace(",", "."))
-    except ValueError:
-        value = math.nan
+    value = _above_zero(text, what)
+    if value != int(value):
+        raise InputError(f"{what} is {text!r}; write a whole number")
+    return int(value)
+
+
+def number_text(value: float) -> str:
+    """A number as :func:`read_number` reads it back."""
+    text = f"{value:.10g}"
+    return f"{text}0" if _GROUPED.fullmatch(text) else text
+
+
+def _typed(fields: Mapping[str, str], field: str) -> str:
+    # keyboards for Chinese type full-width digits and points, other programs narrow blanks between thousands
+    return unicodedata.normalize("NFKC", fields.get(field, "")).strip()
+
+
+def _above_zero(text: str, what: str) -> float:
+    value = _parse(_without_groups(text))
     if not math.isfinite(value) or value <= 0:
         raise InputError(f"{what} is {text!r}; write a number above 0, such as 2.5")
     return value
+
+
+def _without_groups(text: str) -> str:
+    return re.sub("[ ,.]", "", text) if _GROUPED.fullmatch(text) else text
+
+
+def _parse(text: str) -> float:
+    try:
+        return float(text.replace(",", "."))
+    except ValueError:
+        return math.nan
 
 
 def read_choice(fields: Mapping[str, str], field: str, what: str, choices: tuple[str, ...]) -> str:

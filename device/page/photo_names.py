@@ -7,7 +7,8 @@ from pathlib import PurePosixPath
 HEAD_BYTES = 12
 _HEIC_BRANDS = frozenset({b"heic", b"heix", b"hevc", b"hevx", b"heim", b"heis", b"mif1", b"msf1"})
 _SUFFIXES = {"JPEG": (".jpg", ".jpeg"), "PNG": (".png",), "HEIC": (".heic", ".heif")}
-_LONGEST_STEM = 100
+# a file system takes 255 bytes for a name, and a character is up to four of them
+_LONGEST_STEM_BYTES = 180
 
 
 def kind_of(head: bytes) -> str | None:
@@ -28,7 +29,8 @@ def clean_name(name: str) -> str:
     """A file name as its sender gave it, without folders and control characters, and not too long."""
     bare = "".join(letter for letter in name.replace("\\", "/").rsplit("/", 1)[-1] if letter.isprintable()).strip(". ")
     path = PurePosixPath(bare or "photo")
-    return f"{path.stem[:_LONGEST_STEM]}{path.suffix[:10]}"
+    stem = path.stem.encode()[:_LONGEST_STEM_BYTES].decode(errors="ignore")
+    return f"{stem}{path.suffix[:10]}"
 
 
 def fitting_name(name: str, kind: str) -> str:

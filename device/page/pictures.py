@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import secrets
 import threading
 from pathlib import Path
 
 from PIL import Image, ImageOps
 
+from device.disk import remedy_for
 from device.errors import StoreError
 from device.queries import PhotoView
 from export.runtime.photos import open_image, read_photo
@@ -70,11 +73,14 @@ def _shrink(path: Path, longest_side_px: int) -> Image.Image:
 
 
 def _save(picture: Image.Image, target: Path) -> None:
+    content = io.BytesIO()
+    picture.save(content, "JPEG", quality=82, progressive=True)  # to a file it would not say why a write failed
     partial = target.with_name(f".{secrets.token_hex(8)}.partial")
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        picture.save(partial, "JPEG", quality=82, progressive=True)
+        partial.write_bytes(content.getvalue())
         partial.replace(target)
     except OSError as error:
-        partial.unlink(missing_ok=True)
-        raise StoreError(f"{target} cannot be written: {error.strerror or error}; free some space") from error
+        with contextlib.suppress(OSError):
+            partial.unlink(missing_ok=True)
+        raise StoreError(f"{target} cannot be written: {error.strerror}; {remedy_for(error)}") from error

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import BinaryIO
 from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
 
+from device.disk import remedy_for
 from device.errors import InputError, StoreError
 from device.page.photo_names import HEAD_BYTES, clean_name, fitting_name, kind_of
 
@@ -98,7 +100,7 @@ class FormReceiver:
         except FormParserError as error:
             raise InputError("the upload arrived damaged; send it again") from error
         except OSError as error:
-            raise StoreError(f"{self._folder} cannot be written: {error.strerror}; free some space") from error
+            raise StoreError(f"{self._folder} cannot be written: {error.strerror}; {remedy_for(error)}") from error
 
     def finish(self) -> ReceivedForm:
         """The form, once every piece was written.
@@ -113,7 +115,8 @@ class FormReceiver:
     def close(self) -> None:
         """Let go of a photo that was being written."""
         if self._file is not None:
-            self._file.close()
+            with contextlib.suppress(OSError):  # it writes what is left; what had to be kept was flushed before
+                self._file.close()
             self._file = None
 
     def _begin_part(self) -> None:

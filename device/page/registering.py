@@ -8,12 +8,13 @@ from urllib.parse import quote
 from fastapi import APIRouter
 from fastapi.responses import RedirectResponse, Response
 
+from calibration.errors import CalibrationError
 from calibration.units import M2_PER_HA, YIELD_UNITS, area_to_m2
 from device.errors import InputError
 from device.orchards import BlockSettings, all_blocks, find_block, register_block
 from device.page.context import Context, OpenedStore
 from device.page.failures import unknown_is_404
-from device.page.forms import Fields, read_choice, read_name, read_number
+from device.page.forms import Fields, number_text, read_choice, read_name, read_number, read_whole_number
 from device.store import Store
 
 _AREA_UNITS = ("ha", "mu", "m2")
@@ -34,7 +35,7 @@ def form(store: OpenedStore, context: Context, block: str | None = None) -> Resp
             "trees": found.trees,
             "fruit_weight": found.fruit_weight_g,
         }
-        fields |= {name: f"{value:.10g}" for name, value in numbers.items() if value}
+        fields |= {name: number_text(value) for name, value in numbers.items() if value}
     return _form(store, context, fields)
 
 
@@ -43,7 +44,7 @@ def register(fields: Fields, store: OpenedStore, context: Context) -> Response:
     """Register the block, or change what is known of it."""
     try:
         name = _register(store, fields)
-    except ValueError as error:  # InputError and CalibrationError: what was typed
+    except (InputError, CalibrationError) as error:
         return _form(store, context, fields, str(error))
     return RedirectResponse(f"/blocks/{quote(name, safe='')}", status_code=303)
 
@@ -54,12 +55,9 @@ def _register(store: Store, fields: Mapping[str, str]) -> str:
     unit = read_choice(fields, "unit", "the yield unit", YIELD_UNITS)
     area = read_number(fields, "area", "the area")
     area_unit = read_choice(fields, "area_unit", "the area's unit", _AREA_UNITS)
-    trees = read_number(fields, "trees", "the number of trees")
-    if trees is not None and trees != int(trees):
-        raise InputError(f"the number of trees is {trees:g}; write a whole number")
     settings = BlockSettings(
         area_m2=None if area is None else area_to_m2(area, area_unit),
-        trees=None if trees is None else int(trees),
+        trees=read_whole_number(fields, "trees", "the number of trees"),
         fruit_weight_g=read_number(fields, "fruit_weight", "the fruit weight"),
     )
     return register_block(store, name, orchard, settings, unit).name

@@ -10,7 +10,15 @@ from fastapi.responses import HTMLResponse
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from device.page.settings import PageSettings
-from device.wording import fruit_words, interval_words, stage_words, visit_lines, warnings_of, yield_words
+from device.wording import (
+    INTERVAL_COVERS,
+    fruit_words,
+    interval_words,
+    stage_words,
+    visit_lines,
+    warnings_of,
+    yield_words,
+)
 
 _FOLDER = Path(__file__).parent / "templates"
 
@@ -36,6 +44,7 @@ class Templates:
         )
         self._environment.globals.update(
             icon=vars(self._environment.get_template("icons.html").module)["icon"],
+            interval_covers=INTERVAL_COVERS,
             interval_words=interval_words,
             sign_out_shown=settings.pass_phrase is not None,
             visit_lines=visit_lines,

@@ -24,15 +24,13 @@ from device.page.context import Context, OpenedStore, PageContext
 from device.page.failures import unknown_is_404
 from device.page.forms import read_choice, read_name
 from device.page.receiving import MOST_PHOTO_BYTES, MOST_PHOTOS, FormReceiver, ReceivedForm
+from device.page.stores import open_store
 from device.page.uploads import Upload, UploadedPhoto
 from device.queries import list_visits
 from device.store import Store
 from device.visits import day_of
-from export.runtime.photos import read_taken_at
 
 SIDES = ("a", "b")
-# a camera whose clock was never set says 1970 or 2000
-_EARLIEST_YEAR = 2010
 
 router = APIRouter()
 
@@ -60,6 +58,7 @@ async def receive(request: Request, context: Context) -> Response:
 @router.get("/uploads/{identifier}")
 def result(identifier: str, context: Context, store: OpenedStore) -> Response:
     """What became of each photo of an upload."""
+    is_due = context.worker.is_due(identifier)  # asked first: once it is not, what is read has no old problem
     with unknown_is_404():
         upload = context.uploads.read(identifier)
         block = find_block(store, upload.block)
@@ -67,17 +66,15 @@ def result(identifier: str, context: Context, store: OpenedStore) -> Response:
         (visit for visit in list_visits(store, block) if (visit.day, visit.stage) == (upload.day, upload.stage)), None
     )
     done = sum(photo.state != "waiting" for photo in upload.photos)
-    return context.templates.page("upload_result", upload=upload, visit=visit, done=done)
+    return context.templates.page("upload_result", upload=upload, visit=visit, done=done, is_due=is_due)
 
 
 @router.post("/uploads/{identifier}/retry")
 def retry(identifier: str, context: Context) -> Response:
     """Count again what waits, once somebody has mended what stopped it."""
     with unknown_is_404():
-        upload = context.uploads.read(identifier)
-    upload.problem = None
-    context.uploads.save(upload)
-    context.worker.submit(identifier)
+        context.uploads.read(identifier)
+    context.worker.submit(identifier)  # which alone writes to uploads that have arrived
     return RedirectResponse(f"/uploads/{identifier}", status_code=303)
 
 
@@ -98,11 +95,8 @@ async def _receive(request: Request, context: PageContext) -> Upload:
 
 def _accept(context: PageContext, identifier: str, form: ReceivedForm) -> Upload:
     """Check the form and write the upload down."""
-    store = Store(context.folder)
-    try:
+    with open_store(context.folder) as store:
         block = find_block(store, form.fields.get("block", ""))
-    finally:
-        store.close()
     stage = read_choice(form.fields, "stage", "the growth stage", STAGES)
     if not form.photos:
         raise InputError("no photo was chosen; take or choose one")
@@ -118,7 +112,7 @@ def _accept(context: PageContext, identifier: str, form: ReceivedForm) -> Upload
     upload = Upload(
         id=identifier,
         block=block.name,
-        day=day_of_upload([photo.path for photo in form.photos if photo.path], datetime.now().astimezone().date()),
+        day=day_of_upload([photo.path for photo in form.photos if photo.path]),
         stage=next(known for known in STAGES if known == stage),
         tree=read_name(form.fields, "tree", "the tree's code"),
         side=read_choice(form.fields, "side", "the side of the tree", SIDES),
@@ -128,18 +122,14 @@ def _accept(context: PageContext, identifier: str, form: ReceivedForm) -> Upload
     return upload
 
 
-def day_of_upload(photos: list[Path], today: date) -> date:
-    """The day most of the photos were taken on, else today."""
-    dated = [path for path in photos if (taken := read_taken_at(path)) is not None and taken.year >= _EARLIEST_YEAR]
-    return day_of(dated) if dated else today
+def day_of_upload(photos: list[Path]) -> date:
+    """The day most of the photos were taken on, else today: the day their files were written."""
+    return day_of(photos) if photos else datetime.now().astimezone().date()
 
 
 def _failed(context: PageContext, problem: str, status: int) -> Response:
-    store = Store(context.folder)
-    try:
+    with open_store(context.folder) as store:
         return _form(store, context, {}, problem, status)
-    finally:
-        store.close()
 
 
 def _form(

@@ -19,6 +19,7 @@ from pydantic import BaseModel, ValidationError
 
 from cloud_sync.messages import Stage
 from cloud_sync.outbox import new_id
+from device.disk import remedy_for
 from device.errors import InputError, StoreError
 
 _FILE = "upload.json"
@@ -58,7 +59,7 @@ class Upload(BaseModel):
         tree: code of the tree.
         side: side of the tree.
         photos: the photos.
-        problem: what stopped the counting, with the remedy; the photos wait.
+        problem: what on this device keeps photos waiting, with the remedy.
     """
 
     id: str
@@ -97,7 +98,7 @@ class UploadFolder:
         try:
             path.mkdir(parents=True)
         except OSError as error:
-            raise StoreError(f"{path} cannot be made: {error.strerror}; free some space") from error
+            raise StoreError(f"{path} cannot be made: {error.strerror}; {remedy_for(error)}") from error
         return identifier, path
 
     def photo_path(self, upload: Upload, photo: UploadedPhoto) -> Path:
@@ -121,7 +122,7 @@ class UploadFolder:
             for path in (*(entry for entry in folder.iterdir() if entry.is_dir()), folder, self._folder):
                 _sync(path)
         except OSError as error:
-            raise StoreError(f"{folder} cannot be written: {error.strerror}; free some space") from error
+            raise StoreError(f"{folder} cannot be written: {error.strerror}; {remedy_for(error)}") from error
 
     def read(self, identifier: str) -> Upload:
         """An upload by its id.
@@ -139,7 +140,7 @@ class UploadFolder:
             ) from error
 
     def settle(self, upload: Upload, photo: UploadedPhoto) -> None:
-        """Write down what became of a photo, then drop the file, which by now is in the store or of no use."""
+        """Write down what became of a photo, then drop the file, which is in the store or no photo one can count in."""
         self.save(upload)
         self.photo_path(upload, photo).unlink(missing_ok=True)
 

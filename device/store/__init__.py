@@ -4,7 +4,7 @@ Everything that changes a record goes through this package, in one transaction w
 change to the server. Reading for people goes through :mod:`device.queries`.
 """
 
-from device.store.database import Store
+from device.store.database import FILE_NAME, Store
 from device.store.photo_files import PhotoFiles
 
-__all__ = ["PhotoFiles", "Store"]
+__all__ = ["FILE_NAME", "PhotoFiles", "Store"]

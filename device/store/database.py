@@ -107,36 +107,41 @@ class Store:
         """The first row of a query, None where there is none."""
         return next(iter(self.db.query(sql, list(parameters))), None)
 
-    def upsert(self, table: str, key: dict[str, Any], values: dict[str, Any]) -> tuple[str, int, bool]:
-        """Insert a row or change it, inside :meth:`change`.
+    def record(
+        self,
+        table: str,
+        key: dict[str, Any],
+        values: dict[str, Any],
+        body: Body,
+        unsent: dict[str, Any] | None = None,
+    ) -> str:
+        """Insert a row or change it, and queue its message where that says something new; inside :meth:`change`.
 
         Args:
             table: name of the table.
             key: columns of its natural key.
-            values: the other columns to set.
+            values: the other columns that the message carries.
+            body: the message's body.
+            unsent: columns that it does not carry; they are kept without a new revision.
 
         Returns:
-            Id and revision of the row, and whether anything changed; an unchanged row keeps its revision and needs
-            no message.
+            Id of the row.
         """
+        columns = {**values, **(unsent or {})}
         where = " AND ".join(f"{column} = ?" for column in key)
         row = self.one(f"SELECT * FROM {table} WHERE {where}", list(key.values()))  # noqa: S608  (our own names)
         if row is None:
-            identifier = new_id()
-            self.db.table(table).insert({"id": identifier, **key, **values})
-            return identifier, 1, True
-        if all(row[column] == value for column, value in values.items()):
-            return row["id"], row["revision"], False
-        revision = row["revision"] + 1
-        self.db.table(table).update(row["id"], {**values, "revision": revision})
-        return row["id"], revision, True
-
-    def record(self, table: str, key: dict[str, Any], values: dict[str, Any], body: Body) -> str:
-        """Upsert a row and queue its message when it changed, inside :meth:`change`; returns the row's id."""
-        identifier, revision, changed = self.upsert(table, key, values)
-        if changed:
-            self.outbox.enqueue(identifier, revision, body)
-        return identifier
+            row = {"id": new_id(), "revision": 1}
+            self.db.table(table).insert({**row, **key, **columns})
+            self.outbox.enqueue(row["id"], 1, body)
+            return str(row["id"])
+        says_new = any(row[column] != value for column, value in values.items())
+        if says_new or any(row[column] != value for column, value in columns.items()):
+            revision = row["revision"] + says_new
+            self.db.table(table).update(row["id"], {**columns, "revision": revision})
+            if says_new:
+                self.outbox.enqueue(row["id"], revision, body)
+        return str(row["id"])
 
     def close(self) -> None:
         """Close the database; the store cannot be used afterwards."""

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import contextlib
-import errno
 import hashlib
 import os
 import secrets
 import time
 from pathlib import Path
 
+from device.disk import remedy_for
 from device.errors import StoreError
 
-_FULL = (errno.ENOSPC, errno.EDQUOT)
 _ABANDONED_AFTER_S = 3600.0
 
 
@@ -70,8 +69,7 @@ class PhotoFiles:
         except OSError as error:
             with contextlib.suppress(OSError):
                 partial.unlink(missing_ok=True)
-            remedy = "free some space" if error.errno in _FULL else "check the folder's permissions and the disk"
-            raise StoreError(f"photo {target} cannot be written: {error.strerror}; {remedy}") from error
+            raise StoreError(f"photo {target} cannot be written: {error.strerror}; {remedy_for(error)}") from error
         return sha256
 
 

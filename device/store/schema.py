@@ -57,7 +57,9 @@ def m001_create_records(db: Database) -> None:
             day TEXT NOT NULL,
             stage TEXT NOT NULL {_STAGE},
             area_m2 REAL CHECK (area_m2 > 0),
-            UNIQUE (block, day, stage)
+            area_trees INTEGER CHECK (area_trees > 0),
+            UNIQUE (block, day, stage),
+            CHECK ((area_m2 IS NULL) = (area_trees IS NULL))
         ) STRICT
         """,
         """

@@ -82,10 +82,28 @@ def test_a_reviewed_count_replaces_the_machines(store: Store, visited: Block) ->
 def test_a_measured_area_goes_before_the_planting_density(
     store: Store, visited: Block, counter: Counter, tmp_path: Path
 ) -> None:
-    photo = photograph(tmp_path, "T04", 0)
-    import_photos(store, counter, Visit(visited, DAY, "ripening", area_m2=50.0), [photo])
+    photos = [photograph(tmp_path, f"T0{number}", 10 * number) for number in (1, 2, 3)]
+    import_photos(store, counter, Visit(visited, DAY, "ripening", area_m2=50.0), photos)
     result = estimate(store, visited, find_visit(store, visited), PREDICTIONS)
     assert result.observed_kg_per_ha.value == pytest.approx(60 * 0.2 / 50 * 10_000)
+
+
+def test_a_measured_area_holds_for_as_many_trees_as_it_was_given_for(
+    store: Store, visited: Block, counter: Counter, tmp_path: Path
+) -> None:
+    photos = [photograph(tmp_path, f"T0{number}", 10 * number) for number in (1, 2, 3)]
+    import_photos(store, counter, Visit(visited, DAY, "ripening", area_m2=50.0), photos)
+    photos.append(photograph(tmp_path, "T04", 60))
+    bring_in(store, counter, visited, photos[-1])
+    said = (
+        r"area of 50 m² was given for 3 trees, and the visit of .* has 4; .* import all .* again, with --sampled-area"
+    )
+    with pytest.raises(InputError, match=said):
+        estimate(store, visited, find_visit(store, visited), PREDICTIONS)
+    assert queued(store, "estimate") == []
+    import_photos(store, counter, Visit(visited, DAY, "ripening", area_m2=75.0), photos)
+    result = estimate(store, visited, find_visit(store, visited), PREDICTIONS)
+    assert result.observed_kg_per_ha.value == pytest.approx(120 * 0.2 / 75 * 10_000)
 
 
 def test_the_given_weight_goes_before_the_blocks(store: Store, visited: Block) -> None:
@@ -122,7 +140,7 @@ def test_without_area_and_density_the_remedy_is_named(
 
 def test_yield_is_not_estimated_from_flowers(store: Store, block: Block, counter: Counter, tmp_path: Path) -> None:
     bring_in(store, counter, block, photograph(tmp_path, "T01", blossoms=9), stage="flowering")
-    with pytest.raises(InputError, match="counted flowers, and yield is estimated from fruit; choose a later visit"):
+    with pytest.raises(InputError, match="counted flowers, and yield is estimated from fruit; choose a visit of an"):
         estimate(store, block, find_visit(store, block), PREDICTIONS)
 
 
@@ -151,7 +169,7 @@ def test_places_of_the_trees_are_asked_of_the_predictions(
     bring_in(
         store, counter, block, photograph(tmp_path, "T02", 1), photograph(tmp_path, "T01", 1, said=exif(place=(56, 24)))
     )
-    assert find_visit(store, block).places == ((56.0, 24.0), (None, None))
+    assert find_visit(store, block).places == {"T01": (56.0, 24.0), "T02": (None, None)}
 
 
 def test_the_latest_visit_is_found_and_others_by_day_and_stage(

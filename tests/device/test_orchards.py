@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import unicodedata
+from dataclasses import replace
+
 import pytest
 
 from cloud_sync.messages import BlockBody, OrchardBody, decode_body, decode_envelope
@@ -11,7 +14,7 @@ from device.orchards import BlockSettings, all_blocks, find_block, register_bloc
 from device.store import Store
 from tests.device.visiting import queued, table
 
-UNNAMEABLE = ["", "  ", "x" * (LONGEST + 1), "tab\there", "\udcff"]
+UNNAMEABLE = ["", "  ", "x" * (LONGEST + 1), "bell\x07here", "\udcff"]
 
 
 def test_a_block_knows_its_orchard_and_what_was_said(store: Store) -> None:
@@ -35,6 +38,33 @@ def test_density_follows_from_trees_and_area_unless_it_was_given(store: Store) -
     assert register_block(store, "B1", "North farm", BlockSettings(trees=1650)).trees_per_ha is None
     assert register_block(store, "B1", "North farm", BlockSettings(area_m2=20_000)).trees_per_ha == pytest.approx(825)
     assert register_block(store, "B1", "North farm", BlockSettings(trees_per_ha=900)).trees_per_ha == 900
+
+
+def test_trees_and_area_given_together_replace_a_density_given_before(store: Store) -> None:
+    register_block(store, "B1", "North farm", BlockSettings(trees_per_ha=900))
+    assert register_block(store, "B1", "North farm", BlockSettings(trees=1650)).trees_per_ha == 900
+    both = BlockSettings(area_m2=20_000, trees=1650)
+    assert register_block(store, "B1", "North farm", both).trees_per_ha == pytest.approx(825)
+    (*_, body) = [decode_body(decode_envelope(item.payload)) for item in store.outbox.waiting("jetson-1", 0, 10)]
+    assert body == BlockBody(orchard="North farm", block="B1", trees=1650, area_m2=20_000)
+
+
+def test_trees_area_and_density_may_agree_and_must_not_contradict(store: Store) -> None:
+    rounded = BlockSettings(area_m2=20_000, trees=1650, trees_per_ha=830)
+    assert register_block(store, "B1", "North farm", rounded).trees_per_ha == 830
+    said = "trees_per_ha of block B1 is 900, but 1650 trees on 20000 m² are 825 a hectare; correct one of the three"
+    with pytest.raises(InputError, match=said):
+        register_block(store, "B1", "North farm", replace(rounded, trees_per_ha=900))
+    assert find_block(store, "B1").trees_per_ha == 830
+
+
+def test_a_name_is_one_name_however_it_is_written(store: Store) -> None:
+    decomposed = unicodedata.normalize("NFD", "Grün 1")
+    block = register_block(store, f" {decomposed}", "North  farm", BlockSettings(variety="Pink  Lady "))
+    assert (block.name, block.orchard, block.variety) == ("Grün 1", "North farm", "Pink Lady")
+    assert register_block(store, "Grün 1", "North farm ", BlockSettings()) == block
+    assert find_block(store, f"{decomposed} ") == block
+    assert queued(store) == ["orchard", "block"]
 
 
 def test_what_is_not_named_stays_as_it_was(store: Store) -> None:
@@ -81,9 +111,24 @@ def test_numbers_of_a_block_are_above_zero(store: Store, field: str, value: floa
         register_block(store, "B1", "North farm", BlockSettings(**{field: value}))  # type: ignore[arg-type]
 
 
+@pytest.mark.parametrize(
+    ("field", "value", "most"),
+    [
+        ("area_m2", 1e10, "1,000,000,000"),
+        ("trees", 99_999_999_999_999_999, "10,000,000"),
+        ("trees_per_ha", 1e6, "100,000"),
+        ("fruit_weight_g", 1e5, "10,000"),
+    ],
+)
+def test_numbers_of_a_block_are_not_beyond_all_measure(store: Store, field: str, value: float, most: str) -> None:
+    with pytest.raises(InputError, match=f"{field} of block B1 is .*; it must be above 0 and at most {most}"):
+        register_block(store, "B1", "North farm", BlockSettings(**{field: value}))  # type: ignore[arg-type]
+    assert queued(store) == []
+
+
 def test_a_block_that_is_refused_leaves_no_orchard_behind(store: Store) -> None:
     register_block(store, "B1", "North farm", BlockSettings())
-    with pytest.raises(InputError, match="block 'B1' already belongs to another orchard; give this one another name"):
+    with pytest.raises(InputError, match="block 'B1' already belongs to North farm; give this one another name"):
         register_block(store, "B1", "Nort farm", BlockSettings())
     assert [row["name"] for row in table(store, "orchard")] == ["North farm"]
     assert queued(store) == ["orchard", "block"]

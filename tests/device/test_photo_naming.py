@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from pathlib import Path
 
 import pytest
@@ -47,6 +48,26 @@ def test_a_sub_folder_is_a_tree(name: str, side: str) -> None:
     assert named(name) == [("T07", side)]
 
 
+@pytest.mark.parametrize("name", ["DCIM/100CANON/DSC_0001.jpg", "100CANON/1.jpg", "101_0901/1.jpg", "100MSDCF/1.jpg"])
+def test_a_folder_that_cameras_make_is_no_tree(name: str) -> None:
+    said = rf"/card/{Path(name).parts[0]} is a camera's folder and names no tree; .* a folder with its name, .* --trees"
+    with pytest.raises(InputError, match=said):
+        named("T01/1.jpg", name)
+
+
+@pytest.mark.parametrize("name", ["R1/100CANON/1.jpg", "R1/DCIM/1.jpg", "R1/1.jpg"])
+def test_inside_a_trees_folder_there_may_be_any(name: str) -> None:
+    assert named(name) == [("R1", "a")]
+
+
+def test_names_are_written_in_one_way() -> None:
+    """A Mac's card says ü in two characters, a phone's in one."""
+    decomposed = unicodedata.normalize("NFD", "Grün-1")
+    assert named(f"{decomposed}_b.jpg", f"{decomposed}/1.jpg", "Grün-1 .jpg", "row 1  tree 2/1.jpg") == [
+        *[("Grün-1", "b"), ("Grün-1", "a"), ("Grün-1", "a"), ("row 1 tree 2", "a")]
+    ]
+
+
 def write_table(folder: Path, text: str) -> Path:
     path = folder / "trees.csv"
     path.write_text(text, encoding="utf-8")
@@ -61,6 +82,13 @@ def test_a_table_names_trees_and_sides(tmp_path: Path) -> None:
         TreePhoto(photos[1], "T02", "a"),
         TreePhoto(photos[2], "T03", "a"),
     ]
+
+
+def test_a_table_and_its_photos_may_be_written_in_different_ways(tmp_path: Path) -> None:
+    photos = [CARD / unicodedata.normalize("NFD", "grün.jpg"), CARD / "x" / unicodedata.normalize("NFD", "süß.jpg")]
+    decomposed = unicodedata.normalize("NFD", "Grün")
+    table = write_table(tmp_path, f"photo,tree\ngrün.jpg,{decomposed}  1\nx/süß.jpg,Grün 1\n")
+    assert [photo.tree for photo in name_trees_by_csv(CARD, photos, table)] == ["Grün 1", "Grün 1"]
 
 
 def test_photos_of_one_name_need_their_folders_in_the_table(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import unicodedata
 from pathlib import Path
 
 import pytest
@@ -28,20 +29,20 @@ def as_json(**areas: object) -> str:
 def test_a_table_is_read_in_kg_per_ha(tmp_path: Path, text: str) -> None:
     predictions = read_predictions(write(tmp_path, text))
     assert predictions.orchard_kg_per_ha() == pytest.approx(15 * 1346.87)
-    assert predictions.area_kg_per_ha("B1", []) == pytest.approx(15 * 1302.08)
+    assert predictions.area_kg_per_ha("B1", {}) == pytest.approx(15 * 1302.08)
     assert predictions.source == str(tmp_path / "predictions.csv")
 
 
 def test_json_says_the_same(tmp_path: Path) -> None:
     entry = {"predicted_yield": 30, "unit": "t/ha"}
     predictions = read_predictions(write(tmp_path, as_json(orchard=entry, sampling_area=entry), "p.json"))
-    assert (predictions.orchard_kg_per_ha(), predictions.area_kg_per_ha("B1", [])) == (30_000, 30_000)
+    assert (predictions.orchard_kg_per_ha(), predictions.area_kg_per_ha("B1", {})) == (30_000, 30_000)
 
 
 def test_a_line_for_the_block_goes_before_the_general_one(tmp_path: Path) -> None:
     predictions = read_predictions(write(tmp_path, f"{TABLE}B1,1500,kg/mu\n"))
-    assert predictions.area_kg_per_ha("B1", []) == 15 * 1500
-    assert predictions.area_kg_per_ha("B2", []) == pytest.approx(15 * 1302.08)
+    assert predictions.area_kg_per_ha("B1", {}) == 15 * 1500
+    assert predictions.area_kg_per_ha("B2", {}) == pytest.approx(15 * 1302.08)
 
 
 def test_kg_a_tree_is_read_by_the_planting_density(tmp_path: Path) -> None:
@@ -106,9 +107,17 @@ def test_a_file_that_cannot_be_read_is_named(tmp_path: Path, content: bytes | No
         read_predictions(path)
 
 
+@pytest.mark.parametrize("name", ["p.csv", "p.json"])
+def test_an_area_is_one_area_however_it_is_written(tmp_path: Path, name: str) -> None:
+    area = unicodedata.normalize("NFD", "Grün  1 ")
+    entry = {"predicted_yield": 1.0, "unit": "t/ha"}
+    text = f"area,predicted_yield,unit\n{area},1,t/ha\n" if name == "p.csv" else json.dumps({area: entry})
+    assert read_predictions(write(tmp_path, text, name)).area_kg_per_ha("Grün 1", {}) == 1000
+
+
 def test_an_area_the_table_does_not_name_is_refused_with_those_it_names() -> None:
     predictions = TablePredictions("p.csv", {"B2": 1.0})
     with pytest.raises(InputError, match=r"p\.csv predicts nothing for 'orchard'; it has B2\. Add a line"):
         predictions.orchard_kg_per_ha()
     with pytest.raises(InputError, match=r"predicts nothing for 'sampling_area'"):
-        predictions.area_kg_per_ha("B1", [])
+        predictions.area_kg_per_ha("B1", {})

@@ -275,7 +275,7 @@ def test_a_file_is_no_folder(tmp_path: Path) -> None:
 
 def test_without_opencv_the_error_says_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "cv2", None)
-    with pytest.raises(MissingPartError, match=r"pip install 'pomona-orchard\[opencv\]'") as caught:
+    with pytest.raises(MissingPartError, match=r"pip install '\.\[opencv\]'") as caught:
         draw_orchard(SMALL, tmp_path)
     assert caught.value.exit_code == 1
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 import os
 import sqlite3
+import sys
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime
 from pathlib import Path
 
@@ -14,19 +15,27 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from cloud_sync.messages import CountBody, DetectionsBody, PhotoBody, decode_body, decode_envelope
-from device.errors import StoreError
+from cloud_sync.messages import CountBody, DetectionsBody, PhotoBody, VisitBody, decode_body, decode_envelope
+from device.errors import InputError, StoreError
 from device.orchards import Block
 from device.packed_boxes import unpack_boxes
 from device.photo_naming import TreePhoto
-from device.recording import Visit
+from device.recording import MOST_BOXES, Visit
 from device.store import Store
-from device.visits import day_of, import_photos
-from export.runtime.counter import Counter
+from device.visits import by_day, day_of, import_photos
+from export.runtime.counter import Counter, PhotoCount
+from export.runtime.detections import Detections
 from export.runtime.engines import Engine
-from export.runtime.errors import EngineError, PhotoError
+from export.runtime.errors import EngineError, MissingPartError, PhotoError
+from export.runtime.photos import Photo
 from tests.device.visiting import DAY, bring_in, photograph, queued, table
+from tests.disc_bundle import LABELS
 from tests.drawing import exif, save_photo
+
+COUNTED_FOR_T01 = (
+    f"already counted for tree T01 of B1 on {DAY} (ripening) and not counted again; nothing moves a counted photo, so "
+    "if it counts in the wrong place, take another one for the right one"
+)
 
 
 @dataclass
@@ -102,6 +111,57 @@ def test_importing_again_changes_nothing(store: Store, block: Block, counter: Co
     assert {name: table(store, name) for name in before} == before
 
 
+def test_a_kept_photo_that_was_lost_is_put_back_by_importing_it_again(
+    store: Store, block: Block, counter: Counter, tmp_path: Path
+) -> None:
+    photo = photograph(tmp_path, "T01", 5)
+    bring_in(store, counter, block, photo)
+    (row,) = table(store, "photo")
+    kept = store.photos.path(row["sha256"], ".jpg")
+    kept.unlink()
+    renamed = replace(photo, path=photo.path.rename(photo.path.with_suffix(".jpeg")))
+    assert bring_in(store, counter, block, renamed).known == 1
+    assert kept.read_bytes() == renamed.path.read_bytes()
+    assert len(list(kept.parent.iterdir())) == 1
+
+
+def areas(store: Store) -> list[tuple[float | None, int | None]]:
+    """Sampled area of each visit, and the number of trees it was given for."""
+    return [(row["area_m2"], row["area_trees"]) for row in table(store, "visit")]
+
+
+def test_an_area_is_kept_with_the_number_of_trees_it_was_given_for(
+    store: Store, block: Block, counter: Counter, tmp_path: Path
+) -> None:
+    sides = [photograph(tmp_path, tree, side=side) for tree in ("T01", "T02") for side in "ab"]
+    import_photos(store, counter, Visit(block, DAY, "ripening", area_m2=24.0), sides)
+    assert areas(store) == [(24, 2)]
+    bring_in(store, counter, block, photograph(tmp_path, "T03"))
+    assert areas(store) == [(24, 2)]
+
+
+def test_an_area_is_recorded_and_sent_also_where_all_photos_are_known(
+    store: Store, block: Block, counter: Counter, tmp_path: Path
+) -> None:
+    photos = [photograph(tmp_path, "T01"), photograph(tmp_path, "T02")]
+    bring_in(store, counter, block, *photos)
+    assert areas(store) == [(None, None)]
+    for _ in range(2):
+        import_photos(store, counter, Visit(block, DAY, "ripening", area_m2=24.0), photos)
+    assert areas(store) == [(24, 2)]
+    assert queued(store, "visit") == ["visit", "visit"]
+    body = decode_body(decode_envelope(store.outbox.waiting("jetson-1", 0, 100)[-1].payload))
+    assert isinstance(body, VisitBody)
+    assert body.area_m2 == 24
+
+
+def test_an_area_alone_makes_no_visit(store: Store, block: Block, counter: Counter, tmp_path: Path) -> None:
+    broken = photograph(tmp_path, "T01")
+    broken.path.write_bytes(b"Dear diary")
+    import_photos(store, counter, Visit(block, DAY, "ripening", area_m2=24.0), [broken])
+    assert table(store, "visit") == []
+
+
 def test_a_broken_photo_is_reported_and_the_rest_goes_on(
     store: Store, block: Block, counter: Counter, tmp_path: Path
 ) -> None:
@@ -112,10 +172,48 @@ def test_a_broken_photo_is_reported_and_the_rest_goes_on(
     report = bring_in(store, counter, block, *photos)
     assert report.counted == 2
     assert counts(store) == {"T01": 1, "T05": 5}
-    assert [path for path, _ in report.failed] == [photo.path for photo in photos[1:4]]
+    assert [failure.path for failure in report.failed] == [photo.path for photo in photos[1:4]]
     said = ["is broken", "is no photo that can be decoded", "cannot be read: No such file or directory"]
-    assert all(part in reason for part, (_, reason) in zip(said, report.failed, strict=True))
+    assert all(part in failure.reason for part, failure in zip(said, report.failed, strict=True))
     assert len(table(store, "photo")) == 2
+
+
+def test_what_is_wrong_with_a_photo_can_be_told_from_what_is_wrong_around_it(
+    store: Store, block: Block, counter: Counter, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "pillow_heif", None)
+    broken, gone = photograph(tmp_path, "T01"), photograph(tmp_path, "T02")
+    broken.path.write_bytes(b"Dear diary")
+    gone.path.unlink()
+    heic = TreePhoto(save_photo(tmp_path / "1.heic"), "T03", "a")
+    unnamed = TreePhoto(save_photo(tmp_path / "1.jpg"), "", "a")
+    report = bring_in(store, counter, block, broken, gone, heic, unnamed)
+    assert [type(failure.error) for failure in report.failed] == [
+        *(PhotoError, FileNotFoundError, MissingPartError, InputError)
+    ]
+
+
+class CrowdedCounter(Counter):
+    """Counts so many apples in every photo."""
+
+    apples = MOST_BOXES
+
+    def count(self, photo: Photo) -> PhotoCount:  # noqa: ARG002  (it sees the same in each)
+        boxes = np.tile(np.array([[1, 1, 9, 9]], np.float32), (self.apples, 1))
+        found = Detections(boxes, np.ones(self.apples, np.float32), np.zeros(self.apples, np.int64), LABELS)
+        return PhotoCount(found, np.ones(self.apples, np.bool_), milliseconds=1.0)
+
+
+def test_a_photo_with_more_than_a_message_holds_is_reported_and_the_rest_goes_on(
+    store: Store, block: Block, counter: Counter, tmp_path: Path
+) -> None:
+    crowded = CrowdedCounter(counter.bundle, counter.engine)
+    assert bring_in(store, crowded, block, photograph(tmp_path, "T01")).counted == 1
+    crowded.apples = MOST_BOXES + 1
+    report = bring_in(store, crowded, block, photograph(tmp_path, "T02"), photograph(tmp_path, "T03"))
+    assert [type(failure.error) for failure in report.failed] == [PhotoError, PhotoError]
+    assert "shows 15,001 fruit and flowers, and at most 15,000 can be recorded" in report.failed[0].reason
+    assert counts(store) == {"T01": MOST_BOXES}
 
 
 @pytest.mark.parametrize("name", ["x" * 220 + ".jpg", os.fsdecode(b"\xb5\xda1\xca\xf7.jpg")], ids=["long", "not UTF-8"])
@@ -125,9 +223,9 @@ def test_a_name_that_cannot_be_kept_is_reported_and_the_rest_goes_on(
     odd = TreePhoto(save_photo(tmp_path / name, 3), "T01", "a")
     report = bring_in(store, counter, block, odd, photograph(tmp_path, "T02", 8))
     assert report.counted == 1
-    ((path, reason),) = report.failed
-    assert path == odd.path
-    assert reason == f"the photo's file name is {name!r}; give 1 to 200 printable characters"
+    (failure,) = report.failed
+    assert failure.path == odd.path
+    assert failure.reason == f"the photo's file name is {name!r}; give 1 to 200 printable characters"
 
 
 @pytest.mark.parametrize(("tree", "side"), [("", "a"), ("T" * 201, "a"), ("T01", "s" * 201)])
@@ -145,7 +243,7 @@ def test_a_photo_of_another_tree_is_reported_and_counts_once(
     first = photograph(tmp_path, "T01", 5)
     again = TreePhoto(first.path, "T02", "a")
     report = bring_in(store, counter, block, first, again)
-    assert report.elsewhere == [(first.path, f"already counted for tree T01 of B1 on {DAY} (ripening)")]
+    assert report.elsewhere == [(first.path, COUNTED_FOR_T01)]
     assert counts(store) == {"T01": 5}
 
 
@@ -158,7 +256,7 @@ def test_a_photo_of_another_visit_is_reported_and_counts_once(
         bring_in(store, counter, block, photo, day=date(2025, 9, 25)),
         bring_in(store, counter, block, photo, stage="fruit_expansion"),
     ):
-        assert report.elsewhere == [(photo.path, f"already counted for tree T01 of B1 on {DAY} (ripening)")]
+        assert report.elsewhere == [(photo.path, COUNTED_FOR_T01)]
     assert len(table(store, "visit")) == 1
 
 
@@ -174,8 +272,20 @@ def test_a_photo_that_another_process_brings_in_meanwhile_counts_once(
     report = bring_in(store, meddling(counter, meanwhile), block, photo)
     other.close()
     assert report.counted == 0
-    assert report.elsewhere == [(photo.path, f"already counted for tree T02 of B1 on {DAY} (ripening)")]
+    assert report.elsewhere == [(photo.path, COUNTED_FOR_T01.replace("T01", "T02"))]
     assert counts(store) == {"T02": 5}
+
+
+def test_a_photo_that_two_processes_count_at_once_is_queued_once(
+    store: Store, block: Block, counter: Counter, tmp_path: Path, home: Path
+) -> None:
+    photo = photograph(tmp_path, "T01", 5)
+    other = Store(home)
+    report = bring_in(store, meddling(counter, lambda: bring_in(other, counter, block, photo)), block, photo)
+    other.close()
+    assert (report.counted, report.known) == (0, 1)
+    assert queued(store) == ["orchard", "block", "visit", "tree", "photo", "detections", "count"]
+    assert [row["revision"] for row in table(store, "detections")] == [1]
 
 
 def test_the_fuller_side_stands_for_the_tree(store: Store, block: Block, counter: Counter, tmp_path: Path) -> None:
@@ -307,6 +417,31 @@ def test_without_a_camera_clock_the_day_is_when_the_files_were_written(tmp_path:
     (photo,) = taken(tmp_path, None)
     os.utime(photo, (moment, moment))
     assert day_of([photo]) == date(2025, 9, day)
+
+
+def grouped(*photos: Path) -> dict[date, list[str]]:
+    """Names of the photos by the day they belong to."""
+    days = by_day([TreePhoto(path, "T01", "a") for path in photos])
+    return {day: [item.path.stem for item in items] for day, items in days.items()}
+
+
+def test_photos_belong_to_the_day_they_were_taken_on(tmp_path: Path) -> None:
+    photos = taken(tmp_path, date(2025, 9, 15), date(2025, 9, 1), date(2025, 9, 1), date(2025, 9, 15))
+    days = grouped(*photos)
+    assert days == {date(2025, 9, 1): ["1", "2"], date(2025, 9, 15): ["0", "3"]}
+    assert list(days) == [date(2025, 9, 1), date(2025, 9, 15)]
+
+
+def test_photos_without_a_believable_time_go_with_most_of_the_others(tmp_path: Path) -> None:
+    photos = taken(tmp_path, None, date(2025, 9, 1), date(1980, 1, 1), date(2025, 9, 15), date(2025, 9, 15))
+    assert grouped(*photos) == {date(2025, 9, 1): ["1"], date(2025, 9, 15): ["0", "2", "3", "4"]}
+
+
+def test_where_no_photo_has_a_time_they_stay_together(tmp_path: Path) -> None:
+    photos = taken(tmp_path, None, None, None)
+    for path, day in zip(photos, (24, 23, 24), strict=True):
+        os.utime(path, (moment := datetime(2025, 9, day, 12).timestamp(), moment))  # noqa: DTZ001
+    assert grouped(*photos) == {date(2025, 9, 24): ["0", "1", "2"]}
 
 
 def test_a_photo_that_has_gone_is_named(tmp_path: Path) -> None:

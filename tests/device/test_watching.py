@@ -65,6 +65,7 @@ def test_what_arrives_is_counted_and_moved(watcher: InboxWatcher, store: Store, 
         ("B9/ripening/T01/1.jpg", "block 'B9' is unknown (known are B1); register it: pomona block add B9"),
         ("B1/harvest/T01/1.jpg", "'harvest' is no stage; name the folder flowering, young_fruit, fruit_expansion"),
         ("B1/1.jpg", "the photo lies in no block's and stage's folder; put it into BLOCK/STAGE/TREE/"),
+        ("B1/ripening/DCIM/100CANON/1.jpg", "{inbox}/B1/ripening/DCIM is a camera's folder and names no tree"),
         ("1.jpg", "the photo lies in no block's and stage's folder; put it into BLOCK/STAGE/TREE/"),
     ],
 )
@@ -74,7 +75,7 @@ def test_a_photo_in_the_wrong_place_is_set_aside_with_the_reason(
     save_photo(inbox / place, 5)
     look(watcher)
     assert lying(inbox) == [f".failed/{place}", f".failed/{place}.txt"]
-    assert (inbox / ".failed" / f"{place}.txt").read_text().startswith(reason)
+    assert (inbox / ".failed" / f"{place}.txt").read_text().startswith(reason.format(inbox=inbox))
     assert queued(store, "photo") == []
 
 
@@ -121,10 +122,26 @@ def test_a_photo_that_counts_for_another_tree_is_said_and_moved(
     again = inbox / "B1" / "ripening" / "T02" / "1.jpg"
     again.parent.mkdir(parents=True)
     again.write_bytes(known.path.read_bytes())
+    caplog.set_level(logging.INFO)
     look(watcher)
     assert counted(store, block) == {"T01": 5}
-    assert "already counted for tree T01 of B1" in caplog.text
+    (record,) = caplog.records
+    assert record.levelno == logging.WARNING
+    assert record.getMessage().startswith(f"{again}: already counted for tree T01 of B1")
     assert lying(inbox) == [".done/B1/ripening/T02/1.jpg"]
+
+
+def test_each_photo_is_said_once_with_what_became_of_it(
+    watcher: InboxWatcher, inbox: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    path = save_photo(inbox / "B1" / "ripening" / "T01" / "1.jpg", 5)
+    content = path.read_bytes()
+    for said in (f"{path}: counted", f"{path}: counted before"):
+        caplog.clear()
+        path.write_bytes(content)
+        look(watcher)
+        assert [record.getMessage() for record in caplog.records] == [said]
 
 
 def test_a_photo_counts_once_it_has_stopped_growing(

@@ -99,7 +99,7 @@ def test_an_import_that_is_killed_and_repeated_ends_as_an_undisturbed_one(
     calm = start_import(undisturbed, card, disc_bundle)
     said, errors = calm.communicate(timeout=120)
     assert (calm.returncode, errors) == (0, "")
-    assert said.startswith(f"{number_of_photos} photos counted")
+    assert said.startswith(f"{number_of_photos} photos of {TREES} trees counted")
 
     seed = random.randrange(10**6)
     record_property("seed", seed)

@@ -35,9 +35,7 @@ class OnnxRuntimeEngine:
         try:
             import onnxruntime  # noqa: PLC0415  (optional on a device with TensorRT)
         except ImportError as error:
-            raise MissingPartError(
-                "onnxruntime is missing; pip install '.[device]' in Pomona's folder"
-            ) from error
+            raise MissingPartError("onnxruntime is missing; pip install '.[device]' in Pomona's folder") from error
         smallest = bundle.manifest.smallest_runtime
         if _release(onnxruntime.__version__) < _release(smallest):
             raise EngineError(

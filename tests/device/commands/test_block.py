@@ -24,7 +24,7 @@ def test_a_block_is_known_by_its_name_alone(run_pomona: Pomona) -> None:
     assert run_pomona("block", "list").out == "North farm\tB1\tvariety unknown\tarea unknown\ttrees unknown\n"
 
 
-def test_an_empty_list_says_how_to_begin(run_pomona: Pomona) -> None:
+def test_an_empty_list_says_how_to_begin(run_pomona: Pomona, store: Store) -> None:
     done = run_pomona("block", "list")
     assert done.out == "No block is registered yet. Add one: pomona block add NAME --orchard ORCHARD\n"
 
@@ -42,6 +42,8 @@ def test_areas_are_given_with_their_unit(run_pomona: Pomona, store: Store, text:
         (["--area", "0ha"], "area is 0; it must be a number above 0"),
         (["--area", "-2ha"], "'-2ha' is no area with a unit"),
         (["--trees", "0"], "0 is not in the range x>=1"),
+        (["--trees", "99999999999999999"], "trees of block B1 is 1e+17; it must be above 0 and at most 10,000,000"),
+        (["--trees", "100", "--area", "1ha", "--trees-per-ha", "102"], "100 trees on 10000 m² are 100 a hectare"),
         (["--trees-per-ha", "nan"], "trees_per_ha of block B1 is nan; it must be above 0"),
         (["--fruit-weight", "-1"], "fruit_weight_g of block B1 is -1; it must be above 0"),
         (["--unit", "kg"], "yield unit 'kg' is unknown; known are kg/ha, t/ha, kg/mu, kg/tree"),

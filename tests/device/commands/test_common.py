@@ -12,6 +12,7 @@ import pytest
 from device.commands.common import default_home, opened_store, progress_bar, stop_on_signals
 from device.errors import StoreError
 from tests.conftest import Pomona
+from tests.processes import run_python
 
 
 def test_records_lie_in_the_users_data_folder(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -23,11 +24,31 @@ def test_records_lie_in_the_users_data_folder(monkeypatch: pytest.MonkeyPatch) -
 
 
 def test_the_folder_of_records_can_be_named(run_pomona: Pomona, home: Path, tmp_path: Path) -> None:
-    run_pomona("block", "list", "--home", tmp_path / "other")
+    run_pomona("block", "add", "B1", "--orchard", "N", "--home", tmp_path / "other")
     assert (tmp_path / "other" / "store.sqlite").is_file()
     assert not home.exists()
-    run_pomona("block", "list")
+    run_pomona("block", "add", "B1", "--orchard", "N")
     assert (home / "store.sqlite").is_file()
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        *("summary", "block list", "sync status", "sync replay"),
+        *("estimate --block B1 --predictions p.csv", "visit import . --block B1 --stage ripening"),
+    ],
+)
+def test_a_folder_without_records_is_named_and_left_as_it_is(run_pomona: Pomona, tmp_path: Path, command: str) -> None:
+    for folder in (tmp_path / "typo", tmp_path):
+        done = run_pomona(*command.split(), "--home", folder)
+        assert done.exit_code == 2
+        assert f"{folder} holds no records; check --home, or begin: pomona block add NAME --orchard" in done.err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_no_command_loads_what_only_others_need() -> None:
+    code = "import sys, device.cli; print({'fastapi', 'onnxruntime', 'uvicorn'} & set(sys.modules))"
+    assert run_python(code).stdout == "set()\n"
 
 
 def test_progress_is_silent_in_a_pipe(capfd: pytest.CaptureFixture[str]) -> None:
@@ -66,7 +87,7 @@ def test_what_the_disk_does_to_a_command_is_a_failure_with_a_remedy(run_pomona: 
 
 def test_a_query_that_the_disk_fails_is_explained(home: Path) -> None:
     def ask() -> None:
-        with opened_store(home) as store:
+        with opened_store(home, create=True) as store:
             store.db.execute("PRAGMA writable_schema = ON")
             store.db.execute("UPDATE sqlite_master SET rootpage = 999999 WHERE name = 'orchard'")
         with opened_store(home) as damaged:

@@ -144,6 +144,26 @@ def test_overlays_are_drawn_into_the_folder(run_pomona: Pomona, model: tuple[str
         assert overlay.size == (640, 480)
 
 
+def test_an_overlay_never_takes_the_place_of_a_photo(
+    run_pomona: Pomona, model: tuple[str, ...], tmp_path: Path
+) -> None:
+    photo = save_photo(tmp_path / "card" / "1.jpg", 1)
+    before = photo.read_bytes()
+    (tmp_path / "link").symlink_to(tmp_path / "card")
+    for folder in ("card", "link"):
+        done = run_pomona("count", photo, "--overlay", tmp_path / folder, *model)
+        assert done.exit_code == 2
+        assert "1.jpg would overwrite the photo itself; name another folder" in done.err
+    assert photo.read_bytes() == before
+
+
+def test_the_table_shows_file_names_as_they_are(
+    run_pomona: Pomona, model: tuple[str, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(save_photo(tmp_path / "tree[red].jpg").parent)
+    assert "tree[red].jpg" in run_pomona("count", "tree[red].jpg", *model).out
+
+
 @pytest.mark.parametrize(
     ("photos", "names"),
     [

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import os
 from datetime import date
 from pathlib import Path
 
@@ -52,7 +53,13 @@ def test_another_visit_is_estimated_by_day_and_stage(
 ) -> None:
     bring_in(store, counter, visited, photograph(tmp_path / "later", "T01", 5), day=date(2025, 10, 9))
     done = run_pomona("estimate", "--block", "B1", "--predictions", predictions, "--day", "2025-09-24")
-    assert (done.exit_code, done.out) == (0, "Estimated the visit of 2025-09-24 (ripening).\n")
+    assert done.exit_code == 0
+    assert "2025-09-24, ripening" in done.out
+    assert "1.10" in done.out
+    warned = run_pomona(
+        *("estimate", "--block", "B1", "--predictions", predictions, "--day", "2025-09-24", "--fruit-weight", "2000")
+    )
+    assert "Note: the correction factor 11.00 lies outside 0.3 to 3" in warned.out
     done = run_pomona("estimate", "--block", "B1", "--predictions", predictions, "--stage", "flowering")
     assert done.exit_code == 2
     assert "block B1 has no visit of flowering; bring its photos in" in done.err
@@ -113,6 +120,30 @@ def test_the_summary_as_csv_has_a_line_for_each_block(
     assert (second["block"], second["day"], second["corrected"]) == ("B2", "", "")
 
 
+def test_notes_are_in_the_csv_too(
+    run_pomona: Pomona, store: Store, visited: Block, counter: Counter, predictions: Path, tmp_path: Path
+) -> None:
+    run_pomona("estimate", "--block", "B1", "--predictions", predictions)
+    bring_in(store, counter, visited, photograph(tmp_path / "more", "T99", 7))
+    (line,) = csv.DictReader(io.StringIO(run_pomona("summary", "--csv").out))
+    assert line["notes"] == "the estimate was made from 120 fruit on 12 trees; estimate again"
+
+
+def test_names_are_shown_as_they_are(run_pomona: Pomona, store: Store) -> None:
+    register_block(store, "B[/b]", "[red]North", BlockSettings())
+    assert "[red]North, block B[/b]" in run_pomona("summary").out
+
+
+def test_a_predictions_file_whose_name_is_no_text_is_read(
+    run_pomona: Pomona, store: Store, visited: Block, tmp_path: Path
+) -> None:
+    odd = Path(os.fsdecode(os.fsencode(tmp_path) + b"/pr\xe9d.csv"))
+    odd.write_text(PREDICTIONS)
+    done = run_pomona("estimate", "--block", "B1", "--predictions", odd)
+    assert (done.exit_code, done.err) == (0, "")
+    assert queued(store, "estimate") == ["estimate"]
+
+
 def test_the_table_says_how_far_each_block_is(
     run_pomona: Pomona, store: Store, visited: Block, predictions: Path
 ) -> None:
@@ -124,7 +155,7 @@ def test_the_table_says_how_far_each_block_is(
     assert "none yet" in out
 
 
-def test_without_blocks_the_summary_says_how_to_begin(run_pomona: Pomona) -> None:
+def test_without_blocks_the_summary_says_how_to_begin(run_pomona: Pomona, store: Store) -> None:
     said = "No block is registered yet. Add one: pomona block add NAME --orchard ORCHARD\n"
     assert run_pomona("summary").out == said
     assert json.loads(run_pomona("summary", "--json").out) == []

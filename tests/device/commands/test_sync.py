@@ -19,7 +19,7 @@ def test_the_status_tells_what_waits_and_since_when(run_pomona: Pomona, store: S
     )
 
 
-def test_an_empty_outbox_has_no_oldest_record(run_pomona: Pomona) -> None:
+def test_an_empty_outbox_has_no_oldest_record(run_pomona: Pomona, store: Store) -> None:
     assert run_pomona("sync", "status").out == "0 records wait; 0 were refused.\n"
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import unicodedata
+from datetime import datetime
 from pathlib import Path
 
 import pytest
@@ -41,8 +43,75 @@ def test_a_card_becomes_a_visit_on_the_day_its_photos_say(
 ) -> None:
     done = run_pomona("visit", "import", card, *RIPENING, *model)
     assert (done.exit_code, done.err) == (0, "")
-    assert done.out == "3 photos counted for block B1, 2025-09-24, ripening; 0 already known.\n"
+    assert done.out == "3 photos of 2 trees counted for block B1, 2025-09-24, ripening; 0 already known.\n"
     assert fruit(store, block) == {"T01": 7, "T02": 9}
+
+
+def test_a_card_that_was_not_erased_becomes_a_visit_a_day(
+    run_pomona: Pomona, store: Store, block: Block, model: tuple[str, ...], card: Path
+) -> None:
+    later = exif(datetime(2025, 10, 8, 9))  # noqa: DTZ001
+    save_photo(card / "T01_a_2.jpg", 1, said=later)
+    save_photo(card / "T02" / "DSC_0002.jpg", 2, said=later)
+    save_photo(card / "T02" / "DSC_0003.jpg", 3, said=exif(None))
+    done = run_pomona("visit", "import", card, *RIPENING, *model)
+    assert (done.exit_code, done.err) == (0, "")
+    assert done.out.splitlines() == [
+        "4 photos of 2 trees counted for block B1, 2025-09-24, ripening; 0 already known.",
+        "2 photos of 2 trees counted for block B1, 2025-10-08, ripening; 0 already known.",
+    ]
+    second, first = list_visits(store, block)
+    assert {tree.tree: tree.fruit for tree in list_trees(store, first)} == {"T01": 7, "T02": 9}
+    assert {tree.tree: tree.fruit for tree in list_trees(store, second)} == {"T01_a_2": 1, "T02": 2}
+
+
+def test_with_a_day_given_all_photos_are_of_that_day(
+    run_pomona: Pomona, store: Store, block: Block, model: tuple[str, ...], card: Path
+) -> None:
+    save_photo(card / "T03.jpg", 1, said=exif(datetime(2025, 10, 8, 9)))  # noqa: DTZ001
+    done = run_pomona("visit", "import", card, *RIPENING, "--day", "2025-10-09", *model)
+    assert done.out == "4 photos of 3 trees counted for block B1, 2025-10-09, ripening; 0 already known.\n"
+    assert fruit(store, block) == {"T01": 7, "T02": 9, "T03": 1}
+
+
+def test_an_area_belongs_to_one_visit(
+    run_pomona: Pomona, store: Store, block: Block, model: tuple[str, ...], card: Path
+) -> None:
+    save_photo(card / "T03.jpg", 1, said=exif(datetime(2025, 10, 8, 9)))  # noqa: DTZ001
+    done = run_pomona("visit", "import", card, *RIPENING, "--sampled-area", "48m2", *model)
+    assert done.exit_code == 2
+    assert "the photos were taken on 2 days (2025-09-24, 2025-10-08); import the photos of each day" in done.err
+    assert list_visits(store, block) == []
+
+
+def test_an_area_can_be_given_later(
+    run_pomona: Pomona, store: Store, block: Block, model: tuple[str, ...], card: Path
+) -> None:
+    run_pomona("visit", "import", card, *RIPENING, *model)
+    done = run_pomona("visit", "import", card, *RIPENING, "--sampled-area", "48m2", *model)
+    assert (done.exit_code, done.err) == (0, "")
+    row = store.one("SELECT area_m2, area_trees FROM visit")
+    assert row == {"area_m2": 48, "area_trees": 2}
+
+
+def test_a_camera_card_as_it_is_names_no_trees(
+    run_pomona: Pomona, store: Store, block: Block, model: tuple[str, ...], tmp_path: Path
+) -> None:
+    save_photo(tmp_path / "card" / "DCIM" / "100CANON" / "DSC_0001.jpg", 5)
+    for folder in ("card", "card/DCIM"):
+        done = run_pomona("visit", "import", tmp_path / folder, *RIPENING, *model)
+        assert done.exit_code == 2
+        assert "is a camera's folder and names no tree; put the photos of each tree into a folder" in done.err
+    assert list_visits(store, block) == []
+
+
+def test_a_block_is_found_however_its_name_is_written(
+    run_pomona: Pomona, store: Store, model: tuple[str, ...], card: Path
+) -> None:
+    decomposed = unicodedata.normalize("NFD", "Grün 1")
+    assert run_pomona("block", "add", f"{decomposed} ", "--orchard", "N").out == "Block Grün 1 of N.\n"
+    done = run_pomona("visit", "import", card, "--block", f" {decomposed}", "--stage", "ripening", *model)
+    assert done.out.startswith("3 photos of 2 trees counted for block Grün 1, ")
 
 
 def test_importing_again_counts_nothing_again(
@@ -51,6 +120,7 @@ def test_importing_again_counts_nothing_again(
     run_pomona("visit", "import", card, *RIPENING, *model)
     waiting = store.outbox.state().waiting
     done = run_pomona("visit", "import", card, *RIPENING, *model)
+    assert (done.exit_code, done.err) == (0, "")
     assert done.out.startswith("0 photos counted")
     assert done.out.endswith("3 already known.\n")
     assert store.outbox.state().waiting == waiting
@@ -78,18 +148,18 @@ def test_a_broken_photo_is_reported_the_rest_goes_on_and_the_code_is_two(
     (card / "T03.jpg").write_bytes(b"no photo")
     done = run_pomona("visit", "import", card, *RIPENING, *model)
     assert done.exit_code == 2
-    assert done.out.startswith("3 photos counted")
+    assert done.out.startswith("3 photos of 2 trees counted")
     assert done.err == f"Error: {card / 'T03.jpg'} is no photo that can be decoded; copy it again from the camera\n"
     assert fruit(store, block) == {"T01": 7, "T02": 9}
 
 
-def test_a_photo_of_another_tree_is_said(
+def test_a_photo_of_another_tree_is_said_and_the_code_is_two(
     run_pomona: Pomona, store: Store, block: Block, model: tuple[str, ...], card: Path
 ) -> None:
     (card / "T09.jpg").write_bytes((card / "T01_a.jpg").read_bytes())
     done = run_pomona("visit", "import", card, *RIPENING, *model)
-    assert done.exit_code == 0
-    assert "T09.jpg: already counted for tree T01 of B1 on 2025-09-24 (ripening); not counted again." in done.err
+    assert done.exit_code == 2
+    assert "T09.jpg: already counted for tree T01 of B1 on 2025-09-24 (ripening) and not counted again; " in done.err
     assert fruit(store, block) == {"T01": 7, "T02": 9}
 
 

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import io
 import threading
+from collections.abc import Callable
 from datetime import datetime
 from functools import cache
 from pathlib import Path
+from typing import IO, Any
 
 import numpy as np
+import pytest
 from fastapi.testclient import TestClient
 from httpx2 import Response
 from numpy.typing import NDArray
@@ -105,12 +108,40 @@ def send_photos(client: TestClient, *photos: tuple[str, bytes], **fields: str) -
     return client.post("/upload", data=form, files=[("photos", photo) for photo in photos])
 
 
-def wait_for_counts(client: TestClient, page: Response) -> str:
-    """The result page once nothing is running any more."""
+def damage_table(folder: Path, table: str) -> None:
+    """Overwrite a table of the database in a folder, as a worn-out card does; the rest can still be read."""
+    store = Store(folder)
+    store.db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    (size,) = store.db.execute("PRAGMA page_size").fetchone()
+    (page,) = store.db.execute("SELECT rootpage FROM sqlite_master WHERE name = ?", [table]).fetchone()
+    store.close()
+    content = bytearray(store.path.read_bytes())
+    content[(page - 1) * size : page * size] = size * b"\x55"
+    store.path.write_bytes(content)
+
+
+def full_disk(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let every file that is newly made for writing lie on a device that is always full."""
+    opened = Path.open
+
+    def open_file(path: Path, mode: str = "r", *rest: Any, **options: Any) -> IO[Any]:
+        lies = path if "r" in mode else Path("/dev/full")
+        return opened(lies, mode.replace("x", "w"), *rest, **options)
+
+    monkeypatch.setattr(Path, "open", open_file)
+
+
+def wait_until(is_so: Callable[[], object]) -> None:
+    """Wait for what another thread does."""
     waited = threading.Event()
     for _ in range(600):
-        text = client.get(page.url.path).text
-        if 'data-running="no"' in text:
-            return text
+        if is_so():
+            return
         waited.wait(0.05)
-    raise AssertionError(f"still counting: {text}")
+    raise AssertionError("waited in vain")
+
+
+def wait_for_counts(client: TestClient, page: Response) -> str:
+    """The result page once nothing is running any more."""
+    wait_until(lambda: 'data-running="no"' in client.get(page.url.path).text)
+    return client.get(page.url.path).text

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from html import unescape
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,7 @@ from PIL import ExifTags, Image
 
 from device.page.pictures import PREVIEW_PX, THUMBNAIL_PX
 from tests.device.page.conftest import VisitedDevice
-from tests.device.page.helpers import browser, draw_photo, send_photos, wait_for_counts
+from tests.device.page.helpers import browser, draw_photo, full_disk, send_photos, wait_for_counts
 
 
 def open_image(content: bytes) -> Image.Image:
@@ -84,6 +85,22 @@ def test_png_has_its_own_type(home: Path) -> None:
         sha256 = upload(client, "tree.png", draw_photo(3, kind="PNG"))
         assert client.get(f"/photos/{sha256}").headers["content-type"] == "image/png"
         assert open_image(client.get(f"/photos/{sha256}/thumbnail").content).format == "JPEG"
+
+
+@pytest.mark.parametrize(
+    ("is_full", "says"),
+    [(True, "No space left on device; free some space"), (False, "check the folder's permissions and the disk")],
+)
+def test_a_thumbnail_that_cannot_be_kept_says_why(
+    page: TestClient, visited: VisitedDevice, monkeypatch: pytest.MonkeyPatch, is_full: bool, says: str
+) -> None:
+    if is_full:
+        full_disk(monkeypatch)
+    else:
+        (visited.folder / "thumbnails").write_text("in the way")
+    answer = page.get(f"/photos/{visited.photos[0]}/thumbnail")
+    assert answer.status_code == 503
+    assert says in unescape(answer.text)
 
 
 def test_a_file_that_is_gone_or_broken_is_said_so(page: TestClient, visited: VisitedDevice) -> None:

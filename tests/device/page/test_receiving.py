@@ -9,7 +9,7 @@ import pytest
 from device.errors import InputError, StoreError
 from device.page.photo_names import clean_name, fitting_name, kind_of
 from device.page.receiving import MOST_PHOTOS, FormReceiver, ReceivedForm
-from tests.device.page.helpers import draw_photo
+from tests.device.page.helpers import draw_photo, full_disk
 
 BOUNDARY = "----pomona"
 TYPE = f"multipart/form-data; boundary={BOUNDARY}"
@@ -108,10 +108,34 @@ def test_what_is_no_form_with_files_is_refused(tmp_path: Path, kind: str) -> Non
         FormReceiver(kind, tmp_path)
 
 
-def test_a_disk_that_takes_no_more_is_said_so(tmp_path: Path) -> None:
+def test_a_disk_that_takes_no_more_is_said_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    full_disk(monkeypatch)
+    for content in (draw_photo(), draw_photo()[:900]):  # one that is written at once, and one that is buffered
+        with pytest.raises(StoreError, match="No space left on device; free some space"):
+            receive(tmp_path / str(len(content)), form(photo_part("x.jpg", content)))
+
+
+def test_space_is_no_remedy_for_what_is_in_the_way(tmp_path: Path) -> None:
     (tmp_path / "1").write_text("in the way")
-    with pytest.raises(StoreError, match="free some space"):
+    with pytest.raises(StoreError, match="File exists; check the folder's permissions and the disk"):
         receive(tmp_path, form(photo_part("x.jpg", draw_photo())))
+
+
+@pytest.mark.parametrize(
+    ("name", "kept"),
+    [
+        ("苹果树" * 30 + ".jpg", "苹果树" * 20 + ".jpg"),
+        ("x" + "é" * 200 + ".JPG", "x" + "é" * 89 + ".JPG"),
+        ("🍎" * 100, "🍎" * 45 + ".jpg"),
+        ("🍎" * 100 + "." + "果" * 100, "🍎" * 45 + ".jpg"),
+    ],
+    ids=["Chinese", "accents", "no suffix", "long suffix"],
+)
+def test_long_names_of_every_script_fit_on_the_disk(tmp_path: Path, name: str, kept: str) -> None:
+    (photo,) = receive(tmp_path, form(photo_part(name, draw_photo()))).photos
+    assert photo.path is not None
+    assert photo.path.name == photo.name == kept
+    assert photo.path.read_bytes() == draw_photo()
 
 
 @pytest.mark.parametrize(
@@ -124,7 +148,7 @@ def test_a_disk_that_takes_no_more_is_said_so(tmp_path: Path) -> None:
         (".jpg", "jpg"),
         ("a\0\nb.jpg", "ab.jpg"),
         ("苹果.jpg", "苹果.jpg"),
-        ("x" * 300 + ".jpg", "x" * 100 + ".jpg"),
+        ("x" * 300 + ".jpg", "x" * 180 + ".jpg"),
     ],
 )
 def test_file_names_are_made_safe(name: str, clean: str) -> None:

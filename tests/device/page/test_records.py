@@ -14,7 +14,7 @@ from device.queries import summarise
 from device.store import Store
 from device.wording import summary_lines
 from tests.device.page.conftest import VisitedDevice
-from tests.device.page.helpers import add_example_block, browser
+from tests.device.page.helpers import add_example_block, browser, damage_table
 
 
 def text_of(page: str) -> str:
@@ -32,6 +32,7 @@ def test_the_summary_says_the_same_as_the_command_line(page: TestClient, visited
         assert " ".join(line) in shown
     value, interval = re.fullmatch(r"(\S+) \((.+)\) kg/mu", corrected).groups()  # type: ignore[union-attr]
     assert f"{name} {value} kg/mu 95 % interval {interval} kg/mu" in shown
+    assert f"interval {interval} kg/mu from differences between the sampled trees; fruit that no photo shows" in shown
     assert "Note: only 2 trees were sampled" in shown
     assert "14 (7.0 a tree)" in shown
 
@@ -46,6 +47,10 @@ def test_the_summary_says_what_waits_to_be_sent(page: TestClient, visited: Visit
     shown = text_of(page.get("/").text)
     assert "1 record saved here waits to be sent" in shown
     assert "1 record was rejected by the server" in shown
+    store.outbox.stored(messages[1:])
+    shown = text_of(page.get("/").text)
+    assert "1 record was rejected by the server" in shown
+    assert "at the server" not in shown
     store.outbox.stored(messages)
     store.close()
     assert "all that was recorded here is at the server" in text_of(page.get("/").text)
@@ -78,6 +83,7 @@ def test_from_the_summary_to_a_photo(page: TestClient, visited: VisitedDevice) -
         assert f'href="/photos/{photo}/boxes"' in visit
     assert "R02-T05 7" in text_of(visit)
     assert "correction factor" in visit
+    assert "In brackets the 95 % interval from differences between the sampled trees;" in text_of(visit)
 
 
 def test_a_photo_has_its_boxes_count_model_engine_and_time(page: TestClient, visited: VisitedDevice) -> None:
@@ -160,3 +166,11 @@ def test_a_store_that_cannot_be_read_is_said_so(page: TestClient, visited: Visit
     assert answer.status_code == 503
     assert "restore it from a backup" in text_of(answer.text)
     assert page.get("/api/summary").status_code == 503
+
+
+@pytest.mark.parametrize("path", ["/", "/upload", "/register", "/blocks/B1", "/api/summary"])
+def test_a_table_that_cannot_be_read_is_said_so(page: TestClient, visited: VisitedDevice, path: str) -> None:
+    damage_table(visited.folder, "block")
+    answer = page.get(path)
+    assert answer.status_code == 503
+    assert "malformed; restore it from a backup" in text_of(answer.text)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from html import unescape
+import re
+from html import escape, unescape
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import pytest
 from fastapi.testclient import TestClient
 from httpx2 import Response
 
+from device.page import registering
 from tests.device.page.helpers import browser
 
 TYPED = {
@@ -21,6 +23,8 @@ TYPED = {
     "fruit_weight": "210,5",
     "unit": "kg/mu",
 }
+
+TEXTS = ("name", "orchard", "area", "trees", "fruit_weight")
 
 
 def blocks(client: TestClient) -> dict[str, Any]:
@@ -60,19 +64,50 @@ def test_an_empty_field_leaves_what_is_known(home: Path) -> None:
         assert (block["trees"], block["fruit_weight_g"]) == (1650, 190)
 
 
+def test_what_the_form_shows_of_a_block_can_be_sent_back(tmp_path: Path) -> None:
+    with browser(tmp_path) as client:
+        register(client, area="12340", area_unit="m2", trees="1,650", fruit_weight="0,125")
+        before = blocks(client)["B7"]
+        assert (before["area_m2"], before["trees"], before["fruit_weight_g"]) == (12_340, 1650, 0.125)
+        form = client.get("/register?block=B7").text
+        shown = {name: re.search(f'name="{name}" value="([^"]*)"', form)[1] for name in TEXTS}  # type: ignore[index]
+        assert register(client, **shown, area_unit="ha").url.path == "/blocks/B7"
+        assert blocks(client)["B7"] == before
+
+
+def test_one_name_however_it_is_typed_is_one_block(tmp_path: Path) -> None:
+    with browser(tmp_path) as client:
+        register(client, name="Su\u0308d  1")
+        register(client, name=" S\u00fcd 1")
+        assert list(blocks(client)) == ["S\u00fcd 1"]
+
+
+def test_a_mistake_in_the_code_is_not_told_as_a_mistake_in_the_form(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_arguments: object) -> None:
+        raise ValueError("1 validation error for BlockBody")
+
+    monkeypatch.setattr(registering, "register_block", fail)
+    with browser(tmp_path) as client, pytest.raises(ValueError, match="BlockBody"):
+        register(client)
+
+
 @pytest.mark.parametrize(
     ("field", "value", "says"),
     [
-        ("name", " ", "the block's name is empty"),
-        ("name", "x" * 201, "too long"),
-        ("name", "a\u200b\x07", "cannot be seen"),
-        ("orchard", "", "the orchard's name is empty"),
+        ("name", " ", "the block's name is ''; give 1 to 200 printable characters"),
+        ("name", "x" * 201, "give 1 to 200 printable characters"),
+        ("name", "a\u200b\x07", "give 1 to 200 printable characters"),
+        ("orchard", "", "the orchard's name is ''"),
         ("area", "wide", "the area is 'wide'"),
         ("area", "-3", "a number above 0"),
         ("area", "inf", "a number above 0"),
         ("area_unit", "acre", "the area's unit is not chosen"),
         ("trees", "12.5", "write a whole number"),
         ("trees", "0", "a number above 0"),
+        ("trees", "99999999999999999", "at most"),
+        ("area", "30,000", "the area is '30,000'; write 30000 or 30, whichever you mean"),
         ("fruit_weight", "nan", "a number above 0"),
         ("unit", "bushel", "the yield unit is not chosen"),
     ],
@@ -82,6 +117,7 @@ def test_what_is_wrong_is_said_and_what_was_typed_stays(tmp_path: Path, field: s
         answer = register(client, **{field: value})
         assert answer.status_code == 400
         assert says in unescape(answer.text)
+        assert f'value="{escape(value)}"' in answer.text or field not in TEXTS
         assert 'value="210,5"' in answer.text or field == "fruit_weight"
         assert blocks(client) == {}
 

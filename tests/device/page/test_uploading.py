@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import os
 import re
+import sys
 import threading
 import time
 from datetime import date, datetime, timedelta
+from html import unescape
 from pathlib import Path
 from typing import Any
 
 import pytest
 from fastapi.testclient import TestClient
+from httpx2 import Response
 
 from cloud_sync.outbox import new_id
+from device.errors import StoreError
 from device.page.application import create_app
 from device.page.settings import PageSettings
 from device.page.uploading import day_of_upload
@@ -27,10 +31,13 @@ from tests.device.page.helpers import (
     TAKEN_AT,
     SeeingEngine,
     browser,
+    damage_table,
     draw_photo,
+    full_disk,
     send_photos,
     the_bundle,
     wait_for_counts,
+    wait_until,
 )
 from tests.device.page.test_records import text_of
 
@@ -55,6 +62,25 @@ def recorded_rows(home: Path) -> int:
 def engine_of(counter: Counter) -> SeeingEngine:
     assert isinstance(counter.engine, SeeingEngine)
     return counter.engine
+
+
+def arrived_upload(home: Path) -> Path:
+    """The folder of an upload of two photos, as if the power had gone before they were counted."""
+    uploads = UploadFolder(home / "uploads")
+    identifier, folder = uploads.begin()
+    photos = [UploadedPhoto(name="a.jpg", number=1), UploadedPhoto(name="b.jpg", number=2)]
+    for number, photo in enumerate(photos, start=1):
+        (folder / str(number)).mkdir()
+        (folder / str(number) / photo.name).write_bytes(draw_photo(number))
+    uploads.save(
+        Upload(id=identifier, block="B1", day=date(2025, 9, 1), stage="ripening", tree="T1", side="a", photos=photos)
+    )
+    return folder
+
+
+def upload_of(home: Path, page: Response) -> Upload:
+    """What is written down of an upload."""
+    return UploadFolder(home / "uploads").read(page.url.path.rsplit("/", 1)[-1])
 
 
 @pytest.fixture
@@ -135,8 +161,8 @@ def test_a_photo_of_another_tree_says_where_it_counts(home: Path) -> None:
         ("block", "B9", "register it"),
         ("block", "", "is unknown"),
         ("stage", "winter", "the growth stage is not chosen"),
-        ("tree", "  ", "the tree's code is empty"),
-        ("tree", "x" * 201, "too long"),
+        ("tree", "  ", "the tree's code is ''; give 1 to 200 printable characters"),
+        ("tree", "x" * 201, "give 1 to 200 printable characters"),
         ("side", "", "the side of the tree is not chosen"),
         ("side", "top", "the side of the tree is not chosen"),
     ],
@@ -170,16 +196,16 @@ def test_what_the_form_already_knows_is_filled_in(home: Path) -> None:
 
 
 def test_the_day_is_the_photos_else_today(tmp_path: Path) -> None:
-    today = date(2026, 5, 4)
+    today = datetime.now().astimezone().date()
     paths = []
     for number, taken_at in enumerate([None, datetime(1970, 1, 1), TAKEN_AT, TAKEN_AT - timedelta(days=1), TAKEN_AT]):  # noqa: DTZ001
         path = tmp_path / f"{number}.jpg"
         path.write_bytes(draw_photo(number, taken_at))
         paths.append(path)
-    assert day_of_upload(paths[:2], today) == today
-    assert day_of_upload(paths[:4], today) == date(2025, 9, 23)  # as often as the next day, and first
-    assert day_of_upload(paths, today) == date(2025, 9, 24)
-    assert day_of_upload([], today) == today
+    assert day_of_upload(paths[:2]) == today
+    assert day_of_upload(paths[:4]) == date(2025, 9, 23)  # as often as the next day, and first
+    assert day_of_upload(paths) == date(2025, 9, 24)
+    assert day_of_upload([]) == today
 
 
 def test_pages_answer_while_one_photo_at_a_time_is_counted(home: Path, counter: Counter) -> None:
@@ -202,18 +228,10 @@ def test_pages_answer_while_one_photo_at_a_time_is_counted(home: Path, counter: 
 
 
 def test_what_was_not_counted_before_the_power_went_is_counted_after(home: Path) -> None:
-    uploads = UploadFolder(home / "uploads")
-    identifier, folder = uploads.begin()
-    for number in (1, 2):
-        (folder / str(number)).mkdir()
-        (folder / str(number) / "a.jpg").write_bytes(draw_photo(number))
-    photos = [UploadedPhoto(name="a.jpg", number=1), UploadedPhoto(name="a.jpg", number=2)]
-    uploads.save(
-        Upload(id=identifier, block="B1", day=date(2025, 9, 1), stage="ripening", tree="T1", side="a", photos=photos)
-    )
-    _, broken_off = uploads.begin()  # the power went while it still arrived
+    arrived = arrived_upload(home)
+    _, broken_off = UploadFolder(home / "uploads").begin()  # the power went while it still arrived
     with browser(home) as client:
-        wait_for_counts(client, client.get(f"/uploads/{identifier}"))
+        wait_for_counts(client, client.get(f"/uploads/{arrived.name}"))
         assert trees(client) == {"T1": 7}
         assert visits(client)[0]["photos"] == 2
     assert broken_off.exists()  # it may be arriving at another process; a day later it goes
@@ -250,6 +268,122 @@ def test_photos_that_wait_are_counted_when_the_pages_start_again(home: Path, cou
         assert "not counted yet" not in shown
 
 
+def test_a_retry_changes_nothing_that_was_counted_meanwhile(
+    home: Path, counter: Counter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine = engine_of(counter)
+    engine.may_go_on.clear()
+    read = UploadFolder.read
+
+    def read_slowly(uploads: UploadFolder, identifier: str) -> Upload:
+        found = read(uploads, identifier)
+        if threading.current_thread().name != "counting":
+            engine.may_go_on.set()
+            wait_until(lambda: read(uploads, identifier).is_finished)
+        return found
+
+    with browser(home, counter) as client:
+        page = send_photos(client, ("a.jpg", draw_photo()))
+        wait_until(lambda: engine.at_once)
+        monkeypatch.setattr(UploadFolder, "read", read_slowly)
+        client.post(f"{page.url.path}/retry", follow_redirects=False)
+        monkeypatch.undo()
+        wait_for_counts(client, page)
+        assert [photo.state for photo in upload_of(home, page).photos] == ["counted"]
+
+
+def test_a_retry_that_waits_for_its_turn_is_shown_as_under_way(home: Path, counter: Counter) -> None:
+    engine = engine_of(counter)
+    engine.fails_with = EngineError("out of memory; close other programs")
+    with browser(home, counter) as client:
+        page = send_photos(client, ("a.jpg", draw_photo(1)))
+        wait_for_counts(client, page)
+        engine.fails_with = None
+        engine.may_go_on.clear()
+        other = send_photos(client, ("b.jpg", draw_photo(2)), tree="T2")
+        shown = client.post(f"{page.url.path}/retry").text
+        assert 'data-running="yes"' in shown
+        assert "not counted yet" not in shown
+        engine.may_go_on.set()
+        for each in (page, other):
+            assert "Done: 1 photo" in text_of(wait_for_counts(client, each))
+
+
+@pytest.mark.parametrize(
+    ("library", "name", "content", "says"),
+    [
+        ("pillow_heif", "tree.heic", b"\0\0\0\x18ftypheic" + bytes(1000), "tree.heic is a HEIC photo; install"),
+        ("cv2", "large.jpg", draw_photo(2, size=(4200, 100)), "must be scaled down, which needs OpenCV"),
+    ],
+)
+def test_a_photo_waits_for_a_library_that_the_device_lacks(
+    home: Path, monkeypatch: pytest.MonkeyPatch, library: str, name: str, content: bytes, says: str
+) -> None:
+    monkeypatch.setitem(sys.modules, library, None)
+    with browser(home) as client:
+        page = send_photos(client, (name, content), ("b.jpg", draw_photo(1)))
+        shown = text_of(wait_for_counts(client, page))
+        assert "Saved here but not counted yet" in shown
+        assert says in shown
+        assert f"{name} waits" in shown
+        assert "b.jpg 7 fruit" in shown
+        assert str(home) not in shown
+        (kept,) = (home / "uploads").rglob(name)
+        assert kept.read_bytes() == content
+
+
+def test_a_heic_photo_is_counted_once_its_library_is_there(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("pillow_heif").register_heif_opener()
+    with browser(home) as client:
+        with monkeypatch.context() as without:
+            without.setitem(sys.modules, "pillow_heif", None)
+            page = send_photos(client, ("IMG_1.HEIC", draw_photo(kind="HEIF")))
+            assert "install pillow-heif" in wait_for_counts(client, page)
+        client.post(f"{page.url.path}/retry")
+        assert "IMG_1.HEIC 7 fruit" in text_of(wait_for_counts(client, page))
+
+
+def test_a_photo_that_the_disk_does_not_give_waits(home: Path) -> None:
+    upload = arrived_upload(home)
+    unreadable = upload / "1" / "a.jpg"
+    content = unreadable.read_bytes()
+    unreadable.unlink()
+    unreadable.mkdir()
+    with browser(home) as client:
+        page = client.get(f"/uploads/{upload.name}")
+        shown = text_of(wait_for_counts(client, page))
+        assert "a.jpg cannot be read: Is a directory; check the folder's permissions and the disk" in shown
+        assert "a.jpg waits" in shown
+        assert "b.jpg 7 fruit" in shown
+        unreadable.rmdir()
+        unreadable.write_bytes(content)
+        client.post(f"{page.url.path}/retry")
+        assert "Done: 2 photos" in text_of(wait_for_counts(client, page))
+    assert not unreadable.exists()
+
+
+def test_a_photo_that_is_gone_is_asked_for_again(home: Path) -> None:
+    upload = arrived_upload(home)
+    (upload / "1" / "a.jpg").unlink()
+    with browser(home) as client:
+        shown = text_of(wait_for_counts(client, client.get(f"/uploads/{upload.name}")))
+        assert "Done: 2 photos" in shown
+        assert "a.jpg is gone from this device; send it again" in shown
+
+
+def test_a_damaged_store_is_said_so_with_the_photos_kept(home: Path) -> None:
+    upload = arrived_upload(home)
+    damage_table(home, "block")
+    uploads = UploadFolder(home / "uploads")
+    with browser(home) as client:
+        wait_until(lambda: uploads.read(upload.name).problem)
+        assert client.get(f"/uploads/{upload.name}").status_code == 503
+        assert send_photos(client, ("c.jpg", draw_photo())).status_code == 503
+    left = uploads.read(upload.name)
+    assert "malformed; restore it from a backup" in (left.problem or "")
+    assert [uploads.photo_path(left, photo).exists() for photo in left.photos] == [True, True]
+
+
 def test_a_mistake_in_the_code_stops_one_upload_and_not_the_next(
     home: Path, counter: Counter, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -281,15 +415,37 @@ def test_a_bundle_that_cannot_be_opened_is_said_with_the_photos_kept(home: Path,
         assert "Done: 1 photo" in text_of(wait_for_counts(client, page))
 
 
-def test_a_full_disk_is_said_so(home: Path) -> None:
+def test_a_full_disk_is_said_so(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with browser(home) as client:
+        full_disk(monkeypatch)
+        answer = send_photos(client, ("a.jpg", draw_photo()))
+    assert answer.status_code == 507
+    assert "No space left on device; free some space" in answer.text
+    assert not list((home / "uploads").iterdir())
+
+
+def test_uploads_that_have_no_folder_are_said_so(home: Path) -> None:
     (home / "uploads").write_text("in the way")
-    (home / "uploads").chmod(0o400)
     app = create_app(home, lambda: Counter(the_bundle(), SeeingEngine(1)), PageSettings())
     client = TestClient(app, base_url=ORIGIN, headers={"Origin": ORIGIN})  # not started: nothing there to take up
     answer = send_photos(client, ("a.jpg", draw_photo()))
     assert answer.status_code == 507
-    assert "free some space" in answer.text
+    assert "cannot be made: Not a directory; check the folder's permissions" in unescape(answer.text)
     client.close()
+
+
+def test_an_upload_that_cannot_be_written_down_says_why(home: Path) -> None:
+    uploads = UploadFolder(home / "uploads")
+    identifier, folder = uploads.begin()
+    upload = Upload(id=identifier, block="B1", day=TAKEN_AT.date(), stage="ripening", tree="T1", side="a", photos=[])
+    partial = folder / ".upload.json.partial"
+    partial.symlink_to("/dev/full")
+    with pytest.raises(StoreError, match="No space left on device; free some space"):
+        uploads.save(upload)
+    partial.unlink()
+    partial.mkdir()
+    with pytest.raises(StoreError, match="Is a directory; check the folder's permissions and the disk"):
+        uploads.save(upload)
 
 
 def test_finished_uploads_are_dropped_after_two_weeks(home: Path) -> None:
@@ -316,9 +472,17 @@ def test_finished_uploads_are_dropped_after_two_weeks(home: Path) -> None:
 def test_stopping_waits_for_the_photo_under_way_and_leaves_the_rest(home: Path, counter: Counter) -> None:
     engine = engine_of(counter)
     engine.may_go_on.clear()
-    with browser(home, counter) as client:
+    app = create_app(home, lambda: counter, PageSettings())
+    with TestClient(app, base_url=ORIGIN, headers={"Origin": ORIGIN}) as client:
         page = send_photos(client, ("a.jpg", draw_photo(1)), ("b.jpg", draw_photo(2)))
-        threading.Timer(0.3, engine.may_go_on.set).start()
+        wait_until(lambda: engine.at_once)
+        stopping = threading.Thread(target=app.state.context.worker.stop)
+        stopping.start()
+        stopping.join(0.3)
+        assert stopping.is_alive()
+        engine.may_go_on.set()
+        stopping.join()
+        assert [photo.state for photo in upload_of(home, page).photos] == ["counted", "waiting"]
     with browser(home, counter) as client:
         shown = text_of(wait_for_counts(client, page))
         assert shown.count("7 fruit") == 2

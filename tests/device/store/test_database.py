@@ -16,10 +16,10 @@ from device.store import Store, database, schema
 from tests.device.visiting import queued, table
 
 
-def record_orchard(store: Store, name: str = "North farm", unit: str = "t/ha") -> str:
-    """Record an orchard inside a change."""
-    body = OrchardBody(orchard=name, crop="apple")
-    return store.record("orchard", {"name": name}, {"crop": "apple", "yield_unit": unit}, body)
+def record_orchard(store: Store, name: str = "North farm", crop: str = "apple", unit: str = "t/ha") -> str:
+    """Record an orchard inside a change; its unit is no part of the message."""
+    body = OrchardBody(orchard=name, crop=crop)
+    return store.record("orchard", {"name": name}, {"crop": crop}, body, unsent={"yield_unit": unit})
 
 
 def test_a_new_store_is_made_with_its_folder(tmp_path: Path) -> None:
@@ -77,12 +77,25 @@ def test_an_unchanged_row_keeps_its_revision_and_queues_nothing(store: Store) ->
 
 def test_each_change_of_a_row_is_a_revision_of_the_same_record(store: Store) -> None:
     identifiers = set()
-    for unit in ("t/ha", "kg/mu", "t/ha"):
+    for crop in ("apple", "pear", "apple"):
         with store.change():
-            identifiers.add(record_orchard(store, unit=unit))
+            identifiers.add(record_orchard(store, crop=crop))
     assert len(identifiers) == 1
     assert [row["revision"] for row in table(store, "outbox")] == [1, 2, 3]
     assert table(store, "orchard")[0]["revision"] == 3
+
+
+def test_what_the_message_does_not_carry_is_kept_and_queues_nothing(store: Store) -> None:
+    for unit in ("t/ha", "kg/mu"):
+        with store.change():
+            record_orchard(store, unit=unit)
+    (row,) = table(store, "orchard")
+    assert (row["yield_unit"], row["revision"]) == ("kg/mu", 1)
+    assert queued(store) == ["orchard"]
+    with store.change():
+        record_orchard(store, crop="pear", unit="t/ha")
+    (row,) = table(store, "orchard")
+    assert (row["crop"], row["yield_unit"], row["revision"]) == ("pear", "t/ha", 2)
 
 
 def test_after_a_failed_change_the_store_goes_on(store: Store) -> None:
@@ -93,18 +106,33 @@ def test_after_a_failed_change_the_store_goes_on(store: Store) -> None:
     assert len(table(store, "orchard")) == 1
 
 
+SOUND = {
+    "orchard": {"id": "o", "name": "North farm", "crop": "apple", "yield_unit": "t/ha"},
+    "block": {"id": "b", "orchard": "o", "name": "B1"},
+    "visit": {"id": "v", "block": "b", "day": "2025-09-24", "stage": "ripening"},
+}
+
+
 @pytest.mark.parametrize(
-    "statement",
+    ("name", "nonsense", "refusal"),
     [
-        "INSERT INTO orchard (id, name, crop, yield_unit, area_m2) VALUES ('1', 'A', 'apple', 't/ha', 'large')",
-        "INSERT INTO orchard (id, name, crop, yield_unit, area_m2) VALUES ('1', 'A', 'apple', 't/ha', -1)",
-        "INSERT INTO block (id, orchard, name) VALUES ('1', 'no such orchard', 'B1')",
-        "INSERT INTO visit (id, block, day, stage) VALUES ('1', 'no such block', '2025-09-24', 'harvest')",
+        ("orchard", {"area_m2": "large"}, "cannot store TEXT value in REAL column"),
+        ("orchard", {"area_m2": -1}, "CHECK constraint failed: area_m2 > 0"),
+        ("block", {"orchard": "no such orchard"}, "FOREIGN KEY constraint failed"),
+        ("visit", {"block": "no such block"}, "FOREIGN KEY constraint failed"),
+        ("visit", {"stage": "harvest"}, "CHECK constraint failed: stage IN"),
+        ("visit", {"area_m2": 48.0}, "CHECK constraint failed: .*area_trees IS NULL"),
+        ("visit", {"area_m2": 48.0, "area_trees": 0}, "CHECK constraint failed: area_trees > 0"),
     ],
 )
-def test_the_database_itself_refuses_what_makes_no_sense(store: Store, statement: str) -> None:
-    with pytest.raises(sqlite3.IntegrityError), store.change():
-        store.db.execute(statement)
+def test_the_database_itself_refuses_what_makes_no_sense(
+    store: Store, name: str, nonsense: dict[str, object], refusal: str
+) -> None:
+    with store.change():
+        for table_name, row in SOUND.items():
+            store.db.table(table_name).insert(row)
+    with pytest.raises(sqlite3.IntegrityError, match=refusal), store.change():
+        store.db.table(name).update(SOUND[name]["id"], nonsense)
 
 
 def with_second_migration(fails: bool) -> Migrations:
