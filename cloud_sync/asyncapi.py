@@ -55,7 +55,7 @@ def as_yaml() -> str:
         import yaml  # noqa: PLC0415  (a device runs without it)
     except ModuleNotFoundError as error:
         raise MissingYamlError(
-            "writing the AsyncAPI document needs PyYAML: pip install 'pomona-orchard[dev]'"
+            "writing the AsyncAPI document needs PyYAML: pip install '.[dev]' in Pomona's folder"
         ) from error
     separate = json.loads(json.dumps(document()))  # what occurs twice is written twice, not as an alias
     text: str = yaml.safe_dump(separate, sort_keys=False, allow_unicode=True, width=120)

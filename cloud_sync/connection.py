@@ -154,7 +154,7 @@ class Connection:
             threaded: run the network loop, and all callbacks, in a thread of its own.
 
         Raises:
-            BrokerError: nothing listens there, or no network.
+            BrokerError: nothing listens there, it is no host, or no network.
             RefusedError: the broker's certificate is not signed by our trust root or is for another host name.
         """
         try:
@@ -165,7 +165,7 @@ class Connection:
                 clean_start=False,
                 properties=self._properties,
             )
-        except OSError as error:
+        except (OSError, UnicodeError) as error:  # the second for a host name with an empty or too long label
             if self._context.wrapped is not None:
                 self._context.wrapped.close()
             raise self._explained(error) from error
@@ -301,7 +301,9 @@ class Connection:
             self._said = text
         _log.log(logging.ERROR if "Caught exception" in text else logging.DEBUG, "paho: %s", text)
 
-    def _explained(self, error: OSError) -> BrokerError:
+    def _explained(self, error: OSError | UnicodeError) -> BrokerError:
+        if isinstance(error, UnicodeError):
+            return BrokerError(f"{self.where} cannot be reached: its host is no host name; enrol again")
         if isinstance(error, ssl.SSLCertVerificationError):
             return RefusedError(
                 f"{self.where} shows a certificate this device does not trust: {error.verify_message}; check the host "

@@ -19,6 +19,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from cloud_sync import keys
 from cloud_sync.errors import IdentityError
 from cloud_sync.files import write_whole
+from cloud_sync.hosts import HostName
 from cloud_sync.topics import check_device_name
 
 _KEY, _REQUEST, _CERTIFICATE, _ROOT, _BROKER = "device.key", "device.csr", "device.pem", "root.pem", "broker.json"
@@ -33,9 +34,7 @@ class Broker(BaseModel):
 
     model_config = ConfigDict(extra="ignore")
 
-    host: str = Field(
-        min_length=1, max_length=253, description="host name or IP address, as in the broker's certificate"
-    )
+    host: HostName = Field(description="host name or IP address, as in the broker's certificate")
     port: int = Field(ge=1, le=65535, description="TCP port")
 
 
@@ -111,12 +110,7 @@ def _request(key: ec.EllipticCurvePrivateKey, name: str) -> bytes:
 
 
 def _requested_name(path: Path) -> str | None:
-    if not path.exists():
-        return None
-    try:
-        return keys.common_name(x509.load_pem_x509_csr(path.read_bytes()).subject)
-    except ValueError as error:
-        raise IdentityError(f"{path} is damaged; remove it and run `pomona sync request NAME` again") from error
+    return keys.common_name(keys.read_request(path).subject) if path.exists() else None
 
 
 def install_enrolment(folder: Path, file: Path) -> Identity:

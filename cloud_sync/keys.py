@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
 
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric.types import PublicKeyTypes
 from cryptography.x509.oid import NameOID
 
 from cloud_sync.errors import IdentityError
@@ -39,6 +41,20 @@ def read_key(path: Path) -> ec.EllipticCurvePrivateKey:
     if not isinstance(key, ec.EllipticCurvePrivateKey):
         raise IdentityError(f"key {path} is not an elliptic-curve key; enrol again")
     return key
+
+
+def read_request(path: Path) -> x509.CertificateSigningRequest:
+    """The request that this device has made.
+
+    Raises:
+        IdentityError: the file is missing, unreadable or holds something else.
+    """
+    try:
+        return x509.load_pem_x509_csr(path.read_bytes())
+    except OSError as error:
+        raise IdentityError(f"request {path}: {error.strerror}; check the file and its permissions") from error
+    except ValueError as error:
+        raise IdentityError(f"{path} is damaged; remove it and run `pomona sync request NAME` again") from error
 
 
 def parse_certificate(pem: bytes, source: object) -> x509.Certificate:
@@ -82,6 +98,12 @@ def same_key(one: object, other: object) -> bool:
     if not isinstance(one, ec.EllipticCurvePublicKey) or not isinstance(other, ec.EllipticCurvePublicKey):
         return False
     return one.curve.name == other.curve.name and one.public_numbers() == other.public_numbers()
+
+
+def fingerprint(key: PublicKeyTypes) -> str:
+    """What two people compare to see that both ends mean the same key: 128 bits of its SHA-256, in groups of four."""
+    der = key.public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
+    return hashlib.sha256(der).digest()[:16].hex(" ", 2)
 
 
 def is_signed_by(certificate: x509.Certificate, root: x509.Certificate) -> bool:

@@ -33,6 +33,8 @@ Latitude = Annotated[float, Field(ge=-90, le=90, strict=True)]
 Longitude = Annotated[float, Field(ge=-180, le=180, strict=True)]
 
 MOST_BYTES = 256 * 1024
+# A device chooses part of what a reason quotes, and a thousand reasons travel in few packets.
+MOST_REASON = 200
 
 
 class Body(BaseModel):
@@ -211,8 +213,8 @@ class Envelope(BaseModel):
 
     message: Identifier = Field(description="id of this message")
     device: str = Field(pattern=DEVICE_NAME_PATTERN, description="name of the device, as in its certificate and topics")
-    store: Identifier = Field(description="id of the device's database; new whenever it was restored or made again")
-    sequence: int = Field(ge=1, lt=2**63, description="rises within a store")
+    store: Identifier = Field(description="id of the device's database, made with it; a restored one keeps it")
+    sequence: int = Field(ge=1, lt=2**63, description="rises within a store; a restored one uses numbers again")
     record: Identifier = Field(description="id of the record")
     revision: int = Field(ge=1, lt=2**31, description="rises whenever the record changes; the highest wins")
     recorded_at: AwareDatetime = Field(description="the device's clock when the record was made")
@@ -224,13 +226,20 @@ class Envelope(BaseModel):
 
 
 class Answer(BaseModel):
-    """The server's word on one message, sent after its database has committed."""
+    """The server's word on one message, sent after its database has committed.
+
+    ``outdated`` means that another message brought this revision of the record, or a higher one, and that this
+    message was never stored.
+    """
 
     model_config = ConfigDict(extra="allow")
 
     message: str = Field(max_length=64, description="id of the message answered")
-    result: Literal["stored", "rejected", "retry"] = Field(description="what became of it")
-    reason: str = Field(default="", max_length=2000, description="why it was not stored")
+    result: Literal["stored", "outdated", "rejected", "retry"] = Field(description="what became of it")
+    reason: str = Field(default="", max_length=MOST_REASON, description="why it was rejected or is to be sent again")
+    revision: int | None = Field(
+        default=None, ge=1, lt=2**31, description="the revision that is held, when it is outdated"
+    )
 
 
 class Answers(BaseModel):

@@ -20,8 +20,11 @@ MIGRATIONS = Migrations("outbox")
 @MIGRATIONS()
 def create_outbox(db: Database) -> None:
     """Identity of the database and the queue."""
-    db.execute("CREATE TABLE store_identity (store TEXT NOT NULL, created_at TEXT NOT NULL) STRICT")
-    db.table("store_identity").insert({"store": new_id(), "created_at": clock.now().isoformat()})
+    # raised: what is added to revisions, since the server held higher ones than this store knew
+    db.execute(
+        "CREATE TABLE store_identity (store TEXT NOT NULL, created_at TEXT NOT NULL, raised INTEGER NOT NULL) STRICT"
+    )
+    db.table("store_identity").insert({"store": new_id(), "created_at": clock.now().isoformat(), "raised": 0})
     # AUTOINCREMENT: a sequence number is never used again, also after its row was deleted
     db.execute(
         """
@@ -97,16 +100,22 @@ class Outbox:
     def enqueue(self, record: str, revision: int, body: Body) -> None:
         """Queue one revision of a record.
 
+        Args:
+            record: id of the record.
+            revision: its revision here, which was queued for no other body; on the wire it may be higher.
+            body: what it says.
+
         Raises:
             RuntimeError: called outside the transaction that stores the record.
         """
         if not self._db.conn.in_transaction:
             raise RuntimeError("a message is queued in the transaction that stores its record")
+        (raised,) = self._db.execute("SELECT raised FROM store_identity").fetchone()
         self._db.table("outbox").insert(
             {
                 "message": new_id(),
                 "record": record,
-                "revision": revision,
+                "revision": revision + raised,
                 "type": body.TYPE,
                 "version": body.VERSION,
                 "recorded_at": clock.now().isoformat(),
@@ -150,11 +159,50 @@ class Outbox:
         return json.dumps(envelope, ensure_ascii=False, separators=(",", ":")).encode()
 
     def stored(self, messages: Iterable[str]) -> int:
-        """Forget messages the server has committed; returns how many were still here."""
+        """Forget messages the server has committed, and older revisions of their records; returns how many were here.
+
+        What a newer revision has replaced must not stay: answered later, it would look like the work of a store that
+        has lost the newer one.
+        """
         with self._db.atomic():
             return sum(
-                self._db.execute("DELETE FROM outbox WHERE message = ?", [message]).rowcount for message in messages
+                self._db.execute(
+                    "DELETE FROM outbox WHERE record = (SELECT record FROM outbox WHERE message = :message) "
+                    "AND revision <= (SELECT revision FROM outbox WHERE message = :message)",
+                    {"message": message},
+                ).rowcount
+                for message in messages
             )
+
+    def outdated(self, message: str, held: int) -> bool:
+        """Act on the server's word that it holds the message's revision, or a higher one, from another message.
+
+        Where a newer revision waits here, it stands for this one, which is forgotten. Where none does, this store does
+        not know what it has sent before, as one that was restored from a backup: the message is queued anew with a
+        revision above the one held, and all later revisions of this store are raised with it.
+
+        Args:
+            message: its id.
+            held: the revision the server holds.
+
+        Returns:
+            Whether it was queued anew.
+        """
+        with self._db.atomic():
+            # deleting first takes the write lock, so that nothing is queued in between
+            found = list(self._db.query("DELETE FROM outbox WHERE message = ? RETURNING *", [message]))
+            if not found or self._has_newer(found[0]["record"], found[0]["revision"]):
+                return False
+            (row,) = found
+            self._db.execute("UPDATE store_identity SET raised = raised + ?", [held + 1 - row["revision"]])
+            again = {**row, "message": new_id(), "revision": held + 1, "rejected": None}
+            del again["sequence"]
+            self._db.table("outbox").insert(again)
+            return True
+
+    def _has_newer(self, record: str, revision: int) -> bool:
+        newer = self._db.execute("SELECT 1 FROM outbox WHERE record = ? AND revision > ?", [record, revision])
+        return newer.fetchone() is not None
 
     def rejected(self, message: str, reason: str) -> None:
         """Keep a message the server refused, with its reason, out of the way of the others."""

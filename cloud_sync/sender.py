@@ -49,7 +49,7 @@ class Sender:
         window: the unanswered messages.
 
     Attributes:
-        stored: messages the server has stored.
+        stored: messages that left because the server has stored them, or a later revision of their record.
         rejected: messages that were refused.
         progress_at: monotonic time when a message last left the queue, in seconds.
         trouble: why messages may be waiting although the broker is there.
@@ -177,6 +177,8 @@ class Sender:
             # an answer to an earlier run may be about a message that has left; a `retry` is left to its timer
             if answer.result == "rejected" and answer.message in self._window:
                 self._reject(answer.message, answer.reason)
+            elif answer.result == "outdated" and answer.revision is not None:
+                self._settle_outdated(answer.message, answer.revision)
             elif answer.result == "retry":
                 self.trouble = f"the server asks to send again later ({answer.reason})"
         return bool(answers)
@@ -188,6 +190,20 @@ class Sender:
             self._window.answered(message)
         if left:
             self.stored += left
+            self.progress_at = time.monotonic()
+
+    def _settle_outdated(self, message: str, held: int) -> None:
+        with _outbox_errors():
+            queued_anew = self._outbox.outdated(message, held)
+        self._window.answered(message)
+        if queued_anew:
+            _log.warning(
+                "message %s is sent again above revision %d, which the server holds and this store does not know; "
+                "was it restored from a backup?",
+                message,
+                held,
+            )
+        else:
             self.progress_at = time.monotonic()
 
     def _reject(self, message: str, reason: str) -> None:

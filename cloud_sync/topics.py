@@ -24,7 +24,7 @@ def check_device_name(name: str) -> str:
     """
     if not _DEVICE_NAME.fullmatch(name) or name == SERVER_NAME:
         raise IdentityError(
-            f"{name!r} cannot name a device; use 1 to 63 lower-case letters, digits and inner hyphens, "
+            f"{name[:64]!r} cannot name a device; use 1 to 63 lower-case letters, digits and inner hyphens, "
             f"and not {SERVER_NAME!r}"
         )
     return name
@@ -53,5 +53,5 @@ def parse_up(topic: str) -> tuple[str, str]:
     """
     parts = topic.split("/")
     if len(parts) != 5 or "/".join(parts[:2]) != ROOT or parts[3] != "up" or not parts[2] or not parts[4]:
-        raise MessageError(f"topic {topic!r} is not {ROOT}/<device>/up/<type>")
+        raise MessageError(f"the topic is not {ROOT}/<device>/up/<type>")
     return parts[2], parts[4]

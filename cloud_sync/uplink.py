@@ -64,7 +64,7 @@ class UplinkResult:
     """What became of the messages.
 
     Attributes:
-        stored: messages the server has stored.
+        stored: messages that left because the server has stored them, or a later revision of their record.
         rejected: messages the server or the broker refused; the outbox keeps them with the reason.
         waiting: messages still in the outbox, without the refused ones.
     """

@@ -82,7 +82,8 @@ def initialise(folder: ServerFolder, settings: ServerSettings) -> Path:
     folder.make()
     authority = Authority.create(folder)
     with folder.explained():
-        authority.issue_broker(settings.hosts, folder.broker / "broker.key", folder.broker / "broker.pem")
+        hosts = [*settings.hosts, settings.local_host]
+        authority.issue_broker(hosts, folder.broker / "broker.key", folder.broker / "broker.pem")
         authority.issue_ingest(folder.ingest / "ingest.key", folder.ingest / "ingest.pem")
         write_whole(folder.broker / "access", access_list().encode())
         write_whole(folder.broker / "mosquitto.conf", configuration(folder, settings).encode())

@@ -118,6 +118,20 @@ class Authority:
             write_whole(file, certificate)
         return name, certificate
 
+    def withdraw(self, name: str) -> None:
+        """Revoke the certificate of an enrolled device, whose name may then be enrolled again.
+
+        Raises:
+            IdentityError: no device of this name is enrolled, or its certificate is damaged.
+            FolderError: the list of devices cannot be written.
+        """
+        file = self._folder.enrolled / f"{topics.check_device_name(name)}.pem"
+        with self._folder.explained():
+            if not file.exists():
+                raise IdentityError(f"{name!r} is not enrolled; the enrolled devices are in {file.parent}")
+            self.revoke([keys.read_certificate(file).serial_number])
+            file.unlink()  # last: until then the command can be given again
+
     def revoke(self, serial_numbers: list[int]) -> None:
         """Add certificates to the revocation list, which the broker reads when it starts."""
         builder = x509.CertificateRevocationListBuilder().issuer_name(self.root.subject)

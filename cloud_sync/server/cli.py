@@ -23,6 +23,10 @@ _FOLDER = click.option(
     show_default=True,
     help="The server's folder.",
 )
+_RESTART = (
+    "Restart the broker now: that ends the device's connection, and the device is refused from then on. "
+    "A reload (SIGHUP) would refuse new connections only."
+)
 _DATABASE = click.option("--database", metavar="URL", help="SQLAlchemy URL.  [default: SQLite in the folder]")
 
 
@@ -56,9 +60,12 @@ def init(folder: Path, hosts: tuple[str, ...], port: int, bind: str | None) -> N
     try:
         settings = ServerSettings(hosts=list(hosts), port=port, bind=bind)
     except ValidationError as error:
-        raise click.BadParameter("a host is a name or an address, without blanks") from error
-    configuration = initialise(ServerFolder(folder), settings)
-    click.echo(f"server folder {folder} is ready for {', '.join(hosts)}. Next:")
+        raise click.BadParameter(error.errors()[0]["msg"].removeprefix("Value error, ")) from error
+    home = ServerFolder(folder)
+    configuration = initialise(home, settings)
+    click.echo(f"server folder {folder} is ready for {', '.join(hosts)}.")
+    _echo_authority(home)
+    click.echo("Next:")
     click.echo(f"  mosquitto -c {configuration}")
     click.echo(f"  pomona server run --folder {folder}")
     click.echo(f"  pomona server enroll device.csr --folder {folder}")
@@ -78,6 +85,7 @@ def enroll(request: Path, folder: Path, out: Path | None, replace: bool) -> None
 
     Example: pomona server enroll device.csr --folder pomona-server --out jetson-1.json
     """
+    from cloud_sync import keys
     from cloud_sync.files import write_whole
     from cloud_sync.identity import Broker, Enrolment
     from cloud_sync.server.certificates import Authority
@@ -101,14 +109,34 @@ def enroll(request: Path, folder: Path, out: Path | None, replace: bool) -> None
     except OSError as error:
         raise FolderError(f"{file}: {error.strerror}; choose another place with --out") from error
     click.echo(f"{name} is enrolled. On the device: pomona sync accept {file}")
+    key = keys.parse_certificate(certificate, file).public_key()
+    click.echo(f"Key of {name}: {keys.fingerprint(key)}. See that `pomona sync request` showed the same.")
+    _echo_authority(home)
     if home.revoked.read_bytes() != revoked_before:
-        click.echo("The former certificate is revoked; restart the broker so that it knows.")
+        click.echo(f"The former certificate is revoked. {_RESTART}")
+
+
+@server.command()
+@click.argument("name")
+@_FOLDER
+def revoke(name: str, folder: Path) -> None:
+    """Shut out device NAME, which is lost or stolen; the name may be enrolled again.
+
+    Example: pomona server revoke kiwi-07 --folder pomona-server
+    """
+    from cloud_sync.server.certificates import Authority
+    from cloud_sync.server.folder import ServerFolder
+
+    home = ServerFolder(folder)
+    home.read_settings()
+    Authority(home).withdraw(name)
+    click.echo(f"The certificate of {name} is revoked. {_RESTART}")
 
 
 @server.command()
 @_FOLDER
 @_DATABASE
-@click.option("--broker", metavar="HOST:PORT", help="Where the broker listens.  [default: this machine]")
+@click.option("--broker", metavar="HOST:PORT", help="Where the broker listens.  [default: on this machine]")
 def run(folder: Path, database: str | None, broker: str | None) -> None:
     """Receive what devices send, until stopped; prints 'ready' once the broker passes messages on.
 
@@ -120,7 +148,7 @@ def run(folder: Path, database: str | None, broker: str | None) -> None:
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
     home = ServerFolder(folder)
     identity = _ingest_identity(home, broker)
-    opened = _open(home, database)
+    opened = _open(home, database, create=True)
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
@@ -184,23 +212,36 @@ def dead_letters(folder: Path, database: str | None, as_json: bool) -> None:
 
 
 def _ingest_identity(folder: ServerFolder, broker: str | None) -> Identity:
+    from cloud_sync.hosts import check_host
     from cloud_sync.identity import Identity
     from cloud_sync.topics import SERVER_NAME
 
-    host, port = "localhost", folder.read_settings().port
+    settings = folder.read_settings()
+    host, port = settings.local_host, settings.port
     if broker is not None:
         host, _, number = broker.rpartition(":")
         if not host or not number.isascii() or not number.isdigit() or not 1 <= int(number) <= 65535:
             raise click.BadParameter(f"{broker!r} is not HOST:PORT", param_hint="--broker")
         port = int(number)
+        try:
+            check_host(host)
+        except ValueError as error:
+            raise click.BadParameter(str(error), param_hint="--broker") from error
     key, certificate = folder.ingest / "ingest.key", folder.ingest / "ingest.pem"
     return Identity(SERVER_NAME, key, certificate, folder.root_certificate, host, port)
 
 
-def _open(folder: ServerFolder, url: str | None) -> Database:
+def _echo_authority(folder: ServerFolder) -> None:
+    from cloud_sync import keys
+
+    fingerprint = keys.fingerprint(keys.read_certificate(folder.root_certificate).public_key())
+    click.echo(f"Authority: {fingerprint}. See that `pomona sync accept` shows the same on each device.")
+
+
+def _open(folder: ServerFolder, url: str | None, *, create: bool = False) -> Database:
     from cloud_sync.server.database import Database
 
     if url is not None:
-        return Database(url)
+        return Database(url, create=create)
     folder.read_settings()  # says so when this is no server folder, before a database is made in it
-    return Database.in_file(folder.database.resolve())
+    return Database.in_file(folder.database.resolve(), create=create)

@@ -10,13 +10,13 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import JSON, BigInteger, DateTime, Engine, Index, LargeBinary, String, create_engine, event
+from sqlalchemy import JSON, BigInteger, DateTime, Engine, Index, LargeBinary, String, create_engine, event, inspect
 from sqlalchemy.engine import URL, Connection, Dialect, make_url
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
 from sqlalchemy.types import TypeDecorator
 
-from cloud_sync.server.errors import DatabaseError
+from cloud_sync.server.errors import DatabaseError, MissingDatabaseError
 
 # Ingest holds the lock for milliseconds; one that is held longer makes devices send again, which is better than a
 # worker that stands still.
@@ -54,6 +54,7 @@ class Record(Base):
     type: Mapped[str] = mapped_column(String(64))
     version: Mapped[int]
     revision: Mapped[int]
+    message: Mapped[str] = mapped_column(String(36))
     natural_key: Mapped[str] = mapped_column(index=True)
     orchard: Mapped[str | None] = mapped_column(String(200))
     block: Mapped[str | None] = mapped_column(String(200))
@@ -66,6 +67,17 @@ class Record(Base):
     body: Mapped[dict[str, Any]] = mapped_column(JSON)
 
     __table_args__ = (Index("record_by_place", "orchard", "block", "type"),)
+
+
+class ReplacedRevision(Base):
+    """The message that brought a revision of a record which a higher one has replaced since."""
+
+    __tablename__ = "replaced_revision"
+
+    device: Mapped[str] = mapped_column(String(63), primary_key=True)
+    record: Mapped[str] = mapped_column(String(36), primary_key=True)
+    revision: Mapped[int] = mapped_column(primary_key=True)
+    message: Mapped[str] = mapped_column(String(36))
 
 
 class DeadLetter(Base):
@@ -94,21 +106,22 @@ class Device(Base):
     last_seen: Mapped[datetime] = mapped_column(UtcDateTime)
     online: Mapped[bool] = mapped_column(default=False)
     store: Mapped[str | None] = mapped_column(String(36))
-    last_sequence: Mapped[int | None] = mapped_column(BigInteger)
 
 
 class Database:
-    """The server's database, with its tables made where missing.
+    """The server's database.
 
     Args:
         url: where it is, as SQLAlchemy writes it: ``sqlite:////srv/pomona.sqlite``.
+        create: make it and its tables where missing; otherwise a wrong name is an error, and nothing is changed.
         busy_timeout_s: how long SQLite waits for another writer.
 
     Raises:
         DatabaseError: it cannot be opened.
+        MissingDatabaseError: it is missing, or no server's, and is not to be made.
     """
 
-    def __init__(self, url: str | URL, *, busy_timeout_s: float = _BUSY_TIMEOUT_S) -> None:
+    def __init__(self, url: str | URL, *, create: bool = True, busy_timeout_s: float = _BUSY_TIMEOUT_S) -> None:
         try:
             parsed = make_url(url)
             self._name = parsed.render_as_string(hide_password=True)
@@ -119,20 +132,38 @@ class Database:
                 connect_args={"timeout": busy_timeout_s} if is_sqlite else {},
             )
             if is_sqlite:
-                _prepare_sqlite(self.engine)
-            with self.write() as session:
-                Base.metadata.create_all(session.connection())
+                _prepare_sqlite(self.engine, create=create)
+            if create:
+                with self.write() as session:
+                    Base.metadata.create_all(session.connection())
+            else:
+                self._require_tables(parsed)
         except (SQLAlchemyError, ImportError) as error:
             raise DatabaseError(f"database {_without_password(url)}: {_cause(error)}; check --database") from error
 
     @classmethod
-    def in_file(cls, path: Path) -> Database:
-        """Open or make an SQLite file.
+    def in_file(cls, path: Path, *, create: bool = True) -> Database:
+        """Open an SQLite file.
+
+        Args:
+            path: the file.
+            create: make it where missing.
 
         Raises:
             DatabaseError: it cannot be opened.
+            MissingDatabaseError: it is missing, or no server's, and is not to be made.
         """
-        return cls(URL.create("sqlite", database=str(path)))
+        return cls(URL.create("sqlite", database=str(path)), create=create)
+
+    def _require_tables(self, url: URL) -> None:
+        # asked first, since SQLite makes an empty file of a name that it does not find
+        is_file = url.get_backend_name() == "sqlite" and "uri" not in url.query
+        is_there = not is_file or Path(url.database or "").is_file()
+        if not is_there or not Base.metadata.tables.keys() <= set(inspect(self.engine).get_table_names()):
+            raise MissingDatabaseError(
+                f"database {self._name} {'has no tables of a Pomona server' if is_there else 'is not there'}; "
+                "check --database, or start `pomona server run`, which makes it"
+            )
 
     @contextlib.contextmanager
     def write(self) -> Iterator[Session]:
@@ -162,13 +193,15 @@ class Database:
         self.engine.dispose()
 
 
-def _prepare_sqlite(engine: Engine) -> None:
+def _prepare_sqlite(engine: Engine, *, create: bool) -> None:
     """Transactions begin as we say, not when sqlite3 guesses, and a commit is on the disk."""
+    # what is only read may turn out to be another program's file, whose journal is not ours to choose
+    pragmas = ("journal_mode = WAL", "synchronous = FULL", "foreign_keys = ON") if create else ()
 
     @event.listens_for(engine, "connect")
     def _on_connect(connection: Any, _record: object) -> None:
         connection.isolation_level = None
-        for pragma in ("journal_mode = WAL", "synchronous = FULL", "foreign_keys = ON"):
+        for pragma in pragmas:
             connection.execute(f"PRAGMA {pragma}")
 
     @event.listens_for(engine, "begin")

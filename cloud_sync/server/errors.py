@@ -13,3 +13,9 @@ class DatabaseError(RuntimeError):
     """The server's database cannot be opened, read or written."""
 
     exit_code = 1
+
+
+class MissingDatabaseError(DatabaseError):
+    """There is no database where one was named, or it is none of a Pomona server."""
+
+    exit_code = 2

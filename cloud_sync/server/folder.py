@@ -6,15 +6,12 @@ import contextlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from cloud_sync.files import write_whole
+from cloud_sync.hosts import HostName, is_wildcard
 from cloud_sync.server.errors import FolderError
-
-# no blanks or line breaks, which would end a setting in the broker's configuration
-HostName = Annotated[str, Field(pattern=r"^[0-9A-Za-z.:_-]{1,253}$")]
 
 
 class ServerSettings(BaseModel):
@@ -27,6 +24,11 @@ class ServerSettings(BaseModel):
     )
     port: int = Field(default=8883, ge=1, le=65535, description="TCP port of the broker")
     bind: HostName | None = Field(default=None, description="address the broker listens on; all when not given")
+
+    @property
+    def local_host(self) -> str:
+        """Where the broker is reached from its own machine."""
+        return "localhost" if self.bind is None or is_wildcard(self.bind) else self.bind
 
 
 @dataclass(frozen=True)

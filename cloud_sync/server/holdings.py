@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from sqlalchemy import BigInteger, Select, cast, func, select
+from sqlalchemy import BigInteger, Select, case, cast, func, select
 from sqlalchemy.orm import Session, aliased
 
 from cloud_sync.server.database import DeadLetter, Device, Record
@@ -103,12 +103,18 @@ def _estimates() -> Select[Any]:
 
 
 def _one_a_key(kind: str) -> type[Record]:
-    """Of all records about one thing the one with the highest revision, the latest received among equals."""
+    """Of all records about one thing the one made last, the latest received among equals.
+
+    Revisions tell nothing here: they are counted for each record of each device anew.
+    """
+    # a clock nobody vouches for says nothing, and one that is ahead of ours is wrong
+    is_known = Record.clock_synchronised & (Record.recorded_at <= Record.received_at)
+    made_at = case((is_known, Record.recorded_at), else_=Record.received_at)
     place = (
         func.row_number()
         .over(
             partition_by=Record.natural_key,
-            order_by=(Record.revision.desc(), Record.received_at.desc(), Record.device, Record.record),
+            order_by=(made_at.desc(), Record.received_at.desc(), Record.device, Record.record),
         )
         .label("place")
     )

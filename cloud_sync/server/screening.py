@@ -15,7 +15,7 @@ from pydantic import JsonValue, ValidationError
 from cloud_sync import messages, topics
 from cloud_sync.device_state import DeviceState
 from cloud_sync.errors import IdentityError, MessageError
-from cloud_sync.messages import Envelope
+from cloud_sync.messages import MOST_REASON, Envelope
 
 _CORRELATION = re.compile(rb"([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}):[0-9]{1,4}")
 
@@ -112,10 +112,10 @@ def screen(received: Received) -> Accepted | Refused | StateChange | None:
         _check_topic(envelope, device, kind)
         _check_numbers(envelope)
         body = messages.decode_body(envelope)
-        values = body.model_dump(mode="json", exclude_none=True)
+        values = body.model_dump(mode="json", exclude_unset=True)  # what was sent, a null too, and no more
         return Accepted(received, envelope, _utc(envelope), body.natural_key(), values)
     except MessageError as error:
-        return Refused(received, device, message, str(error)[:2000])
+        return Refused(received, device, message, str(error)[:MOST_REASON])
 
 
 def _parse_topic(topic: str) -> tuple[str, str | None]:
@@ -127,7 +127,7 @@ def _parse_topic(topic: str) -> tuple[str, str | None]:
         device, kind = topics.parse_up(topic)
         return topics.check_device_name(device), kind
     except IdentityError as error:
-        raise MessageError(f"topic {topic!r}: {error}") from error
+        raise MessageError(f"topic: {error}") from error
 
 
 def _decode_state(payload: bytes) -> DeviceState:
@@ -153,7 +153,7 @@ def _check_topic(envelope: Envelope, device: str, kind: str) -> None:
     if envelope.device != device:
         raise MessageError(f"the envelope names device {envelope.device!r}, the topic {device!r}")
     if envelope.type != kind:
-        raise MessageError(f"the envelope says type {envelope.type!r}, the topic {kind!r}")
+        raise MessageError(f"the envelope says type {envelope.type!r}, the topic {kind[:64]!r}")
 
 
 def _check_numbers(envelope: Envelope) -> None:

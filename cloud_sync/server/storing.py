@@ -7,13 +7,13 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import delete, func, insert, select, update
 from sqlalchemy.orm import Session
 
-from cloud_sync.messages import Answer
-from cloud_sync.server.database import DeadLetter, Device, Record
+from cloud_sync.messages import Answer, Envelope
+from cloud_sync.server.database import DeadLetter, Device, Record, ReplacedRevision
 from cloud_sync.server.screening import Accepted, Received, Refused, StateChange
 
 # A device that sends nothing but nonsense shall not fill the disk. It keeps what it sent, so nothing is lost.
@@ -39,36 +39,71 @@ def store(session: Session, batch: Sequence[Screened]) -> list[Reply]:
     """
     accepted = [item for item in batch if isinstance(item, Accepted)]
     refused = [item for item in batch if isinstance(item, Refused)]
-    _store_records(session, accepted)
+    replies = _store_records(session, accepted)
     _forget_dead_letters(session, accepted)
     _keep_dead_letters(session, refused)
     _note_devices(session, batch)
-    return [(item.envelope.device, Answer(message=item.envelope.message, result="stored")) for item in accepted] + [
+    return replies + [
         (item.device, Answer(message=item.message, result="rejected", reason=item.reason))
         for item in refused
         if item.device is not None and item.message is not None
     ]
 
 
-def _store_records(session: Session, accepted: Iterable[Accepted]) -> None:
+class _Held(NamedTuple):
+    revision: int
+    message: str
+
+
+def _store_records(session: Session, accepted: Sequence[Accepted]) -> list[Reply]:
     """Keep the highest revision of each record, of those here and those in the database."""
+    held = _held(session, accepted)
+    known = set(held)
     newest: dict[tuple[str, str], Accepted] = {}
+    replies: list[Reply] = []
     for item in accepted:
-        key = (item.envelope.device, item.envelope.record)
-        if key not in newest or item.envelope.revision > newest[key].envelope.revision:
+        envelope = item.envelope
+        key = (envelope.device, envelope.record)
+        answer = Answer(message=envelope.message, result="stored")
+        before = held.get(key)
+        if before is None or envelope.revision > before.revision:
+            if before is not None:
+                session.add(ReplacedRevision(device=envelope.device, record=envelope.record, **before._asdict()))
+            held[key] = _Held(envelope.revision, envelope.message)
             newest[key] = item
-    if not newest:
-        return
-    known_rows = session.execute(
-        select(Record.device, Record.record, Record.revision).where(Record.record.in_({record for _, record in newest}))
-    )
-    known = {(row.device, row.record): row.revision for row in known_rows}
+        elif not _was_stored(session, envelope, before):
+            answer = Answer(message=envelope.message, result="outdated", revision=before.revision)
+        replies.append((envelope.device, answer))
     fresh = [_columns(item) for key, item in newest.items() if key not in known]
     if fresh:
         session.execute(insert(Record), fresh)
-    risen = [_columns(item) for key, item in newest.items() if key in known and item.envelope.revision > known[key]]
+    risen = [_columns(item) for key, item in newest.items() if key in known]
     if risen:
         session.execute(update(Record), risen)
+    return replies
+
+
+def _held(session: Session, accepted: Iterable[Accepted]) -> dict[tuple[str, str], _Held]:
+    """What the database holds of the records in a batch, by device and record."""
+    records = defaultdict(set)
+    for item in accepted:
+        records[item.envelope.device].add(item.envelope.record)
+    held = {}
+    for device, ids in records.items():  # one query a device: the key begins with it
+        rows = select(Record.record, Record.revision, Record.message).where(
+            Record.device == device, Record.record.in_(ids)
+        )
+        for row in session.execute(rows):
+            held[device, row.record] = _Held(row.revision, row.message)
+    return held
+
+
+def _was_stored(session: Session, envelope: Envelope, held: _Held) -> bool:
+    """Whether this very message brought the revision that is held or one that was held before."""
+    if envelope.revision == held.revision:
+        return envelope.message == held.message
+    replaced = session.get(ReplacedRevision, (envelope.device, envelope.record, envelope.revision))
+    return replaced is not None and replaced.message == envelope.message
 
 
 def _columns(item: Accepted) -> dict[str, Any]:
@@ -79,6 +114,7 @@ def _columns(item: Accepted) -> dict[str, Any]:
         "type": envelope.type,
         "version": envelope.version,
         "revision": envelope.revision,
+        "message": envelope.message,
         "natural_key": item.natural_key,
         "orchard": item.body.get("orchard"),
         "block": item.body.get("block"),
@@ -130,8 +166,6 @@ def _note_devices(session: Session, batch: Iterable[Screened]) -> None:
             device.store = item.state.store
         elif isinstance(item, Accepted):
             device = _device(session, item.envelope.device, item.received)
-            same_store = device.store == item.envelope.store
-            device.last_sequence = max((device.last_sequence or 0) if same_store else 0, item.envelope.sequence)
             device.store = item.envelope.store
 
 

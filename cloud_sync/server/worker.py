@@ -6,7 +6,7 @@ import logging
 import queue
 import threading
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -21,6 +21,8 @@ T = TypeVar("T")
 _log = logging.getLogger(__name__)
 
 _MOST_ANSWERS = 1000
+# Far below what the broker takes: a longer packet would end the server's connection, again and again.
+_MOST_ANSWER_BYTES = 64 * 1024
 # The database is locked, full or away, or another ingest process has just inserted the same record: all of that passes.
 _PASSING = (OperationalError, IntegrityError)
 
@@ -89,8 +91,8 @@ class Worker:
         for device, answer in self._store(screened):
             by_device[device].append(answer)
         for device, answers in by_device.items():
-            for begin in range(0, len(answers), _MOST_ANSWERS):
-                self._answer(device, Answers(answers=answers[begin : begin + _MOST_ANSWERS]))
+            for portion in _portions(answers):
+                self._answer(device, portion)
         for delivery in deliveries:
             delivery.confirm()
 
@@ -132,6 +134,21 @@ class Worker:
             for device, message in map(_sender, batch)
             if device is not None and message is not None
         ]
+
+
+def _portions(answers: Iterable[Answer]) -> Iterator[Answers]:
+    """Split answers into messages that the broker takes."""
+    portion: list[Answer] = []
+    length = 0
+    for answer in answers:
+        more = len(answer.model_dump_json().encode())
+        if portion and (len(portion) == _MOST_ANSWERS or length + more > _MOST_ANSWER_BYTES):
+            yield Answers(answers=portion)
+            portion, length = [], 0
+        portion.append(answer)
+        length += more
+    if portion:
+        yield Answers(answers=portion)
 
 
 def _guarded(action: Callable[[], T]) -> T | Exception:

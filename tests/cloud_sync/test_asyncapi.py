@@ -54,8 +54,9 @@ def test_the_schema_refuses_what_the_model_refuses(document: dict[str, Any], cha
 
 
 def test_answers_and_state_fit(document: dict[str, Any]) -> None:
-    answers = Answers(answers=[Answer(message=new_id(), result="rejected", reason="x")])
-    check(document, "Answers", answers.model_dump(mode="json"))
+    rejected = Answer(message=new_id(), result="rejected", reason="x")
+    outdated = Answer(message=new_id(), result="outdated", revision=3)
+    check(document, "Answers", Answers(answers=[rejected, outdated]).model_dump(mode="json"))
     check(document, "DeviceState", DeviceState(online=True, store=new_id()).model_dump(mode="json"))
 
 
@@ -88,5 +89,5 @@ def test_every_reference_leads_somewhere(document: dict[str, Any]) -> None:
 
 def test_without_yaml_the_way_out_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "yaml", None)
-    with pytest.raises(asyncapi.MissingYamlError, match="pip install"):
+    with pytest.raises(asyncapi.MissingYamlError, match=r"pip install '\.\[dev\]'"):
         asyncapi.as_yaml()

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+import re
 import stat
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -149,6 +152,25 @@ def test_damaged_files_are_named_with_the_way_out(
     (tmp_path / "identity" / file).write_text("nonsense")
     with pytest.raises(IdentityError, match=rf"{file}.*{remedy}"):
         read_identity(tmp_path)
+
+
+def test_a_fingerprint_is_the_beginning_of_the_key_s_sha_256(tmp_path: Path) -> None:
+    """SYNC-009: as OpenSSL would show it, in groups that a person can compare."""
+    request = create_request(tmp_path, "jetson-1")
+    pem = subprocess.run(["openssl", "req", "-in", request, "-noout", "-pubkey"], capture_output=True, check=True)
+    der = subprocess.run(
+        ["openssl", "pkey", "-pubin", "-outform", "DER"], input=pem.stdout, capture_output=True, check=True
+    )
+    shown = keys.fingerprint(keys.read_request(request).public_key())
+    assert re.fullmatch(r"[0-9a-f]{4}( [0-9a-f]{4}){7}", shown)
+    assert hashlib.sha256(der.stdout).hexdigest().startswith(shown.replace(" ", ""))
+
+
+def test_an_enrolment_with_a_host_that_is_none_is_refused(tmp_path: Path, server_folder: ServerFolder) -> None:
+    file = enrolment_file(server_folder, create_request(tmp_path, "jetson-1"), tmp_path / "enrolment.json")
+    file.write_text(file.read_text().replace('"localhost"', '"a..b"'))
+    with pytest.raises(IdentityError, match="is not an enrolment"):
+        install_enrolment(tmp_path, file)
 
 
 def test_key_never_appears_in_an_error(tmp_path: Path, server_folder: ServerFolder) -> None:

@@ -71,6 +71,54 @@ def test_a_refused_message_is_kept_and_can_be_put_back(store: Store) -> None:
     assert messages_of(store.outbox) == [first, second]
 
 
+def test_a_stored_revision_takes_the_older_ones_of_its_record_with_it(store: Store) -> None:
+    """SYNC-021: refused ones too, since nobody needs them any more."""
+    record = new_id()
+    with store.change():
+        for revision in (1, 2, 3, 4):
+            store.outbox.enqueue(record, revision, tree(str(revision)))
+        store.outbox.enqueue(new_id(), 1, tree("other"))
+    first, second, third, fourth, other = messages_of(store.outbox)
+    store.outbox.rejected(first, "too new")
+    assert store.outbox.stored([third]) == 3
+    assert store.outbox.state().rejected == 0
+    assert messages_of(store.outbox) == [fourth, other]
+    assert store.outbox.stored([second]) == 0
+
+
+def test_an_outdated_message_is_forgotten_where_a_newer_revision_waits(store: Store) -> None:
+    """SYNC-035."""
+    record = new_id()
+    with store.change():
+        store.outbox.enqueue(record, 1, tree("1"))
+        store.outbox.enqueue(record, 2, tree("2"))
+    first, second = messages_of(store.outbox)
+    assert not store.outbox.outdated(first, 2)
+    assert messages_of(store.outbox) == [second]
+    assert not store.outbox.outdated(first, 2)
+
+
+def test_an_outdated_message_without_a_newer_revision_is_queued_anew_above_the_one_held(store: Store) -> None:
+    """SYNC-035: this store does not know what it has sent, so it was restored."""
+    record = new_id()
+    with store.change():
+        store.outbox.enqueue(record, 2, tree("2"))
+        store.outbox.enqueue(new_id(), 1, tree("other"))
+    (before, other) = store.outbox.waiting("d", 0, 10)
+    assert store.outbox.outdated(before.message, 5)
+    with store.change():
+        store.outbox.enqueue(record, 3, tree("3"))
+    waiting = store.outbox.waiting("d", 0, 10)
+    assert waiting[0] == other
+    again, later = (decode_envelope(item.payload) for item in waiting[1:])
+    assert (again.record, again.revision, again.body["tree"]) == (record, 6, "2")
+    assert again.message != before.message
+    assert again.sequence > other.sequence
+    assert again.recorded_at == decode_envelope(before.payload).recorded_at
+    assert (later.revision, later.body["tree"]) == (7, "3")
+    assert not store.outbox.outdated(before.message, 5), "the answer may come twice"
+
+
 def test_what_is_done_survives_the_process(store: Store, tmp_path: Path) -> None:
     """SYNC-013: each operation commits by itself, so that another connection sees it."""
     enqueue(store, [tree("1"), tree("2"), tree("3")])

@@ -14,6 +14,7 @@ from paho.mqtt.reasoncodes import ReasonCode
 
 from cloud_sync.connection import RefusedError
 from cloud_sync.messages import MOST_BYTES, OrchardBody
+from cloud_sync.outbox import new_id
 from cloud_sync.sender import OutboxError, Sender
 from cloud_sync.window import SendWindow
 from device.store.database import Store
@@ -130,6 +131,43 @@ def test_rejected_is_kept_with_its_reason_and_the_others_go_on(store: Store, sen
     rows = list(store.db.query("SELECT message, rejected FROM outbox ORDER BY sequence"))
     assert rows[0] == {"message": first, "rejected": "tree: tree: too long"}
     assert (sender.rejected, sender.waiting()) == (1, 1)
+
+
+def outdated(message: str, held: int) -> bytes:
+    return json.dumps({"answers": [{"message": message, "result": "outdated", "revision": held}]}).encode()
+
+
+def test_outdated_is_sent_again_at_once_above_the_revision_held(
+    store: Store, sender: Sender, wire: Wire, caplog: pytest.LogCaptureFixture
+) -> None:
+    """SYNC-035."""
+    enqueue(store, [tree("1"), tree("2")])
+    sender.send(wire)
+    first, _ = messages_of(store.outbox)
+    before = sender.progress_at
+    sender.note_answers(outdated(first, 3))
+    assert sender.settle()
+    assert "restored from a backup" in caplog.text
+    assert sender.progress_at == before, "nothing has left the queue"
+    sender.send(wire)
+    assert [(json.loads(payload)["sequence"], json.loads(payload)["revision"]) for _, payload, _ in wire.published] == [
+        *((1, 1), (2, 1), (3, 4))
+    ]
+    assert (sender.waiting(), sender.stored, sender.rejected) == (2, 0, 0)
+
+
+def test_outdated_is_forgotten_where_a_newer_revision_waits(store: Store, sender: Sender, wire: Wire) -> None:
+    """SYNC-035."""
+    record = new_id()
+    with store.change():
+        for revision in (1, 2):
+            store.outbox.enqueue(record, revision, tree(str(revision)))
+    sender.send(wire)
+    sender.note_answers(outdated(messages_of(store.outbox)[0], 2))
+    sender.settle()
+    sender.send(wire)
+    assert wire.sequences == [1, 2]
+    assert sender.waiting() == 1
 
 
 def test_messages_put_back_are_sent_although_their_numbers_are_low(store: Store, sender: Sender, wire: Wire) -> None:

@@ -66,7 +66,7 @@ def test_making_it_again_keeps_keys_and_devices_and_takes_new_settings(tmp_path:
     assert folder.read_settings().hosts == ["new.example.org"]
 
 
-@pytest.mark.parametrize("host", ["", "a b", "a\nlistener 1883", "x" * 300])
+@pytest.mark.parametrize("host", ["", "a b", "a\nlistener 1883", "fe80::1%a\nlistener 1883", "x" * 300])
 def test_a_host_cannot_smuggle_settings_in(host: str) -> None:
     with pytest.raises(ValidationError):
         ServerSettings(hosts=[host])

@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import queue
+import sqlite3
 from pathlib import Path
 
 import click
 import pytest
 from click.testing import CliRunner, Result
+from cryptography import x509
 
+from cloud_sync import keys
 from cloud_sync.errors import IdentityError
 from cloud_sync.identity import create_request, install_enrolment
-from cloud_sync.server.cli import server
+from cloud_sync.server.broker import initialise
+from cloud_sync.server.cli import _ingest_identity, server
 from cloud_sync.server.database import Database
-from cloud_sync.server.errors import FolderError
-from cloud_sync.server.folder import ServerFolder
+from cloud_sync.server.errors import FolderError, MissingDatabaseError
+from cloud_sync.server.folder import ServerFolder, ServerSettings
 from cloud_sync.server.worker import Delivery, Worker
-from tests.cloud_sync.helpers import EXAMPLES, envelope, received
+from tests.cloud_sync.helpers import EXAMPLES, enrol, envelope, received
 
 
 def run(*arguments: object) -> Result:
@@ -60,16 +65,52 @@ def test_replacing_a_device_says_to_restart_the_broker(tmp_path: Path, server_fo
         create_request(tmp_path / place, "jetson-1")
     arguments = ["--folder", server_folder.path, "--out", tmp_path / "out.json"]
     first = run("enroll", tmp_path / "old/identity/device.csr", *arguments)
-    assert "restart the broker" not in first.output
+    assert "Restart the broker" not in first.output
     with pytest.raises(IdentityError, match="--replace"):
         run("enroll", tmp_path / "new/identity/device.csr", *arguments)
     second = run("enroll", tmp_path / "new/identity/device.csr", *arguments, "--replace")
-    assert "restart the broker" in second.output
+    assert "Restart the broker" in second.output
+
+
+def test_a_revoked_device_is_forgotten_and_the_broker_must_be_restarted(
+    tmp_path: Path, server_folder: ServerFolder
+) -> None:
+    """SYNC-007."""
+    identity = enrol(server_folder, tmp_path / "device", "kiwi-07")
+    revoked = run("revoke", "kiwi-07", "--folder", server_folder.path)
+    assert (revoked.exit_code, "Restart the broker now" in revoked.output) == (0, True)
+    serial = keys.read_certificate(identity.certificate).serial_number
+    listed = x509.load_pem_x509_crl(server_folder.revoked.read_bytes())
+    assert [entry.serial_number for entry in listed] == [serial]
+    for name in ("kiwi-07", "never-was"):
+        with pytest.raises(IdentityError, match=rf"'{name}' is not enrolled; the enrolled devices are in"):
+            run("revoke", name, "--folder", server_folder.path)
+    again = enrol(server_folder, tmp_path / "new-device", "kiwi-07")
+    assert keys.read_certificate(again.certificate).serial_number != serial
+
+
+@pytest.mark.parametrize("name", ["../root", "pomona-server", ""])
+def test_only_devices_are_revoked(server_folder: ServerFolder, name: str) -> None:
+    with pytest.raises(IdentityError, match="cannot name a device"):
+        run("revoke", name, "--folder", server_folder.path)
+
+
+def test_both_ends_show_the_same_fingerprints(tmp_path: Path) -> None:
+    """SYNC-009."""
+    folder = ServerFolder(tmp_path / "server")
+    made = run("init", folder.path, "--host", "sync.example.org")
+    request = create_request(tmp_path / "device", "kiwi-07")
+    enrolled = run("enroll", request, "--folder", folder.path, "--out", tmp_path / "out.json")
+    authority = keys.fingerprint(keys.read_certificate(folder.root_certificate).public_key())
+    key = keys.fingerprint(keys.read_key(tmp_path / "device/identity/device.key").public_key())
+    assert f"Authority: {authority}." in made.output
+    assert f"Authority: {authority}." in enrolled.output
+    assert f"Key of kiwi-07: {key}." in enrolled.output
 
 
 def test_commands_need_a_server_folder(tmp_path: Path) -> None:
     request = create_request(tmp_path, "jetson-1")
-    for arguments in (["enroll", request], ["run"], ["holdings"], ["dead-letters"]):
+    for arguments in (["enroll", request], ["revoke", "kiwi-07"], ["run"], ["holdings"], ["dead-letters"]):
         with pytest.raises(FolderError, match="pomona server init"):
             run(*arguments, "--folder", tmp_path / "nothing")
     assert not (tmp_path / "nothing").exists()
@@ -82,8 +123,61 @@ def test_a_broker_address_that_is_none_is_wrong_input(server_folder: ServerFolde
     assert "is not HOST:PORT" in result.output
 
 
-def test_a_host_that_is_none_is_wrong_input(tmp_path: Path) -> None:
-    assert run("init", tmp_path, "--host", "two words").exit_code == 2
+def test_a_broker_that_is_no_host_is_wrong_input(server_folder: ServerFolder) -> None:
+    result = run("run", "--folder", server_folder.path, "--broker", "a..b:8883")
+    assert result.exit_code == 2
+    assert "'a..b' is no host name or IP address" in result.output
+
+
+@pytest.mark.parametrize(
+    ("bind", "host"),
+    [
+        (None, "localhost"),
+        ("0.0.0.0", "localhost"),
+        ("::", "localhost"),
+        ("192.0.2.7", "192.0.2.7"),
+        ("::1", "::1"),
+        ("inner.example.org", "inner.example.org"),
+    ],
+)
+def test_the_server_s_client_goes_where_the_broker_listens(tmp_path: Path, bind: str | None, host: str) -> None:
+    folder = ServerFolder(tmp_path)
+    initialise(folder, ServerSettings(hosts=["sync.example.org"], bind=bind))
+    assert _ingest_identity(folder, None).broker_host == host
+    certificate = keys.read_certificate(folder.broker / "broker.pem")
+    names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    assert host in [str(name.value) for name in names]
+
+
+@pytest.mark.parametrize("host", ["two words", "sync.example.org:8883", "a..b"])
+def test_a_host_that_is_none_is_wrong_input(tmp_path: Path, host: str) -> None:
+    for arguments in (["--host", host], ["--host", "sync.example.org", "--bind", host]):
+        result = run("init", tmp_path / "server", *arguments)
+        assert result.exit_code == 2
+        assert f"{host!r} is no host name or IP address" in result.output
+    assert not (tmp_path / "server").exists()
+
+
+@pytest.mark.parametrize("command", ["holdings", "dead-letters"])
+def test_reading_makes_no_database(tmp_path: Path, server_folder: ServerFolder, command: str) -> None:
+    missing = tmp_path / "mistyped.sqlite"
+    for arguments in (["--database", f"sqlite:///{missing}"], ["--folder", server_folder.path]):
+        with pytest.raises(MissingDatabaseError, match=r"\.sqlite is not there; .*pomona server run") as caught:
+            run(command, *arguments)
+        assert caught.value.exit_code == 2
+    assert not missing.exists()
+    assert not server_folder.database.exists()
+
+
+def test_reading_another_program_s_database_changes_nothing(tmp_path: Path) -> None:
+    other = tmp_path / "other.sqlite"
+    with contextlib.closing(sqlite3.connect(other)) as connection:
+        connection.execute("CREATE TABLE record (mine)")
+    before = other.read_bytes()
+    with pytest.raises(MissingDatabaseError, match="has no tables of a Pomona server") as caught:
+        run("holdings", "--database", f"sqlite:///{other}")
+    assert caught.value.exit_code == 2
+    assert other.read_bytes() == before
 
 
 def test_holdings_as_json_and_as_a_table(server_folder: ServerFolder) -> None:

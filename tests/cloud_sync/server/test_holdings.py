@@ -26,11 +26,11 @@ class Server:
         self._worker = Worker(database, queue.Queue(), lambda _device, _answers: None)
         self._minutes = 0
 
-    def give(self, kind: str, device: str = "a", revision: int = 1, **body: Any) -> None:
-        fields = envelope(kind, device=device, revision=revision, body={**EXAMPLES[kind], **body})
-        made = received(fields)
+    def give(self, kind: str, device: str = "a", *, head: dict[str, Any] | None = None, **body: Any) -> None:
+        fields = envelope(kind, device=device, body={**EXAMPLES[kind], **body}, **(head or {}))
+        sent = received(fields)
         self._minutes += 1
-        late = Received(made.topic, made.payload, made.correlation, _START + timedelta(minutes=self._minutes))
+        late = Received(sent.topic, sent.payload, sent.correlation, _START + timedelta(minutes=self._minutes))
         self._worker.process([Delivery(late, lambda: None)])
 
     def holdings(self) -> Holdings:
@@ -74,22 +74,42 @@ def test_counts_are_summed_a_label_and_block_and_the_reviewed_count_replaces_the
     assert server.block("B").counts == {"apple": 5}
 
 
+def made(hour: int, *, synchronised: bool = True, revision: int = 1) -> dict[str, Any]:
+    """Made at an hour of the day before the server received anything."""
+    return {
+        "recorded_at": f"2024-08-31T{hour:02}:00:00Z",
+        "clock_synchronised": synchronised,
+        "revision": revision,
+    }
+
+
 @pytest.mark.parametrize(
-    ("sent", "machine"),
+    ("first", "second", "machine"),
     [
-        ([("a", 1, 10), ("b", 2, 20)], 20),
-        ([("a", 2, 10), ("b", 1, 20)], 10),
-        ([("a", 1, 10), ("b", 1, 20)], 20),
-        ([("b", 1, 10), ("a", 1, 20)], 20),
+        (made(8), made(9), 2),
+        (made(9), made(8), 1),
+        (made(8), made(8), 2),
+        (made(9, synchronised=False), made(8), 1),
+        (made(8), made(7, synchronised=False), 2),
+        ({**made(8), "recorded_at": "2100-01-01T00:00:00Z"}, made(9, synchronised=False), 2),
     ],
+    ids=["later-made", "sent-late", "the-same-time", "received-later", "clock-unknown", "clock-far-ahead"],
 )
-def test_of_two_devices_the_highest_revision_counts_and_the_latest_among_equals(
-    server: Server, sent: list[tuple[str, int, int]], machine: int
+@pytest.mark.parametrize("device", ["a", "b"])
+def test_of_several_records_about_one_thing_the_one_made_last_counts(
+    server: Server, first: dict[str, Any], second: dict[str, Any], machine: int, device: str
 ) -> None:
     """SYNC-049."""
-    for device, revision, number in sent:
-        server.give("count", device, revision, machine=number, reviewed=None)
+    server.give("count", "a", head=first, machine=1, reviewed=None)
+    server.give("count", device, head=second, machine=2, reviewed=None)
     assert server.block().counts == {"apple": machine}
+
+
+def test_a_record_made_again_in_a_new_store_is_not_held_back_by_its_predecessor_s_revision(server: Server) -> None:
+    """SYNC-049: revisions are counted anew for each record."""
+    server.give("count", head=made(8, revision=3), machine=100, reviewed=None)
+    server.give("count", head=made(9, revision=1), machine=200, reviewed=None)
+    assert server.block().counts == {"apple": 200}
 
 
 def test_the_estimate_shown_is_that_of_the_latest_day(server: Server) -> None:

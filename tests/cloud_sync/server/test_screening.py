@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cloud_sync.messages import MOST_BYTES
+from cloud_sync.messages import MOST_BYTES, MOST_REASON
 from cloud_sync.outbox import new_id
 from cloud_sync.server.screening import Accepted, Refused, StateChange, screen
 from tests.cloud_sync.helpers import EXAMPLES, envelope, received
@@ -109,9 +109,34 @@ def test_topics_of_no_device_are_refused_without_an_answer(topic: str) -> None:
     assert item.device is None
 
 
-def test_long_reasons_fit_an_answer() -> None:
-    item = refused(envelope(body={**EXAMPLES["tree"], "tree": "x"}, type="y" * 64), topic="pomona/v1/jetson-1/up/tree")
-    assert len(item.reason) <= 2000
+@pytest.mark.parametrize(
+    ("topic", "reason"),
+    [
+        ("x" * 60_000, "the topic is not pomona/v1/<device>/up/<type>"),
+        (f"pomona/v1/{'Y' * 60_000}/up/tree", f"topic: '{'Y' * 64}' cannot name a device; use 1 to 63 lower-case"),
+        (f"pomona/v1/jetson-1/up/{'果' * 2000}", f"the envelope says type 'tree', the topic '{'果' * 64}'"),
+    ],
+)
+def test_a_long_topic_does_not_make_a_long_reason(topic: str, reason: str) -> None:
+    """SYNC-051."""
+    item = refused(envelope(), topic=topic)
+    assert item.reason.startswith(reason)
+    assert len(item.reason) <= MOST_REASON
+
+
+def test_a_long_name_in_a_body_does_not_make_a_long_reason() -> None:
+    """SYNC-051."""
+    item = refused(envelope("detections", body={**EXAMPLES["detections"], "counts": {"x" * 90_000: 1}}))
+    assert item.reason.startswith("detections: counts.xxx")
+    assert len(item.reason) == MOST_REASON
+
+
+def test_a_null_is_kept_where_the_device_sent_one() -> None:
+    """SYNC-012: a field that is there and empty is not the same as one that is missing."""
+    sent = {**EXAMPLES["count"], "reviewed": None, "unknown": None, "deep": {"unknown": [None]}}
+    item = screen(received(envelope("count", body=sent)))
+    assert isinstance(item, Accepted)
+    assert item.body == sent
 
 
 def test_state_is_told_from_records() -> None:

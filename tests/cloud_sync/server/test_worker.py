@@ -15,11 +15,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import event, select
 
-from cloud_sync.messages import Answer, Answers
+from cloud_sync.messages import MOST_REASON, Answer, Answers
 from cloud_sync.outbox import new_id
 from cloud_sync.server import storing, worker
+from cloud_sync.server.broker import MOST_PACKET_BYTES
 from cloud_sync.server.database import Database, DeadLetter, Device, Record
-from cloud_sync.server.screening import Received, screen
+from cloud_sync.server.screening import Received, Refused, screen
 from cloud_sync.server.worker import Delivery, Worker
 from tests.cloud_sync.helpers import EXAMPLES, envelope, received
 
@@ -107,30 +108,94 @@ def test_one_transaction_and_one_message_of_answers_a_device(bench: Bench) -> No
 
 
 @pytest.mark.parametrize("together", [True, False])
-@pytest.mark.parametrize("revisions", [[1, 2], [2, 1], [1, 1], [3, 1, 2], [1, 3, 2, 3]])
-def test_the_highest_revision_wins_in_any_order_and_all_are_answered_stored(
-    bench: Bench, revisions: list[int], together: bool
+@pytest.mark.parametrize(
+    ("revisions", "expected"),
+    [
+        ([1, 2], ["stored", "stored"]),
+        ([2, 1], ["stored", "outdated 2"]),
+        ([1, 1], ["stored", "outdated 1"]),
+        ([3, 1, 2], ["stored", "outdated 3", "outdated 3"]),
+        ([1, 3, 2, 3, 4], ["stored", "stored", "outdated 3", "outdated 3", "stored"]),
+    ],
+)
+def test_the_highest_revision_wins_in_any_order_and_what_was_never_stored_is_not_called_so(
+    bench: Bench, revisions: list[int], expected: list[str], together: bool
 ) -> None:
-    """SYNC-040, SYNC-041."""
+    """SYNC-040, SYNC-050."""
     record = new_id()
     sent = [
         envelope(record=record, revision=revision, body={**EXAMPLES["tree"], "latitude": float(revision)})
         for revision in revisions
     ]
-    batches = [sent] if together else [[fields] for fields in sent]
-    results = [result for batch in batches for result in bench.give(*batch)]
-    assert results == [("jetson-1", "stored")] * len(revisions)
+    for batch in [sent] if together else [[fields] for fields in sent]:
+        bench.give(*batch)
+    answers = [f"{answer.result} {answer.revision or ''}".strip() for _, answer in bench.answers]
+    assert answers == expected
     (stored,) = bench.records()
     assert stored.revision == max(revisions)
     assert stored.body["latitude"] == float(max(revisions))
 
 
-def test_an_equal_revision_never_changes_what_is_stored(bench: Bench) -> None:
-    """SYNC-041: the same message delivered twice is one record."""
+@pytest.mark.parametrize("together", [True, False])
+def test_a_message_stored_before_is_answered_so_also_when_its_revision_was_replaced(
+    bench: Bench, together: bool
+) -> None:
+    """SYNC-041: the same messages, delivered any number of times in any order, are one record."""
+    record = new_id()
+    first, second, third = (envelope(record=record, revision=revision) for revision in (1, 2, 3))
+    sent = [first, second, first, third, second, first, third]
+    results = [
+        result for batch in ([sent] if together else [[fields] for fields in sent]) for result in bench.give(*batch)
+    ]
+    assert results == [("jetson-1", "stored")] * 7
+    (stored,) = bench.records()
+    assert (stored.revision, stored.message) == (3, third["message"])
+
+
+def test_an_id_that_is_used_twice_harms_only_the_device_that_does_so(bench: Bench) -> None:
+    """SYNC-047: ids are the devices' own, so the database must not stumble over them."""
+    message, records = new_id(), [new_id(), new_id()]
+    for revision in (1, 2, 3):
+        sent = [envelope(record=record, revision=revision, message=message) for record in records]
+        assert bench.give(*sent, envelope(device="b")) == [("jetson-1", "stored")] * 2 + [("b", "stored")]
+
+
+def test_ingest_searches_and_never_reads_a_whole_table(bench: Bench) -> None:
+    """SYNC-047: what a batch costs does not grow with what is held."""
+    statements: list[tuple[str, Any]] = []
+
+    def note(_connection: Any, _cursor: Any, statement: str, parameters: Any, _context: Any, many: bool) -> None:
+        statements.append((statement, parameters[0] if many else parameters))
+
+    event.listen(bench.database.engine, "before_cursor_execute", note)
     fields = envelope()
-    assert bench.give(fields) == bench.give(fields) == [("jetson-1", "stored")]
-    bench.give({**fields, "message": new_id(), "body": {**EXAMPLES["tree"], "tree": "other"}})
-    assert [record.body["tree"] for record in bench.records()] == ["A-01"]
+    bench.give(fields, envelope(device="b"), envelope(version=2))
+    bench.give({**fields, "message": new_id()}, {**fields, "message": new_id(), "revision": 2}, fields)
+    event.remove(bench.database.engine, "before_cursor_execute", note)
+    with bench.database.read() as session:
+        plans = {
+            statement: [
+                row[3] for row in session.connection().exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", given)
+            ]
+            for statement, given in statements
+            if statement.startswith(("SELECT", "UPDATE", "DELETE"))
+        }
+    assert any("FROM record" in statement for statement in plans)
+    assert any("FROM replaced_revision" in statement for statement in plans)
+    for statement, plan in plans.items():
+        assert all(step.startswith("SEARCH") for step in plan), (statement, plan)
+
+
+def test_answers_travel_in_packets_that_the_broker_takes(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """SYNC-051."""
+    packets: list[Answers] = []
+    bench.worker = Worker(bench.database, bench.inbox, lambda _device, answers: packets.append(answers))
+    monkeypatch.setattr(worker, "screen", lambda item: Refused(item, "jetson-1", new_id(), "果" * MOST_REASON))
+    bench.give(*[received(b"{") for _ in range(500)])
+    lengths = [len(packet.model_dump_json().encode()) for packet in packets]
+    assert max(lengths) < MOST_PACKET_BYTES / 2
+    assert sum(len(packet.answers) for packet in packets) == 500
+    assert len(packets) < 10
 
 
 def test_the_same_record_id_on_two_devices_is_two_records(bench: Bench) -> None:
@@ -294,16 +359,9 @@ def test_a_device_is_known_by_its_state_and_its_records(bench: Bench) -> None:
     online = received(f'{{"online": true, "store": "{STORE}"}}'.encode(), topic=topic)
     bench.give(online, envelope(sequence=5), envelope(sequence=3))
     device = bench.device()
-    assert (device.online, device.store, device.last_sequence) == (True, STORE, 5)
+    assert (device.online, device.store) == (True, STORE)
     bench.give(received(f'{{"online": false, "store": "{STORE}"}}'.encode(), topic=topic))
     assert not bench.device().online
-
-
-def test_a_new_store_begins_its_sequence_anew(bench: Bench) -> None:
-    bench.give(envelope(sequence=500))
-    other = new_id()
-    bench.give(envelope(sequence=2, store=other), envelope(sequence=1, store=other))
-    assert (bench.device().store, bench.device().last_sequence) == (other, 2)
 
 
 def test_what_the_broker_repeats_is_no_sign_of_life(bench: Bench) -> None:
