@@ -1,12 +1,13 @@
 # Each target sets up all it needs, from an empty clone, and can be run again.
-PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
+# an environment that is there keeps its Python unless another is named
+PYTHON ?= $(firstword $(wildcard $(BIN)/python) python3)
 
 DEMO_PACKAGES := mosquitto libgl1 libglib2.0-0
-TEST_PACKAGES := $(DEMO_PACKAGES) mosquitto-clients chromium systemd
+TEST_PACKAGES := $(DEMO_PACKAGES) mosquitto-clients systemd
 
-.PHONY: help demo test test-all lint bench clean
+.PHONY: help demo test test-all lint bench clean demo-packages test-packages development
 
 help:
 	@echo "make demo      install what a device and a server need, then run the whole loop"
@@ -15,34 +16,35 @@ help:
 	@echo "make lint      ruff, mypy, import contracts"
 	@echo "make bench     the benchmarks, each beside its peer"
 
-demo: $(VENV)/.demo
+demo: demo-packages
+	@scripts/virtual-environment $(PYTHON) $(VENV) device,opencv,server
 	$(BIN)/pomona demo
 
-test: lint
+test: lint test-packages
 	$(BIN)/python -m pytest
 
-test-all: lint
+test-all: lint test-packages
 	$(BIN)/python -m pytest -m ""
 
-lint: $(VENV)/.test
+lint: development
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-bench: $(VENV)/.test
+bench: demo-packages development
 	$(BIN)/python -m tests.benchmarks.counting
 	$(BIN)/python -m tests.benchmarks.starting
 
-$(VENV)/.demo: pyproject.toml
-	@scripts/system-packages $(DEMO_PACKAGES)
-	@scripts/virtual-environment $(PYTHON) $(VENV) device,opencv,server
-	@touch $@
-
-$(VENV)/.test: pyproject.toml
-	@scripts/system-packages $(TEST_PACKAGES)
+development:
 	@scripts/virtual-environment $(PYTHON) $(VENV) device,opencv,server,train,dev
-	@touch $@ $(VENV)/.demo
+
+demo-packages:
+	@scripts/system-packages $(DEMO_PACKAGES)
+
+test-packages: development
+	@scripts/system-packages $(TEST_PACKAGES)
+	@scripts/chromium $(BIN)/python
 
 clean:
 	rm -rf $(VENV) demo-orchard *.egg-info

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import os
 from datetime import datetime, timezone
 from functools import cache
 from pathlib import Path
@@ -21,12 +22,24 @@ def is_synchronised() -> bool:
     False also where the kernel cannot be asked: a clock nobody vouches for is not synchronised.
     """
     try:
-        libc = ctypes.CDLL(None, use_errno=True)
-        # struct timex is 208 bytes on 64-bit and 128 on 32-bit Linux; zeroed it only reads
-        state = int(libc.adjtimex(ctypes.create_string_buffer(256)))
+        return kernel_state() < _TIME_ERROR
     except (OSError, AttributeError):
         return False
-    return 0 <= state < _TIME_ERROR
+
+
+def kernel_state() -> int:
+    """What the kernel says of its clock, as adjtimex(2) numbers it.
+
+    Raises:
+        OSError: it may not be asked; a sandbox can forbid the call.
+        AttributeError: this is no Linux.
+    """
+    libc = ctypes.CDLL(None, use_errno=True)
+    # struct timex is 208 bytes on 64-bit and 128 on 32-bit Linux; zeroed it only reads
+    state = int(libc.adjtimex(ctypes.create_string_buffer(256)))
+    if state < 0:
+        raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
+    return state
 
 
 @cache

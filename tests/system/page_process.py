@@ -5,13 +5,14 @@ from __future__ import annotations
 import contextlib
 import os
 import re
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from playwright.sync_api import Browser, BrowserContext, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Error, Playwright, sync_playwright
 
 from device.commands.common import make_counter
 from device.estimates import estimate, find_visit
@@ -24,7 +25,8 @@ from device.virtual_orchard import OrchardSettings, OrchardTruth, draw_orchard
 from device.visits import import_photos
 
 _ROOT = Path(__file__).parents[2]
-CHROMIUM = Path("/usr/bin/chromium")
+# names of Chromium; Ubuntu's snap is not in everybody's path
+CHROMIUMS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "/snap/bin/chromium")
 
 
 @dataclass(frozen=True)
@@ -90,14 +92,34 @@ def chromium() -> Iterator[Browser]:
     """Chromium without a window.
 
     Raises:
-        RuntimeError: it is not installed.
+        RuntimeError: there is none that starts.
     """
-    if not CHROMIUM.exists():
-        raise RuntimeError(f"{CHROMIUM} is not there; these tests need it: apt-get install chromium")
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=str(CHROMIUM), args=["--no-sandbox"])
+        browser = _launch(playwright)
         yield browser
         browser.close()
+
+
+def _launch(playwright: Playwright) -> Browser:
+    """The first Chromium that starts: the system's, else playwright's own, which has no path."""
+    refusals = []
+    for program in (*filter(None, map(shutil.which, CHROMIUMS)), None):
+        started = _try(playwright, program)
+        if isinstance(started, Browser):
+            return started
+        refusals.append(f"{program or 'playwright'}: {started}")
+    raise RuntimeError(
+        "no Chromium starts here, and these tests need one: make test installs it; or apt-get install chromium, "
+        "or python -m playwright install chromium\n" + "\n".join(refusals)
+    )
+
+
+def _try(playwright: Playwright, program: str | None) -> Browser | str:
+    """The browser, or why it does not start."""
+    try:
+        return playwright.chromium.launch(executable_path=program, args=["--no-sandbox"])
+    except Error as error:
+        return error.message
 
 
 def open_screen(browser: Browser, screen: Screen, *, javascript: bool = True) -> BrowserContext:

@@ -1,15 +1,36 @@
-"""The units, installed into a root of their own."""
+"""The units: installed into a root of their own, and their commands under their system call filters."""
 
 from __future__ import annotations
 
+import contextlib
+import ctypes
+import os
+import re
 import shutil
+import signal
+import stat
 import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
+import httpx2
 import pytest
+
+from cloud_sync import clock
+from device.orchards import find_block
+from device.queries import list_trees, list_visits
+from device.store import Store
+from tests.device.page.helpers import add_example_block
+from tests.drawing import exif, save_photo
+from tests.system.conftest import Site, wait_until
+from tests.system.system_call_filter import LIBRARY, SystemCallFilter, read_filter
 
 REPOSITORY = Path(__file__).parents[2]
 UNITS = ("pomona.target", "pomona-count.service", "pomona-page.service", "pomona-sync.service")
+SERVICES = UNITS[1:]
+POMONA = (sys.executable, "-m", "pomona")
 # what systemd calls "OK"; an unhardened service has about 9.6
 MOST_EXPOSURE = 20
 
@@ -28,8 +49,19 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     subprocess.run([REPOSITORY / "systemd" / "install", folder], check=True)
     program = folder / "opt/pomona/bin/pomona"
     program.parent.mkdir(parents=True)
-    shutil.copy2(shutil.which("pomona") or "", program)
+    program.write_text("#!/bin/sh\n")
+    program.chmod(0o755)
     return folder
+
+
+def text_of(service: str) -> str:
+    return (REPOSITORY / "systemd" / service).read_text()
+
+
+def words_of(service: str) -> list[str]:
+    """What the service runs, behind the name of the program."""
+    (command,) = (line for line in text_of(service).splitlines() if line.startswith("ExecStart="))
+    return command.split()[1:]
 
 
 def test_verify_has_nothing_to_say(root: Path) -> None:
@@ -43,9 +75,9 @@ def test_verify_speaks_up_about_a_unit_that_is_wrong(root: Path, tmp_path: Path)
     unit.unlink()
 
 
-@pytest.mark.parametrize("unit", UNITS[1:])
-def test_services_are_hardened(root: Path, unit: str) -> None:
-    said = analyze(root, "security", "--offline=true", f"--threshold={MOST_EXPOSURE}", unit)
+@pytest.mark.parametrize("service", SERVICES)
+def test_services_are_hardened(root: Path, service: str) -> None:
+    said = analyze(root, "security", "--offline=true", f"--threshold={MOST_EXPOSURE}", service)
     assert "exit code" not in said, said
 
 
@@ -60,10 +92,129 @@ def test_the_user_and_the_folders_are_made(root: Path) -> None:
     assert {line.split()[1] for line in lines if line.startswith("d ")} >= {"/var/lib/pomona", "/srv/pomona/inbox"}
 
 
-def test_units_run_commands_that_exist(root: Path) -> None:
-    for unit in UNITS[1:]:
-        text = (root / "usr/lib/systemd/system" / unit).read_text()
-        (command,) = (line for line in text.splitlines() if line.startswith("ExecStart="))
-        words = [word for word in command.split()[1:] if not word.startswith("/")]
-        done = subprocess.run(["pomona", *words, "--help"], capture_output=True, text=True, check=False)
-        assert done.returncode == 0, done.stderr
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root makes folders of another user")
+def test_the_service_may_move_photos_out_of_folders_others_made(tmp_path: Path) -> None:
+    subprocess.run([REPOSITORY / "systemd" / "install", tmp_path], check=True)
+    (tmp_path / "etc").mkdir()
+    subprocess.run(["systemd-sysusers", f"--root={tmp_path}"], check=True, capture_output=True)
+    subprocess.run(["systemd-tmpfiles", f"--root={tmp_path}", "--create", "pomona.conf"], check=True)
+    folder = tmp_path / "srv/pomona/inbox/B1"
+    before = os.umask(0o022)
+    folder.mkdir()
+    os.umask(before)
+    assert stat.filemode(folder.stat().st_mode) == "drwxrws---"
+
+
+@pytest.mark.parametrize("service", SERVICES)
+def test_units_run_commands_that_exist(service: str) -> None:
+    words = [word for word in words_of(service) if not word.startswith("/")]
+    done = subprocess.run([*POMONA, *words, "--help"], cwd=REPOSITORY, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.fixture(scope="module")
+def seccomp() -> None:
+    try:
+        ctypes.CDLL(LIBRARY)
+    except OSError:
+        pytest.skip(f"{LIBRARY}, which loads a system call filter, is not on this machine; Debian's systemd brings it")
+
+
+def run_under(wanted: SystemCallFilter, code: str) -> subprocess.CompletedProcess[str]:
+    command = wanted.command(sys.executable, "-c", code)
+    return subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, check=False)
+
+
+@dataclass(frozen=True)
+class Running:
+    """A service's command under its filter."""
+
+    process: subprocess.Popen[bytes]
+    log: Path
+
+    def said(self) -> str:
+        return self.log.read_text()
+
+    def wait_until(self, condition: Callable[[], object], what: str) -> None:
+        """Wait for something the command does, as long as it runs; on a busy machine its model starts slowly."""
+        wait_until(lambda: condition() or self.process.poll() is not None, what, timeout_s=90)
+        assert self.process.poll() is None, f"ended with {self.process.returncode}: {self.said()}"
+
+
+@contextlib.contextmanager
+def running(service: str, home: Path, *words: object) -> Iterator[Running]:
+    """Start a service's command under its filter; stop it as systemd would."""
+    log = home.with_suffix(".log")
+    command = read_filter(text_of(service)).command(*POMONA, *words, "--home", home)
+    with log.open("w") as output:
+        process = subprocess.Popen(command, cwd=REPOSITORY, stdout=output, stderr=output)
+    try:
+        yield Running(process, log)
+        process.terminate()
+        assert process.wait(timeout=30) in (0, -signal.SIGTERM), log.read_text()
+    finally:
+        process.kill()
+        process.wait()
+
+
+def counted_trees(home: Path) -> list[str]:
+    store = Store(home)
+    trees = [tree.tree for visit in list_visits(store, find_block(store, "B1")) for tree in list_trees(store, visit)]
+    store.close()
+    return trees
+
+
+def test_a_filter_that_kills_is_felt(seccomp: None) -> None:
+    """Else the tests below would pass without any filter."""
+    wanted = read_filter("SystemCallFilter=@system-service\nSystemCallFilter=~@resources\n")
+    done = run_under(wanted, "import os; os.sched_setaffinity(0, os.sched_getaffinity(0))")
+    assert done.returncode == -signal.SIGSYS
+
+
+@pytest.mark.parametrize("service", SERVICES)
+def test_services_may_ask_whether_the_clock_is_synchronised(seccomp: None, service: str) -> None:
+    try:
+        clock.kernel_state()
+    except PermissionError:
+        pytest.skip("this container may not ask the kernel about its clock")
+    done = run_under(read_filter(text_of(service)), "from cloud_sync import clock; clock.kernel_state()")
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("service", SERVICES)
+def test_services_may_not_set_the_clock(seccomp: None, service: str) -> None:
+    done = run_under(read_filter(text_of(service)), "import time; time.clock_settime(time.CLOCK_MONOTONIC, 0)")
+    assert "PermissionError" in done.stderr
+
+
+def test_the_counting_service_counts_under_its_filter(seccomp: None, tmp_path: Path) -> None:
+    home, inbox = tmp_path / "home", tmp_path / "inbox"
+    add_example_block(home)
+    save_photo(inbox / "B1" / "ripening" / "T01" / "1.jpg", 5, said=exif())
+    words = [inbox if word == "/srv/pomona/inbox" else word for word in words_of("pomona-count.service")]
+    with running("pomona-count.service", home, *words) as service:
+        service.wait_until((inbox / ".done" / "B1" / "ripening" / "T01" / "1.jpg").exists, "the photo is counted")
+    assert counted_trees(home) == ["T01"]
+    assert "affinity" not in service.said()  # ONNX Runtime complains of threads it may not place
+
+
+def test_the_page_service_serves_and_counts_under_its_filter(seccomp: None, tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    add_example_block(home)
+    photo = save_photo(tmp_path / "1.jpg", 5, said=exif())
+    with running("pomona-page.service", home, *words_of("pomona-page.service"), "--port", 0) as service:
+        service.wait_until(lambda: "http://" in service.said(), "the pages are there")
+        (address,) = re.findall(r"http://[\d.:]+", service.said())
+        with httpx2.Client(base_url=address, headers={"Origin": address}) as client:
+            form = {"block": "B1", "stage": "ripening", "tree": "T01", "side": "a"}
+            client.post("/upload", data=form, files={"photos": ("1.jpg", photo.read_bytes())})
+            service.wait_until(lambda: "T01" in counted_trees(home), "the photo is counted")
+            assert client.get("/").status_code == 200
+
+
+def test_the_sync_service_sends_under_its_filter(seccomp: None, running_site: Site) -> None:
+    device = running_site.device("kiwi-07")
+    device.record(5)
+    with running("pomona-sync.service", device.folder, *words_of("pomona-sync.service")) as service:
+        service.wait_until(lambda: device.waiting() == 0, "all is at the server")
+    assert len(running_site.keys_of("kiwi-07")) == 5

@@ -6,8 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from cloud_sync import keys
 from device.orchards import Block
 from device.store import Store
+from tests.cloud_sync.helpers import enrolment_file, make_server
 from tests.conftest import Pomona
 
 
@@ -51,4 +53,18 @@ def test_an_option_before_the_command_is_refused_and_not_ignored(
 def test_a_device_that_is_not_enrolled_sends_nothing(run_pomona: Pomona, block: Block) -> None:
     done = run_pomona("sync", "--once")
     assert done.exit_code == 2
-    assert "pomona sync" in done.err
+    assert "this device is not enrolled yet; run `pomona sync request NAME`" in done.err
+
+
+def test_the_key_s_and_the_authority_s_fingerprints_are_shown_to_be_compared(
+    run_pomona: Pomona, home: Path, tmp_path: Path
+) -> None:
+    """SYNC-009."""
+    server = make_server(tmp_path / "server")
+    asked = run_pomona("sync", "request", "kiwi-07")
+    key = keys.fingerprint(keys.read_key(home / "identity" / "device.key").public_key())
+    assert f"Key of kiwi-07: {key}. See that it shows the same." in asked.out
+    file = enrolment_file(server, home / "identity" / "device.csr", tmp_path / "kiwi.json")
+    accepted = run_pomona("sync", "accept", file)
+    authority = keys.fingerprint(keys.read_certificate(server.root_certificate).public_key())
+    assert f"Authority: {authority}. See that `pomona server init` showed the same on the server." in accepted.out
