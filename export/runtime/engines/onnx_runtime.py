@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 
 import numpy as np
@@ -32,6 +33,7 @@ class OnnxRuntimeEngine:
 
     def __init__(self, bundle: Bundle, settings: OnnxRuntimeSettings | None = None) -> None:
         settings = settings or OnnxRuntimeSettings()
+        os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # read on import; newer releases report to their maker
         try:
             import onnxruntime  # noqa: PLC0415  (optional on a device with TensorRT)
         except ImportError as error:

@@ -59,6 +59,22 @@ def test_a_manifest_of_another_graph_fails_when_the_engine_is_made(tmp_path: Pat
         OnnxRuntimeEngine(Bundle(bundle.folder, wrong))
 
 
+def test_nothing_is_reported_to_the_makers_of_the_library(disc_bundle: Bundle, tmp_path: Path) -> None:
+    """A release that reports keeps an identity for it under the user's cache."""
+    code = """
+import os, sys
+from pathlib import Path
+os.environ["HOME"] = sys.argv[2]
+os.environ.pop("ORT_DISABLE_TELEMETRY", None)
+from export.runtime.bundle import open_bundle
+from export.runtime.engines.onnx_runtime import OnnxRuntimeEngine
+OnnxRuntimeEngine(open_bundle(Path(sys.argv[1])))
+"""
+    done = run_python(code, disc_bundle.folder, tmp_path)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert list(tmp_path.rglob("*")) == []
+
+
 def test_without_the_library_the_error_says_what_to_install(disc_bundle: Bundle) -> None:
     code = """
 import sys
