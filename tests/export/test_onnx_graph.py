@@ -18,6 +18,7 @@ from torch import nn
 from export.build import onnx_graph
 from export.build.onnx_graph import (
     INPUT_NAME,
+    MOST_EXACT_WEIGHTS,
     OUTPUT_NAME,
     export_graph,
     parity_px,
@@ -182,24 +183,23 @@ def test_file_is_small(exported: _Exported) -> None:
     assert exported.path.stat().st_size < 10_000_000
 
 
-def test_every_convolution_weight_is_stored_in_half_precision_and_computed_in_single(exported: _Exported) -> None:
+def test_large_convolutions_are_stored_in_half_precision_and_all_computed_in_single(exported: _Exported) -> None:
     graph = exported.graph.graph
-    types = {tensor.name: tensor.data_type for tensor in graph.initializer}
+    stored = {tensor.name: tensor for tensor in graph.initializer}
     casts = {node.output[0]: node for node in graph.node if node.op_type == "Cast"}
     weights = {node.input[1] for node in graph.node if node.op_type == "Conv"}
-    assert len(weights) > 150
-    for weight in weights:
-        assert weight not in types, f"{weight} is stored in single precision"
-        assert types[casts[weight].input[0]] == TensorProto.FLOAT16
+    halves = weights - set(stored)
+    assert len(halves) > 40
+    for weight in halves:
+        assert stored[casts[weight].input[0]].data_type == TensorProto.FLOAT16
         assert casts[weight].attribute[0].i == TensorProto.FLOAT
+    for weight in weights - halves:
+        assert stored[weight].data_type == TensorProto.FLOAT
+        assert np.prod(stored[weight].dims) <= MOST_EXACT_WEIGHTS
 
 
-def test_half_precision_holds_the_networks_weights_exactly(exported: _Exported) -> None:
-    stored = [
-        numpy_helper.to_array(tensor).astype(np.float32)
-        for tensor in exported.graph.graph.initializer
-        if tensor.data_type == TensorProto.FLOAT16
-    ]
+def test_the_graph_holds_the_networks_weights_exactly(exported: _Exported) -> None:
+    stored = [numpy_helper.to_array(tensor).astype(np.float32) for tensor in exported.graph.graph.initializer]
     of_network = [m.weight.numpy() for m in exported.ready.modules() if isinstance(m, nn.Conv2d)]
     found = {array.tobytes() for array in stored}
     of_network += [m.static.numpy() for m in exported.ready.modules() if isinstance(m, IAFM)]
@@ -210,7 +210,8 @@ def test_rounded_form_differs_from_the_export_form_by_rounding_only(exported: _E
     exact = [m for m in export_form(exported.network).modules() if isinstance(m, nn.Conv2d)]
     rounded = [m for m in exported.ready.modules() if isinstance(m, nn.Conv2d)]
     for one, other in zip(exact, rounded, strict=True):
-        assert torch.equal(one.weight.half().float(), other.weight)
+        rounds = one.weight.numel() > MOST_EXACT_WEIGHTS
+        assert torch.equal(one.weight.half().float() if rounds else one.weight, other.weight)
         assert one.bias is None or torch.equal(one.bias, other.bias)  # type: ignore[arg-type]
 
 
