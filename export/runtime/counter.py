@@ -49,6 +49,8 @@ class Counter:
         self.bundle = bundle
         self.engine = engine
         thresholds = bundle.manifest.thresholds()
+        size = bundle.manifest.input.size_px
+        self._image = np.empty((1, 3, size, size), dtype=np.float32)  # one for all tiles: fresh memory costs time
         self._keep = thresholds if min_score is None else tuple(min(min_score, t) for t in thresholds)
 
     def count(self, photo: Photo) -> PhotoCount:
@@ -78,8 +80,8 @@ class Counter:
         if manifest.input.colour_order == "BGR":
             patch = patch[..., ::-1]
         planes = np.ascontiguousarray(patch.transpose(2, 0, 1))  # move bytes, not floats
-        image = np.multiply(planes, np.float32(manifest.input.scale), dtype=np.float32)[None]
-        output = self.engine.infer(image)[0]
+        np.multiply(planes, np.float32(manifest.input.scale), out=self._image[0])
+        output = self.engine.infer(self._image)[0]
         scores = output[4:]  # (classes, candidates)
         classes, candidates = np.nonzero(scores >= np.asarray(self._keep, dtype=np.float32)[:, None])
         centre, size = output[:2, candidates].T, output[2:4, candidates].T

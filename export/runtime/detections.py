@@ -8,8 +8,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-# Above this many candidates the full IoU table would take more memory than a device should spend on one tile.
-_DENSE_LIMIT = 600
+# boxes compared with all others in one piece of memory
+_ROWS_AT_ONCE = 256
 
 
 @dataclass(frozen=True)
@@ -124,13 +124,13 @@ def suppress_duplicates(detections: Detections, iou_threshold: float, at_most: i
     """
     order = np.argsort(-detections.scores, kind="stable")[:at_most]
     candidates = detections.select(order)
-    alive = np.ones(len(candidates), dtype=np.bool_)
-    iou = pairwise_iou(candidates.boxes, candidates.boxes) if len(candidates) <= _DENSE_LIMIT else None
-    for i in range(len(candidates)):
-        if not alive[i]:
-            continue
-        rivals = iou[i] if iou is not None else pairwise_iou(candidates.boxes[i : i + 1], candidates.boxes)[0]
-        worse = (rivals > iou_threshold) & (candidates.classes == candidates.classes[i])
-        worse[: i + 1] = False
-        alive &= ~worse
+    number = len(candidates)
+    alive = np.ones(number, dtype=np.bool_)
+    for first in range(0, number, _ROWS_AT_ONCE):
+        part = slice(first, first + _ROWS_AT_ONCE)
+        apart = pairwise_iou(candidates.boxes[part], candidates.boxes) <= iou_threshold
+        apart |= candidates.classes[part, None] != candidates.classes
+        for i in range(first, min(first + _ROWS_AT_ONCE, number)):
+            if alive[i]:
+                alive[i + 1 :] &= apart[i - first, i + 1 :]
     return candidates.select(alive)

@@ -104,7 +104,7 @@ def test_what_is_kept_comes_best_first(some: Detections, threshold: float) -> No
 def test_many_candidates_are_suppressed_as_few_are(some: Detections) -> None:
     few = suppress_duplicates(some, 0.5, 100)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(module, "_DENSE_LIMIT", 0)  # the way of many candidates, which needs no full table
+        patch.setattr(module, "_ROWS_AT_ONCE", 2)  # in many pieces
         assert rows(suppress_duplicates(some, 0.5, 100)) == rows(few)
 
 
