@@ -313,7 +313,7 @@ def test_a_retry_that_waits_for_its_turn_is_shown_as_under_way(home: Path, count
     ("library", "name", "content", "says"),
     [
         ("pillow_heif", "tree.heic", b"\0\0\0\x18ftypheic" + bytes(1000), "tree.heic is a HEIC photo; install"),
-        ("cv2", "large.jpg", draw_photo(2, size=(4200, 100)), "must be scaled down, which needs OpenCV"),
+        ("cv2", "large.jpg", draw_photo(2, size=(6000, 100)), "must be scaled down, which needs OpenCV"),
     ],
 )
 def test_a_photo_waits_for_a_library_that_the_device_lacks(
