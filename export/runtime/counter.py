@@ -71,6 +71,7 @@ class Counter:
         joined = merge_tiles(tiles, found, width, height, manifest.tiling.match_threshold, thresholds)
         if factor != 1.0:
             joined = joined.scaled(1 / factor).clipped(photo.width, photo.height)
+            self.engine.rest()  # the next photo may be as large, and has to be decoded
         return PhotoCount(joined, joined.above(thresholds), milliseconds=(time.perf_counter() - started) * 1000)
 
     def _detect(self, pixels: NDArray[np.uint8], tile: Tile) -> Detections:

@@ -46,6 +46,9 @@ class MeddlingEngine:
     meddle: Callable[[], object]
     name: str = "meddling-1"
 
+    def rest(self) -> None:
+        """Nothing to give back."""
+
     def infer(self, images: NDArray[np.float32]) -> NDArray[np.float32]:
         self.meddle()
         return self.engine.infer(images)

@@ -251,6 +251,9 @@ def test_it_ends_after_the_photo_it_is_counting(store: Store, block: Block, coun
     class StoppingEngine:
         name: str = "stopping-1"
 
+        def rest(self) -> None:
+            """Nothing to give back."""
+
         def infer(self, images: NDArray[np.float32]) -> NDArray[np.float32]:
             stop.set()
             return counter.engine.infer(images)

@@ -27,3 +27,7 @@ class Engine(Protocol):
             EngineError: the engine failed on this input.
         """
         ...
+
+    def rest(self) -> None:
+        """Give back the memory that only running takes; the next run takes it again."""
+        ...

@@ -55,10 +55,10 @@ class OnnxRuntimeEngine:
             self._session = onnxruntime.InferenceSession(str(bundle.model), options, providers=["CPUExecutionProvider"])
         except Exception as error:
             raise EngineError(f"onnxruntime {onnxruntime.__version__} cannot load {bundle.model}: {error}") from error
-        self._warm_up()
+        self.rest()  # what the first run takes piecemeal, the next ones take in one piece
 
-    def _warm_up(self) -> None:
-        """Run once and give the memory back: what the first run takes piecemeal, the next ones take in one piece."""
+    def rest(self) -> None:
+        """See :meth:`export.runtime.engines.Engine.rest`; the library does so only behind a run."""
         import onnxruntime  # noqa: PLC0415  (as above)
 
         options = onnxruntime.RunOptions()

@@ -228,3 +228,16 @@ def test_a_reader_that_closes_the_pipe_ends_it_quietly(disc_bundle: Bundle, tmp_
     done = subprocess.run(["sh", "-c", command], cwd=ROOT, capture_output=True, text=True, check=False)
     assert len(done.stdout) == 20
     assert done.stderr == ""
+
+
+@pytest.mark.slow
+def test_the_largest_photos_are_counted_in_600_megabytes(tmp_path: Path) -> None:
+    """One behind the other, with the bundle that ships: what the first needed is given back before the second."""
+    for name in ("1.jpg", "2.jpg"):
+        Image.new("RGB", (8600, 5800), (90, 120, 60)).save(tmp_path / name)
+    command = [sys.executable, "-m", "pomona", "count", str(tmp_path), "--json"]
+    process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL)
+    _, status, usage = os.wait4(process.pid, 0)
+    process.returncode = os.waitstatus_to_exitcode(status)
+    assert process.returncode == 0
+    assert usage.ru_maxrss / 1024 < 600

@@ -51,6 +51,9 @@ class SeeingEngine:
         self.most_at_once = 0
         self.fails_with: Exception | None = None
 
+    def rest(self) -> None:
+        """Nothing to give back."""
+
     def infer(self, images: NDArray[np.float32]) -> NDArray[np.float32]:
         """Apples of 20 px in rows of ten."""
         assert images.shape[:2] == (1, 3)
