@@ -1,4 +1,4 @@
-"""Writing small files that must survive a power cut: whole or not at all."""
+"""Writing files that must survive a power cut: whole or not at all."""
 
 from __future__ import annotations
 
@@ -29,8 +29,17 @@ def write_whole(path: Path, content: bytes, mode: int = PUBLIC) -> None:
         file.flush()
         os.fsync(descriptor)
     fresh.replace(path)
-    folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
+    sync_folder(path.parent)
+
+
+def sync_folder(folder: Path) -> None:
+    """Bring the names in a folder to the disk, so that they survive a power cut.
+
+    Raises:
+        OSError: there is no such folder, or the disk does not take it.
+    """
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
-        os.fsync(folder)
+        os.fsync(descriptor)
     finally:
-        os.close(folder)
+        os.close(descriptor)

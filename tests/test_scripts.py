@@ -11,7 +11,6 @@ import pytest
 
 SCRIPTS = Path(__file__).parents[1] / "scripts"
 TOOLS = ("sh", "cat", "chmod", "cksum", "cp", "dirname", "env", "grep", "head", "mkdir", "rm")
-SNAP = pytest.mark.skipif(Path("/snap/bin/chromium").exists(), reason="this machine has the snap")
 # knows the commands the scripts give to Python of version VERSION
 PYTHON = """#!/bin/sh
 case "$*" in
@@ -175,7 +174,6 @@ def test_a_chromium_that_runs_is_enough(machine: Machine) -> None:
     assert (done.returncode, done.stdout, done.stderr, machine.calls()) == (0, "", "", [])
 
 
-@SNAP
 def test_where_the_system_has_no_chromium_playwright_brings_its_own(machine: Machine) -> None:
     """Ubuntu's stand-in without its snap fails."""
     machine.add("chromium-browser", "exit 1")
@@ -184,7 +182,6 @@ def test_where_the_system_has_no_chromium_playwright_brings_its_own(machine: Mac
     assert machine.calls()[-1] == "-m playwright install --with-deps chromium"
 
 
-@SNAP
 def test_no_chromium_stops_nothing(machine: Machine) -> None:
     python = machine.add("python3.12", PYTHON.replace("-m*) echo", "-m*) exit 1; echo"))
     done = machine.run("chromium", python)

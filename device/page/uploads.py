@@ -7,7 +7,6 @@ counted to its end is taken up again when the pages are next started.
 from __future__ import annotations
 
 import contextlib
-import os
 import re
 import shutil
 import time
@@ -17,6 +16,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ValidationError
 
+from cloud_sync.files import sync_folder, write_whole
 from cloud_sync.messages import Stage
 from cloud_sync.outbox import new_id
 from device.disk import remedy_for
@@ -112,15 +112,10 @@ class UploadFolder:
             StoreError: it cannot be written.
         """
         folder = self._folder / upload.id
-        partial = folder / f".{_FILE}.partial"
         try:
-            with partial.open("w", encoding="utf-8") as file:
-                file.write(upload.model_dump_json(exclude_none=True))
-                file.flush()
-                os.fsync(file.fileno())
-            partial.replace(folder / _FILE)
-            for path in (*(entry for entry in folder.iterdir() if entry.is_dir()), folder, self._folder):
-                _sync(path)
+            for path in (*(entry for entry in folder.iterdir() if entry.is_dir()), self._folder):
+                sync_folder(path)
+            write_whole(folder / _FILE, upload.model_dump_json(exclude_none=True).encode())
         except OSError as error:
             raise StoreError(f"{folder} cannot be written: {error.strerror}; {remedy_for(error)}") from error
 
@@ -170,11 +165,3 @@ class UploadFolder:
 
     def _entries(self) -> list[Path]:
         return sorted(path for path in self._folder.glob("*") if _ID.fullmatch(path.name))
-
-
-def _sync(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

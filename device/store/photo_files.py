@@ -9,6 +9,7 @@ import secrets
 import time
 from pathlib import Path
 
+from cloud_sync.files import sync_folder
 from device.disk import remedy_for
 from device.errors import StoreError
 
@@ -65,17 +66,9 @@ class PhotoFiles:
                 partial.replace(target)
             # also when it is there: whoever put it there may have died before this
             for folder in (target.parent, self.folder, self.folder.parent):
-                _sync_folder(folder)
+                sync_folder(folder)
         except OSError as error:
             with contextlib.suppress(OSError):
                 partial.unlink(missing_ok=True)
             raise StoreError(f"photo {target} cannot be written: {error.strerror}; {remedy_for(error)}") from error
         return sha256
-
-
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

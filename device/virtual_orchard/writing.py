@@ -1,4 +1,4 @@
-"""The files of a virtual orchard. Each is written under another name and renamed when whole."""
+"""The files of a virtual orchard, each whole or not there."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from typing import Any
 
 from PIL import ExifTags, Image
 
+from cloud_sync.files import write_whole
 from device.virtual_orchard.pixels import Bytes
 from device.virtual_orchard.visibility import Box
 
@@ -70,7 +71,7 @@ def write_photo(path: Path, pixels: Bytes, taken_at: datetime, latitude: float, 
     place[ExifTags.GPS.GPSLongitude] = _sexagesimal(longitude)
     content = io.BytesIO()
     Image.fromarray(pixels).save(content, "JPEG", quality=_JPEG_QUALITY, exif=exif)
-    _write_whole(path, content.getvalue())
+    _write(path, content.getvalue())
 
 
 def _sexagesimal(degrees: float) -> tuple[float, float, float]:
@@ -86,7 +87,7 @@ def write_labels(path: Path, label: int, boxes: Iterable[Box], width_px: int, he
         f"{(x2 - x1) / width_px:.6f} {(y2 - y1) / height_px:.6f}\n"
         for x1, y1, x2, y2 in boxes
     ]
-    _write_whole(path, "".join(lines).encode())
+    _write(path, "".join(lines).encode())
 
 
 def write_truth(path: Path, trees: Iterable[TreeTruth]) -> None:
@@ -97,16 +98,14 @@ def write_truth(path: Path, trees: Iterable[TreeTruth]) -> None:
     writer.writerow(names)
     for tree in trees:
         writer.writerow([getattr(tree, name) for name in names])
-    _write_whole(path, text.getvalue().encode())
+    _write(path, text.getvalue().encode())
 
 
 def write_orchard(path: Path, content: dict[str, Any]) -> None:
     """Write the description of the block as JSON."""
-    _write_whole(path, (json.dumps(content, indent=2, ensure_ascii=False) + "\n").encode())
+    _write(path, (json.dumps(content, indent=2, ensure_ascii=False) + "\n").encode())
 
 
-def _write_whole(path: Path, content: bytes) -> None:
+def _write(path: Path, content: bytes) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.part")
-    partial.write_bytes(content)
-    partial.replace(path)
+    write_whole(path, content)

@@ -249,7 +249,7 @@ def test_a_drawing_that_was_broken_off_is_started_again(drawn: OrchardTruth, tmp
         draw_orchard(SMALL, tmp_path, labels=True, progress=kill)
     first = drawn.trees[0]
     assert set(content(tmp_path)) == {first.photo, f"labels/{first.tree}_a.txt"}  # and no truth that would not fit
-    half_written = tmp_path / "photos" / first.tree / f".{first.tree}_a.jpg.part"
+    half_written = tmp_path / "photos" / first.tree / f".{first.tree}_a.jpg.new"
     half_written.write_bytes(b"\xff\xd8\xff")
 
     steps: list[tuple[int, int]] = []

@@ -25,8 +25,8 @@ from device.virtual_orchard import OrchardSettings, OrchardTruth, draw_orchard
 from device.visits import import_photos
 
 _ROOT = Path(__file__).parents[2]
-# names of Chromium; Ubuntu's snap is not in everybody's path
-CHROMIUMS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "/snap/bin/chromium")
+# names of Chromium
+CHROMIUMS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ import io
 from html import unescape
 from pathlib import Path
 
+import pillow_heif
 import pytest
 from fastapi.testclient import TestClient
 from PIL import ExifTags, Image
@@ -70,8 +71,7 @@ def test_a_photo_held_upright_stays_upright(home: Path) -> None:
 
 
 def test_heic_is_shown_as_jpeg(home: Path) -> None:
-    heif = pytest.importorskip("pillow_heif")
-    heif.register_heif_opener()
+    pillow_heif.register_heif_opener()
     with browser(home) as client:
         sha256 = upload(client, "IMG_1.HEIC", draw_photo(2, kind="HEIF"))
         for path in ("", "/preview", "/thumbnail"):

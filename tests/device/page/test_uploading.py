@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import sys
@@ -12,6 +13,7 @@ from html import unescape
 from pathlib import Path
 from typing import Any
 
+import pillow_heif
 import pytest
 from fastapi.testclient import TestClient
 from httpx2 import Response
@@ -333,7 +335,7 @@ def test_a_photo_waits_for_a_library_that_the_device_lacks(
 
 
 def test_a_heic_photo_is_counted_once_its_library_is_there(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    pytest.importorskip("pillow_heif").register_heif_opener()
+    pillow_heif.register_heif_opener()
     with browser(home) as client:
         with monkeypatch.context() as without:
             without.setitem(sys.modules, "pillow_heif", None)
@@ -434,16 +436,20 @@ def test_uploads_that_have_no_folder_are_said_so(home: Path) -> None:
     client.close()
 
 
-def test_an_upload_that_cannot_be_written_down_says_why(home: Path) -> None:
+def refuse_for_space(_descriptor: int) -> None:
+    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+def test_an_upload_that_cannot_be_written_down_says_why(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     uploads = UploadFolder(home / "uploads")
     identifier, folder = uploads.begin()
     upload = Upload(id=identifier, block="B1", day=TAKEN_AT.date(), stage="ripening", tree="T1", side="a", photos=[])
-    partial = folder / ".upload.json.partial"
-    partial.symlink_to("/dev/full")
-    with pytest.raises(StoreError, match="No space left on device; free some space"):
-        uploads.save(upload)
-    partial.unlink()
-    partial.mkdir()
+    with monkeypatch.context() as full:
+        full.setattr(os, "fsync", refuse_for_space)
+        with pytest.raises(StoreError, match="No space left on device; free some space"):
+            uploads.save(upload)
+    assert not (folder / "upload.json").exists()
+    (folder / "upload.json").mkdir()
     with pytest.raises(StoreError, match="Is a directory; check the folder's permissions and the disk"):
         uploads.save(upload)
 
