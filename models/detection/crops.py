@@ -28,13 +28,15 @@ class CropSettings:
 
     Attributes:
         image_px: side of a crop as the network sees it.
-        scale: range of the random zoom, log-uniform; 1 is native scale.
+        scale: range of the random zoom of fruit photos, log-uniform; 1 is native scale.
+        flower_scale: the same for flowering photos, whose objects are smaller.
         at_box: share of crops centred near a random box, the others anywhere in the photo.
         flower_share: share of crops that come from flowering photos, where there are any.
     """
 
     image_px: int = 320
     scale: tuple[float, float] = (0.6, 1.6)
+    flower_scale: tuple[float, float] = (0.6, 1.6)
     at_box: float = 0.7
     flower_share: float = 0.2
 
@@ -161,7 +163,7 @@ class RandomCrops(Dataset[dict[str, Any]]):
             pool = self.flowers
         weights = self.weights[pool]
         item = self.items[int(random.choice(pool, p=weights / weights.sum()))]
-        low, high = self.settings.scale
+        low, high = self.settings.flower_scale if item.photo.kind == "flowers" else self.settings.scale
         zoom = math.exp(random.uniform(math.log(low), math.log(high)))
         side = self.settings.image_px / zoom
         height, width = item.pixels.shape[:2]
