@@ -164,22 +164,24 @@ class IAFM(nn.Module):
         channels: common width c both are brought to.
         middle: width m of the fusing convolutions.
         c_out: output channels.
-        kv_pool: pooling of keys and values in the self-attention.
+        kv_pool: pooling of keys and values in the self-attention; 0 leaves the self-attention out.
+        static_kernel: side of the static kernel; 13 is the published one.
     """
 
-    STATIC_KERNEL = 13
     ATTENDED = 16
 
-    def __init__(self, c_a: int, c_b: int, channels: int, middle: int, c_out: int, kv_pool: int = 1) -> None:
+    def __init__(
+        self, c_a: int, c_b: int, channels: int, middle: int, c_out: int, kv_pool: int = 1, static_kernel: int = 13
+    ) -> None:
         super().__init__()
         self.project_a = Conv(c_a, channels) if c_a != channels else nn.Identity()
         self.project_b = Conv(c_b, channels) if c_b != channels else nn.Identity()
-        self.static = nn.Parameter(torch.empty(self.ATTENDED, self.ATTENDED, self.STATIC_KERNEL, self.STATIC_KERNEL))
+        self.static = nn.Parameter(torch.empty(self.ATTENDED, self.ATTENDED, static_kernel, static_kernel))
         nn.init.orthogonal_(self.static)
         self.static_is_folded = False
         self.attend_a = ConvAttn(channels, self.ATTENDED)
         self.attend_b = ConvAttn(channels, self.ATTENDED)
-        self.shsa = SHSA(2 * channels, channels // 2, kv_pool)
+        self.shsa = SHSA(2 * channels, channels // 2, kv_pool) if kv_pool else None
         self.mix = Conv(2 * channels, channels)
         self.fuse_in = PreActivation(4 * channels, middle)
         self.fuse_depthwise = nn.Conv2d(middle, middle, 3, padding=1, groups=middle)
@@ -201,6 +203,6 @@ class IAFM(nn.Module):
         x1 = self.attend_a(self.project_a(maps[0]), static)
         x2 = self.attend_b(self.project_b(maps[1]), static)
         t = channel_shuffle(torch.cat((x1, x2), 1), 2)
-        mixed = self.mix(t + self.shsa(t))
+        mixed = self.mix(t if self.shsa is None else t + self.shsa(t))
         fused = self.fuse_in(torch.cat((x1, x2, mixed, x1 * x2), 1))
         return cast("Tensor", self.fuse_out(self.fuse_pointwise(self.fuse_depthwise(fused))))

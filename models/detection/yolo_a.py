@@ -18,6 +18,7 @@ from torch import nn
 from ultralytics.nn.modules import C3k2
 from ultralytics.nn.tasks import DetectionModel
 
+from models.detection.distances import ExpectedDistances
 from models.detection.fsppf import FSPPF, Fourier2d
 from models.detection.glicm import GLICM, AxialChannelAttention
 from models.detection.iafm import IAFM, ConvAttn
@@ -35,7 +36,7 @@ _IAFM_LAYERS: dict[int, tuple[int, int, int, int, int, int]] = {
     21: (128, 256, 128, 256, 288, 1),
 }
 # the C3k2 behind each IAFM: input channels, output channels, nested C3k blocks
-_C3K2_LAYERS: dict[int, tuple[int, int, bool]] = {
+C3K2_LAYERS: dict[int, tuple[int, int, bool]] = {
     13: (128, 128, False),
     16: (64, 64, False),
     19: (128, 128, False),
@@ -54,7 +55,7 @@ def _replacements(parts: Iterable[Part]) -> dict[int, nn.Module]:
         layers[9] = FSPPF(256, 256, hidden=64)
     if "iafm" in chosen:
         layers.update({index: IAFM(*sizes) for index, sizes in _IAFM_LAYERS.items()})
-        layers.update({index: C3k2(c1, c2, 1, c3k) for index, (c1, c2, c3k) in _C3K2_LAYERS.items()})
+        layers.update({index: C3k2(c1, c2, 1, c3k) for index, (c1, c2, c3k) in C3K2_LAYERS.items()})
     return layers
 
 
@@ -76,8 +77,13 @@ class YoloA(DetectionModel):  # type: ignore[misc]
         with quiet():
             super().__init__("yolo11n.yaml", ch=3, nc=nc, verbose=False)
         self.parts = parts
+        self.replace_layers(_replacements(parts))
+        self.names = dict(enumerate(LABELS)) if nc == len(LABELS) else {i: f"{i}" for i in range(nc)}
+
+    def replace_layers(self, replacements: dict[int, nn.Module]) -> None:
+        """Put other layers in the place of YOLO11n's, by index; they read what those read."""
         layers = cast("nn.Sequential", self.model)
-        for index, layer in _replacements(parts).items():
+        for index, layer in replacements.items():
             original = layers[index]
             place = {"i": original.i, "f": original.f, "type": type(layer).__name__, "np": parameter_count(layer)}
             for name, value in place.items():  # what ultralytics notes on each layer it builds
@@ -86,14 +92,13 @@ class YoloA(DetectionModel):  # type: ignore[misc]
                 if isinstance(module, nn.BatchNorm2d):  # as ultralytics sets them in its own layers
                     module.eps, module.momentum = 1e-3, 0.03
             layers[index] = layer
-        self.names = dict(enumerate(LABELS)) if nc == len(LABELS) else {i: f"{i}" for i in range(nc)}
 
 
 def export_form(model: YoloA) -> YoloA:
     """A copy with normalisations folded, kernels averaged and only operators that every ONNX runtime has.
 
-    The Fourier transforms become matrix products, the scans doubling rounds and the image-made convolutions
-    shifted products; evaluation mode, the same outputs to rounding.
+    The Fourier transforms become matrix products, the scans unrolled chunks, the image-made convolutions shifted
+    products and the head's softmax one product; evaluation mode, the same outputs to rounding.
     """
     model = copy.deepcopy(model).float().eval()
     for module in model.modules():
@@ -103,6 +108,8 @@ def export_form(model: YoloA) -> YoloA:
             module.export = True
     with quiet():
         model.fuse(verbose=False)
+    head = cast("nn.Sequential", model.model)[-1]
+    head.dfl = ExpectedDistances(int(head.reg_max))  # type: ignore[arg-type]
     for parameter in model.parameters():
         parameter.requires_grad_(False)
     return model

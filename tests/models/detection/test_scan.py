@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
 import pytest
@@ -10,11 +11,26 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from models.detection.scan import scan_doubling, scan_sequential, scan_two_level
+from models.detection.scan import scan_doubling, scan_sequential, scan_two_level, scan_unrolled
 from tests.models.networks import largest_difference
 
 Scan = Callable[..., Tensor]
-FORMS: list[Scan] = [scan_doubling, scan_two_level]
+
+
+def scan_in_chunks(a: Tensor, b: Tensor, reverse: bool = False) -> Tensor:
+    """The unrolled form on sequences as the others take them: each in chunks of a divisor of its length."""
+    if reverse:
+        return scan_in_chunks(a.flip(-1), b.flip(-1)).flip(-1)
+    length = a.shape[-1]
+    steps = next(size for size in range(math.isqrt(length), 0, -1) if length % size == 0)
+
+    def folded(x: Tensor) -> Tensor:  # (…, L) to (1, Q, M, sequences)
+        return x.reshape(1, -1, length // steps, steps).permute(0, 3, 2, 1)
+
+    return scan_unrolled(folded(a), folded(b)).permute(0, 3, 2, 1).reshape(a.shape)
+
+
+FORMS: list[Scan] = [scan_doubling, scan_two_level, scan_in_chunks]
 LENGTHS = [1, 2, 3, 50, 400, 1600]
 
 # exponents Δ·A of the decay a = exp(−Δ·A): hardly any, the published range, a state forgotten within a step
