@@ -64,7 +64,7 @@ def _distance(student: Predictions, teacher: Predictions) -> tuple[Tensor, Tenso
 
     def distributions(raw: Predictions) -> Tensor:
         boxes: Tensor = raw["boxes"][..., :cells].float().permute(0, 2, 1)[where]
-        return boxes.unflatten(1, (4, -1)).log_softmax(-1)
+        return F.log_softmax(boxes.reshape(len(boxes), 4, boxes.shape[1] // 4), dim=-1)
 
     apart = F.kl_div(distributions(student), distributions(teacher), reduction="none", log_target=True).sum(-1).mean(-1)
     return _CLASS_GAIN * classes, _SIDES_GAIN * (apart * sure[where]).sum() / total
