@@ -1,0 +1,12 @@
+"""Marks for tests that need a GPU with TensorRT, and for those that need its absence."""
+
+from __future__ import annotations
+
+import pytest
+
+from export.runtime.gpu import tensorrt_is_installed
+
+tensorrt_and_gpu = pytest.mark.skipif(
+    not tensorrt_is_installed(), reason="needs an NVIDIA GPU with TensorRT and cuda-python"
+)
+no_tensorrt = pytest.mark.skipif(tensorrt_is_installed(), reason="needs a machine without TensorRT")
