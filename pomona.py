@@ -24,6 +24,7 @@ _COMMANDS: dict[str, _Entry] = {
     "estimate": _Entry("device.cli", "device", "Correct the orchard's predicted yield by a visit's counts."),
     "evaluate": _Entry("export.cli", "device", "Measure a model bundle on labelled data."),
     "export": _Entry("export.cli", "train", "Make a model bundle of a trained network."),
+    "models": _Entry("device.cli", "device", "Show the models of this device and build their TensorRT engines."),
     "page": _Entry("device.cli", "device", "Serve the pages for phone and desktop."),
     "server": _Entry("cloud_sync.server.cli", "server", "Run the backend and enrol devices."),
     "simulate": _Entry("device.cli", "device", "Draw virtual orchards with known fruit."),

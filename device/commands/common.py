@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from device.store import Store
     from export.runtime.counter import Counter
 
+# as export.runtime.engines.choice has them, which is imported only to count
+ENGINES = ("auto", "onnxruntime", "tensorrt")
 _Function = TypeVar("_Function", bound=Callable[..., Any])
 
 
@@ -41,16 +43,34 @@ def home_option(function: _Function) -> _Function:
     )(function)
 
 
-def model_options(function: _Function) -> _Function:
-    """``--bundle`` and ``--threads``: what counts, and with how many processor threads."""
-    function = click.option(
-        "--threads", type=click.IntRange(0, 64), default=0, help="Processor threads; 0 takes one a core."
-    )(function)
+def default_engines() -> Path:
+    """Where TensorRT engines lie: with the device's records where a folder is set for them, else the user's cache."""
+    if home := os.environ.get("POMONA_HOME"):
+        return Path(home) / "engines"
+    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(base) / "pomona" / "engines"
+
+
+def bundle_option(function: _Function) -> _Function:
+    """``--bundle``: what counts."""
     return click.option(
         "--bundle",
         type=click.Path(path_type=Path),
         help="Folder of the model bundle.  [default: the one that comes with Pomona]",
     )(function)
+
+
+def model_options(function: _Function) -> _Function:
+    """``--bundle``, ``--engine`` and ``--threads``: what counts, on what, and with how many processor threads."""
+    function = click.option(
+        "--threads", type=click.IntRange(0, 64), default=0, help="Processor threads; 0 takes one a core."
+    )(function)
+    function = click.option(
+        "--engine",
+        type=click.Choice(ENGINES),
+        help="What runs the model; auto takes TensorRT where its engine is built, else ONNX Runtime.  [default: auto]",
+    )(function)
+    return bundle_option(function)
 
 
 @contextlib.contextmanager
@@ -81,14 +101,27 @@ def opened_store(home: Path, *, create: bool = False) -> Iterator[Store]:
         store.close()
 
 
-def make_counter(bundle: Path | None, threads: int, min_score: float | None = None) -> Counter:
-    """A counter on the bundle, with the engine started."""
+def make_counter(
+    bundle: Path | None, threads: int, min_score: float | None = None, engine: str | None = None
+) -> Counter:
+    """A counter on the bundle, with the engine started.
+
+    Args:
+        bundle: folder of the bundle; None takes the one that comes with Pomona.
+        threads: processor threads.
+        min_score: detections from this score on are listed.
+        engine: name of the engine. None takes the best too, and says why it is not a better one only where TensorRT
+            is installed.
+    """
     from export.runtime.bundle import open_bundle
     from export.runtime.counter import Counter
-    from export.runtime.engines.onnx_runtime import OnnxRuntimeEngine, OnnxRuntimeSettings
+    from export.runtime.engines.choice import AUTO, EngineSettings, choose_engine
 
-    opened = open_bundle(bundle)
-    return Counter(opened, OnnxRuntimeEngine(opened, OnnxRuntimeSettings(threads)), min_score)
+    settings = EngineSettings(threads, default_engines())
+    choice = choose_engine(engine or AUTO, open_bundle(bundle), settings)
+    if choice.reason and (engine or choice.surprising):
+        warn(f"Counting with {choice.engine.name}: {choice.reason}")
+    return Counter(choice.bundle, choice.engine, min_score)
 
 
 @contextlib.contextmanager

@@ -34,6 +34,7 @@ def count(
     min_score: float | None,
     overlay: Path | None,
     bundle: Path | None,
+    engine: str | None,
     threads: int,
 ) -> int:
     """Count apples and blossoms in photos and in folders of photos.
@@ -57,7 +58,7 @@ def count(
         _make_folder(overlay)
         overlays = name_overlays(overlay, photos)
         _refuse_to_overwrite(photos, overlays)
-    counter = make_counter(bundle, threads, min_score)
+    counter = make_counter(bundle, threads, min_score, engine)
     results: list[tuple[Path, dict[str, int], float]] = []
     failed = 0
     with progress_bar("Counting") as progress:

@@ -34,7 +34,9 @@ if TYPE_CHECKING:
     help="Where everything is put.",
 )
 @model_options
-def demo(photos: Path | None, trees: int, stage: str, folder: Path, bundle: Path | None, threads: int) -> int:
+def demo(
+    photos: Path | None, trees: int, stage: str, folder: Path, bundle: Path | None, engine: str | None, threads: int
+) -> int:
     """Run the whole loop on this machine: count, estimate, correct, sync.
 
     Starts a broker, a server and a device on loopback, brings in a block of sampled trees, counts, estimates, syncs,
@@ -69,7 +71,8 @@ def demo(photos: Path | None, trees: int, stage: str, folder: Path, bundle: Path
         with opened_store(device, create=True) as store:
             story.register(store, truth)
             with clock.step("count the photos") as progress:
-                report = story.bring_in(store, make_counter(bundle, threads), photos, cast("Stage", stage), progress)
+                counter = make_counter(bundle, threads, engine=engine)
+                report = story.bring_in(store, counter, photos, cast("Stage", stage), progress)
             for failure in report.failed:
                 warn(f"Error: {failure.path}: {failure.reason}")
             with clock.step("estimate the yield"):

@@ -20,7 +20,9 @@ from device.page.settings import DEFAULT_HOST, DEFAULT_PORT
 @click.option("--name", "names", multiple=True, help="Host name under which a proxy on this machine offers the pages.")
 @model_options
 @home_option
-def page(host: str, port: int, names: tuple[str, ...], bundle: Path | None, threads: int, home: Path) -> None:
+def page(
+    host: str, port: int, names: tuple[str, ...], bundle: Path | None, engine: str | None, threads: int, home: Path
+) -> None:
     """Serve the pages for phone and desktop: summary, visits, photos with their boxes, upload.
 
     Anybody on this machine may see them. To let others in, set a pass phrase of 8 characters or more in
@@ -43,7 +45,7 @@ def page(host: str, port: int, names: tuple[str, ...], bundle: Path | None, thre
     with opened_store(home, create=True):
         pass  # likewise a store that cannot be opened
     listening = _listen(host, port)
-    app = create_app(home, lambda: make_counter(bundle, threads), settings)
+    app = create_app(home, lambda: make_counter(bundle, threads, engine=engine), settings)
     config = uvicorn.Config(
         app, log_level="warning", access_log=False, server_header=False, ws="none", timeout_graceful_shutdown=5
     )

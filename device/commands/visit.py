@@ -57,6 +57,7 @@ def import_(
     table: Path | None,
     sampled_area: float | None,
     bundle: Path | None,
+    engine: str | None,
     threads: int,
     home: Path,
 ) -> int:
@@ -83,7 +84,7 @@ def import_(
         days = {day.date(): photos} if day else by_day(photos)
         if sampled_area is not None:
             _require_one_visit(list(days))
-        counter = make_counter(bundle, threads)
+        counter = make_counter(bundle, threads, engine=engine)
         for on, taken in days.items():
             visited = Visit(found, on, cast("Stage", stage), sampled_area)
             with progress_bar(f"Counting {on}") as progress:
@@ -138,7 +139,9 @@ def _number(number: int, what: str) -> str:
 @click.option("--once", is_flag=True, help="Look once and end.")
 @model_options
 @home_option
-def watch(inbox: Path, every: float, once: bool, bundle: Path | None, threads: int, home: Path) -> None:
+def watch(
+    inbox: Path, every: float, once: bool, bundle: Path | None, engine: str | None, threads: int, home: Path
+) -> None:
     """Count photos as they arrive in INBOX/BLOCK/STAGE/TREE/, and move them to INBOX/.done or INBOX/.failed.
 
     \b
@@ -149,7 +152,7 @@ def watch(inbox: Path, every: float, once: bool, bundle: Path | None, threads: i
 
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     with opened_store(home, create=True) as store:  # it may be started before the first block is registered
-        watcher = InboxWatcher(store, make_counter(bundle, threads), inbox)
+        watcher = InboxWatcher(store, make_counter(bundle, threads, engine=engine), inbox)
         stop = stop_on_signals()
         if once:
             watcher.look(stop, settled_after_s=0)
