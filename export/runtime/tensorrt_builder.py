@@ -55,6 +55,7 @@ def build_engine(graph: bytes, recipe: Recipe, timings: bytes) -> tuple[bytes, b
     builder = trt.Builder(log)
     network = builder.create_network()
     parser = trt.OnnxParser(network, log)
+    parser.set_flag(trt.OnnxParserFlag.NATIVE_INSTANCENORM)  # or the engine wants a library of plug-ins where it runs
     if not parser.parse(graph):
         raise EngineError(f"TensorRT {trt.__version__} does not take the graph of {recipe.bundle}: {_refused(parser)}")
     _require_static_shapes(network, recipe)

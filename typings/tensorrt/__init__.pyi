@@ -32,7 +32,7 @@ class MemoryPoolType(enum.Enum):
 class BuilderFlag(enum.Enum):
     FP16 = 0  # 10
     INT8 = 1  # 10
-    TF32 = 7
+    TF32 = 6
 
 class IHostMemory(Buffer):
     @property
@@ -72,8 +72,12 @@ class ParserError:
     def node_name(self) -> str: ...
     def node_operator(self) -> str: ...
 
+class OnnxParserFlag(enum.Enum):
+    NATIVE_INSTANCENORM = 0
+
 class OnnxParser:
     def __init__(self, network: INetworkDefinition, logger: ILogger) -> None: ...
+    def set_flag(self, flag: OnnxParserFlag) -> None: ...
     def parse(self, model: Buffer, path: str | None = None) -> bool: ...
     @property
     def num_errors(self) -> int: ...
