@@ -103,7 +103,7 @@ def list_(bundle: Path | None, as_json: bool) -> None:
 
 def _what_counts(bundle: Bundle, engines: list[CachedEngine]) -> tuple[str | None, str | None]:
     """Key of the engine that counts with ``auto``, or None and why there is none."""
-    from export.runtime.engine_decision import decide, model_of
+    from export.runtime.engine_decision import build_command, decide, model_of
     from export.runtime.errors import EngineError, MissingPartError
     from export.runtime.gpu import this_machine
 
@@ -112,7 +112,7 @@ def _what_counts(bundle: Bundle, engines: list[CachedEngine]) -> tuple[str | Non
     except (EngineError, MissingPartError) as error:
         return None, str(error)
     if decision.engine is None:
-        return None, f"{decision.rebuild}; run: pomona models build"
+        return None, f"{decision.rebuild}; run: {build_command(bundle)}"
     return decision.engine.recipe.key, None
 
 

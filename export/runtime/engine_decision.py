@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 
-from export.runtime.bundle import Bundle
+from export.runtime.bundle import BUNDLES, DEFAULT_DETECTOR, Bundle
 from export.runtime.engine_cache import PRECISIONS, CachedEngine, EngineRecord, Precision, Recipe, graph_file
 from export.runtime.gpu import Machine
 
@@ -29,6 +30,13 @@ def model_of(bundle: Bundle) -> Model:
     files = bundle.manifest.files
     graphs = {precision: files[name] for precision in PRECISIONS if (name := graph_file(precision)) in files}
     return Model(bundle.identity, graphs)
+
+
+def build_command(bundle: Bundle) -> str:
+    """What to type to have the engine of a bundle built."""
+    if bundle.folder == BUNDLES / DEFAULT_DETECTOR:
+        return "pomona models build"
+    return f"pomona models build --bundle {shlex.quote(str(bundle.folder))}"
 
 
 @dataclass(frozen=True)

@@ -52,7 +52,10 @@ def build_engine(graph: bytes, recipe: Recipe, timings: bytes) -> tuple[bytes, b
         EngineError: TensorRT cannot build it.
     """
     log = ErrorLog()
-    builder = trt.Builder(log)
+    try:
+        builder = trt.Builder(log)
+    except TypeError as error:  # what the bindings make of a failed start
+        raise EngineError(f"TensorRT {trt.__version__} cannot start: {log}") from error
     network = builder.create_network()
     parser = trt.OnnxParser(network, log)
     parser.set_flag(trt.OnnxParserFlag.NATIVE_INSTANCENORM)  # or the engine wants a library of plug-ins where it runs

@@ -49,7 +49,11 @@ class TensorRtSession:
 
     def __init__(self, engine: bytes) -> None:
         self._log = ErrorLog()
-        loaded = trt.Runtime(self._log).deserialize_cuda_engine(engine)
+        try:
+            runtime = trt.Runtime(self._log)
+        except TypeError as error:  # what the bindings make of a failed start
+            raise EngineError(f"TensorRT {trt.__version__} cannot start: {self._log}") from error
+        loaded = runtime.deserialize_cuda_engine(engine)
         if loaded is None:
             raise EngineError(f"TensorRT {trt.__version__} cannot load the engine: {self._log}")
         context = loaded.create_execution_context()

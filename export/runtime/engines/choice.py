@@ -8,7 +8,7 @@ from pathlib import Path
 
 from export.runtime.bundle import Bundle
 from export.runtime.engine_cache import EngineCache
-from export.runtime.engine_decision import decide, model_of
+from export.runtime.engine_decision import build_command, decide, model_of
 from export.runtime.engines import Engine
 from export.runtime.engines.onnx_runtime import OnnxRuntimeEngine, OnnxRuntimeSettings
 from export.runtime.engines.tensorrt import TensorRtEngine, TensorRtSettings
@@ -92,7 +92,7 @@ def choose_engine(
         decision = decide(
             detect(), model_of(bundle), EngineCache(settings.folder).engines(), model_of(previous) if previous else None
         )
-        reason = decision.rebuild and f"{decision.rebuild}; run: pomona models build"
+        reason = decision.rebuild and f"{decision.rebuild}; run: {build_command(bundle)}"
         if decision.engine is not None:
             serving = previous if previous is not None and decision.serves_previous else bundle
             return Choice(_tensorrt(serving, settings), serving, reason, surprising)

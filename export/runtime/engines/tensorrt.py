@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from export.runtime.bundle import Bundle
 from export.runtime.engine_cache import EngineCache, EngineRecord
-from export.runtime.engine_decision import decide, model_of
+from export.runtime.engine_decision import build_command, decide, model_of
 from export.runtime.errors import EngineError
 from export.runtime.gpu import this_machine
 
@@ -42,7 +42,7 @@ class TensorRtEngine:
         cache = EngineCache(settings.folder)
         decision = decide(machine, model_of(bundle), cache.engines())
         if decision.engine is None:
-            raise EngineError(f"{decision.rebuild}; run: pomona models build")
+            raise EngineError(f"{decision.rebuild}; run: {build_command(bundle)}")
         from export.runtime.tensorrt_session import TensorRtSession  # noqa: PLC0415  (needs what was just found)
 
         self.name = f"tensorrt-{machine.tensorrt}-{decision.engine.recipe.precision}"
@@ -89,7 +89,7 @@ class TensorRtEngine:
             )
         if not np.isfinite(self._session.run(np.zeros(wanted[1], dtype=np.float32))).all():
             raise EngineError(
-                f"{self.name} computes values that are no numbers; run: pomona models build --precision fp32"
+                f"{self.name} computes values that are no numbers; run: {build_command(bundle)} --precision fp32"
             )
 
 

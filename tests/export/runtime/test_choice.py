@@ -48,6 +48,10 @@ def keep_engine(bundle: Bundle, settings: EngineSettings, machine: Machine = ORI
     EngineCache(settings.folder).put(recipe, b"an engine that no GPU takes", 1)
 
 
+def remedy(bundle: Bundle) -> str:
+    return f"run: pomona models build --bundle {bundle.folder}"
+
+
 def test_auto_comes_before_the_engines() -> None:
     assert ENGINES == ("auto", "onnxruntime", "tensorrt")
 
@@ -76,13 +80,13 @@ def test_without_an_engine_of_this_model_onnx_runtime_counts_and_the_remedy_is_n
 ) -> None:
     choice = choose_engine("auto", disc_bundle, settings, detect=orin)
     assert choice.engine.name == ONNX_RUNTIME
-    assert choice.reason == f"no engine is built for {disc_bundle.identity}; run: pomona models build"
+    assert choice.reason == f"no engine is built for {disc_bundle.identity}; {remedy(disc_bundle)}"
 
 
 def test_an_engine_of_another_tensorrt_is_never_loaded(disc_bundle: Bundle, settings: EngineSettings) -> None:
     keep_engine(disc_bundle, settings, Machine(ORIN.gpu, ORIN.compute_capability, "8.6.2"))
     choice = choose_engine("auto", disc_bundle, settings, detect=orin)
-    assert choice.reason == "TensorRT changed from 8.6.2 to 10.3.0; run: pomona models build"
+    assert choice.reason == f"TensorRT changed from 8.6.2 to 10.3.0; {remedy(disc_bundle)}"
 
 
 def test_a_damaged_engine_is_never_loaded(disc_bundle: Bundle, settings: EngineSettings) -> None:
@@ -91,7 +95,7 @@ def test_a_damaged_engine_is_never_loaded(disc_bundle: Bundle, settings: EngineS
     file.write_bytes(file.read_bytes()[:9])
     choice = choose_engine("auto", disc_bundle, settings, detect=orin)
     assert choice.engine.name == ONNX_RUNTIME
-    assert choice.reason == f"the engine is damaged: {file.name} has 9 of 27 bytes; run: pomona models build"
+    assert choice.reason == f"the engine is damaged: {file.name} has 9 of 27 bytes; {remedy(disc_bundle)}"
 
 
 @pytest.mark.parametrize("allowed", [False, True])

@@ -11,9 +11,9 @@ import hypothesis
 import pytest
 from hypothesis import strategies
 
-from export.runtime.bundle import Bundle
+from export.runtime.bundle import Bundle, open_bundle
 from export.runtime.engine_cache import CachedEngine, EngineRecord, Recipe
-from export.runtime.engine_decision import Model, decide, model_of
+from export.runtime.engine_decision import Model, build_command, decide, model_of
 from export.runtime.gpu import Machine
 from tests.engine_records import GRAPH, ORIN, RECIPE, recipe
 
@@ -166,3 +166,16 @@ def test_the_model_of_a_bundle_has_the_graphs_its_manifest_lists(disc_bundle: Bu
     )
     more = disc_bundle.manifest.model_copy(update={"files": {**files, "model.int8.qdq.onnx": GRAPH}})
     assert model_of(Bundle(Path(), more)).graphs["int8"] == GRAPH
+
+
+@pytest.mark.parametrize(
+    ("folder", "command"),
+    [
+        (None, "pomona models build"),
+        ("/srv/apples", "pomona models build --bundle /srv/apples"),
+        ("/srv/my apples", "pomona models build --bundle '/srv/my apples'"),
+    ],
+)
+def test_the_command_that_builds_names_a_bundle_of_ones_own(folder: str | None, command: str) -> None:
+    shipped = open_bundle()
+    assert build_command(shipped if folder is None else replace(shipped, folder=Path(folder))) == command
