@@ -168,7 +168,7 @@ def _import_one(
     if _is_settled(store, visit, item, sha256, model, report):
         _keep_again(store, sha256, content)
         return
-    photo = decode_photo(content, str(item.path))
+    photo = decode_photo(content, str(item.path), counter.least_side_px)
     count = counter.count(photo)
     if (boxes := int(count.counted.sum())) > MOST_BOXES:
         raise PhotoError(

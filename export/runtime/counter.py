@@ -11,9 +11,13 @@ from numpy.typing import NDArray
 from export.runtime.bundle import Bundle
 from export.runtime.detections import Detections, suppress_duplicates
 from export.runtime.engines import Engine
-from export.runtime.errors import MissingPartError
 from export.runtime.photos import Photo
 from export.runtime.tiling import Tile, lay_tiles, merge_tiles
+
+# the longer side of photos after which memory is given back
+_LARGE_PX = 5376
+# detections from this score on say which label a photo shows most of
+_TELLING_SCORE = 0.1
 
 
 @dataclass(frozen=True)
@@ -52,27 +56,57 @@ class Counter:
         size = bundle.manifest.input.size_px
         self._image = np.empty((1, 3, size, size), dtype=np.float32)  # one for all tiles: fresh memory costs time
         self._keep = thresholds if min_score is None else tuple(min(min_score, t) for t in thresholds)
+        # what is too weak to count still tells which label shows most, whatever is listed
+        weakest = _TELLING_SCORE if bundle.manifest.tiling.closer_px else 1.0
+        self._floor = np.array([min(weakest, keep) for keep in self._keep], dtype=np.float32)[:, None]
+
+    @property
+    def least_side_px(self) -> int:
+        """Pixels of the longer side from which on decoding more of a photo changes nothing, or little."""
+        return self.bundle.manifest.tiling.longest_side_px
 
     def count(self, photo: Photo) -> PhotoCount:
         """Find and count in one photo.
 
         Raises:
             EngineError: the engine failed.
-            MissingPartError: a photo so large that it must be scaled, without OpenCV.
+            PhotoError: a photo decoded small has to be looked at more closely, and its file is no longer there.
         """
         started = time.perf_counter()
+        tiling = self.bundle.manifest.tiling
+        found, shown = self._look(photo, tiling.longest_side_px)
+        for label, longest_side_px in tiling.closer_px.items():
+            number = found.labels.index(label)
+            if max(photo.width, photo.height) > tiling.longest_side_px and shown[number] > shown.sum() / 2:
+                closer, _ = self._look(photo, longest_side_px)
+                others = found.select(found.classes != number)
+                found = Detections.concatenate([others, closer.select(closer.classes == number)])
+        found = found.select(found.above(self._keep))
+        found = found.select(np.argsort(-found.scores, kind="stable"))
+        counted = found.above(self.bundle.manifest.thresholds())
+        if max(photo.pixels.shape) > _LARGE_PX:
+            self.engine.rest()  # the next photo may be as large, and has to be decoded
+        return PhotoCount(found, counted, milliseconds=(time.perf_counter() - started) * 1000)
+
+    def _look(self, photo: Photo, longest_side_px: int) -> tuple[Detections, NDArray[np.float32]]:
+        """Everything found in the photo at that size, in pixels of the whole photo, and how much shows of each label.
+
+        How much shows is the sum of scores before tiles are joined, lest what else is listed should change it.
+        """
         manifest = self.bundle.manifest
-        factor = min(1.0, manifest.tiling.longest_side_px / max(photo.width, photo.height))
-        pixels = photo.pixels if factor == 1.0 else _shrink(photo.pixels, factor)
+        pixels = photo.scaled(longest_side_px)
         height, width = pixels.shape[:2]
         tiles = lay_tiles(width, height, manifest.input.size_px, manifest.tiling.overlap_px)
         found = [self._detect(pixels, tile) for tile in tiles]
-        thresholds = manifest.thresholds()
-        joined = merge_tiles(tiles, found, width, height, manifest.tiling.match_threshold, thresholds)
-        if factor != 1.0:
-            joined = joined.scaled(1 / factor).clipped(photo.width, photo.height)
-            self.engine.rest()  # the next photo may be as large, and has to be decoded
-        return PhotoCount(joined, joined.above(thresholds), milliseconds=(time.perf_counter() - started) * 1000)
+        shown = np.zeros(len(manifest.labels), dtype=np.float32)
+        for part in found:
+            telling = part.scores >= _TELLING_SCORE
+            np.add.at(shown, part.classes[telling], part.scores[telling])
+        joined = merge_tiles(tiles, found, width, height, manifest.tiling.match_threshold, manifest.thresholds())
+        if (width, height) != (photo.width, photo.height):
+            factor = max(photo.width, photo.height) / max(width, height)
+            joined = joined.scaled(factor).clipped(photo.width, photo.height)
+        return joined, shown
 
     def _detect(self, pixels: NDArray[np.uint8], tile: Tile) -> Detections:
         """Detections of one tile, in the tile's pixels."""
@@ -84,7 +118,7 @@ class Counter:
         np.multiply(planes, np.float32(manifest.input.scale), out=self._image[0])
         output = self.engine.infer(self._image)[0]
         scores = output[4:]  # (classes, candidates)
-        classes, candidates = np.nonzero(scores >= np.asarray(self._keep, dtype=np.float32)[:, None])
+        classes, candidates = np.nonzero(scores >= self._floor)
         centre, size = output[:2, candidates].T, output[2:4, candidates].T
         boxes = np.concatenate((centre - size / 2, centre + size / 2), axis=1).astype(np.float32)
         # what the network places in the padding or beyond the tile is clipped to what the tile shows
@@ -92,15 +126,3 @@ class Counter:
         boxes = np.clip(boxes, 0, limit)
         some = Detections(boxes, scores[classes, candidates], classes.astype(np.int64), manifest.labels)
         return suppress_duplicates(some, manifest.suppression.iou_threshold, manifest.suppression.most_candidates)
-
-
-def _shrink(pixels: NDArray[np.uint8], factor: float) -> NDArray[np.uint8]:
-    try:
-        import cv2  # noqa: PLC0415  (not every device has it, and only large photos need it)
-    except ImportError as error:
-        raise MissingPartError(
-            f"a photo of {pixels.shape[1]} x {pixels.shape[0]} px must be scaled down, which needs OpenCV; "
-            "pip install '.[opencv]' in Pomona's folder, or on a Jetson use JetPack's own"
-        ) from error
-    shrunk = cv2.resize(pixels, None, fx=factor, fy=factor, interpolation=cv2.INTER_AREA)
-    return shrunk.astype(np.uint8, copy=False)

@@ -35,7 +35,11 @@ class Tiling(_Part):
     overlap_px: int = Field(ge=0, description="least width two neighbouring tiles share; more than the largest fruit")
     match_threshold: Share = Field(description="agreement from which boxes of two tiles are one fruit")
     longest_side_px: int = Field(
-        ge=640, description="photos with a longer side are scaled down to it, as fruit that large was never trained on"
+        ge=640, description="photos with a longer side are scaled down to it: what is looked for is large enough there"
+    )
+    closer_px: dict[str, Annotated[int, Field(ge=640)]] = Field(
+        default_factory=dict,
+        description="longer side at which a smaller label is looked for, in photos that show more of it than of others",
     )
 
 
@@ -93,6 +97,9 @@ class Manifest(_Part):
     training_data: str = Field(description="what it was trained on")
     licence: str = Field(description="SPDX licence of the weights")
     attribution: tuple[str, ...] = Field(description="whom the licences of the training data ask to name")
+    precision: Literal["float32", "int8"] = Field(
+        default="float32", description="which graph runs on a processor: model.onnx or model.int8.onnx"
+    )
     files: dict[str, Sha256] = Field(description="SHA-256 of every file of the bundle")
 
     def thresholds(self) -> tuple[float, ...]:
@@ -119,6 +126,10 @@ def read_manifest(path: Path) -> Manifest:
     missing = [label for label in manifest.labels if label not in manifest.counting]
     if missing:
         raise BundleError(f"{path}: counting has no threshold for {', '.join(missing)}; install the bundle again")
+    if unknown := set(manifest.tiling.closer_px) - set(manifest.labels):
+        raise BundleError(f"{path}: tiling.closer_px names no label: {', '.join(unknown)}; install the bundle again")
+    if manifest.precision == "int8" and "model.int8.onnx" not in manifest.files:
+        raise BundleError(f"{path}: precision is int8, but no model.int8.onnx is listed; install the bundle again")
     if manifest.tiling.overlap_px >= manifest.input.size_px:
         raise BundleError(
             f"{path}: tiling.overlap_px is {manifest.tiling.overlap_px}, which leaves no step between tiles of "

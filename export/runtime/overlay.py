@@ -43,8 +43,7 @@ def draw_overlay(photo: Photo, count: PhotoCount) -> NDArray[np.uint8]:
     import cv2  # noqa: PLC0415
 
     factor = min(1.0, _LONGEST_SIDE_PX / max(photo.width, photo.height))
-    resized = cv2.resize(photo.pixels, None, fx=factor, fy=factor, interpolation=cv2.INTER_AREA)
-    canvas = resized.astype(np.uint8, copy=False)
+    canvas = photo.scaled(_LONGEST_SIDE_PX).copy()
     counted = count.detections.select(count.counted)
     thickness = max(1, round(max(canvas.shape) / 800))
     for box, label in zip((counted.boxes * factor).round().astype(int), counted.classes, strict=True):

@@ -8,6 +8,7 @@ import warnings
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import IO, Any, NamedTuple
 
@@ -31,6 +32,7 @@ _TURNS: dict[int, Callable[[NDArray[np.uint8]], NDArray[np.uint8]]] = {
     7: lambda pixels: np.rot90(pixels, 2).swapaxes(0, 1),
     8: np.rot90,
 }
+_LYING = frozenset({5, 6, 7, 8})  # orientations that swap width and height
 _STRIP_ROWS = 256
 # what Pillow raises on bytes that are no image, or metadata that is none
 _MALFORMED = (OSError, SyntaxError, TypeError, ValueError, EOFError, KeyError, struct.error)
@@ -45,26 +47,46 @@ class Photo:
     """A decoded photo, turned upright.
 
     Attributes:
-        pixels: (height, width, 3) uint8, RGB.
+        pixels: (height, width, 3) uint8, RGB; of a photo decoded small, fewer than the file holds.
         taken_at: the camera's clock, without a zone; None where the file does not say.
         latitude: degrees north, None where the file does not say.
         longitude: degrees east, None where the file does not say.
+        size: width and height of the whole photo where ``pixels`` are fewer.
+        decode_whole: decodes all pixels where ``pixels`` are fewer.
     """
 
     pixels: NDArray[np.uint8]
     taken_at: datetime | None
     latitude: float | None
     longitude: float | None
+    size: tuple[int, int] | None = None
+    decode_whole: Callable[[], Photo] | None = None
 
     @property
     def width(self) -> int:
-        """Pixels across."""
-        return int(self.pixels.shape[1])
+        """Pixels across the whole photo."""
+        return self.size[0] if self.size else int(self.pixels.shape[1])
 
     @property
     def height(self) -> int:
-        """Pixels down."""
-        return int(self.pixels.shape[0])
+        """Pixels down the whole photo."""
+        return self.size[1] if self.size else int(self.pixels.shape[0])
+
+    def scaled(self, longest_side_px: int) -> NDArray[np.uint8]:
+        """The photo with a longer side of at most this many pixels, each the mean of those it stands for.
+
+        Raises:
+            PhotoError: more pixels than were decoded are asked for, and the file is no longer there.
+        """
+        longest = max(self.width, self.height)
+        pixels = self.pixels
+        if self.decode_whole is not None and max(pixels.shape) < min(longest_side_px, longest):
+            pixels = self.decode_whole().pixels
+        if max(pixels.shape) <= longest_side_px:
+            return pixels
+        factor = longest_side_px / longest
+        size = (max(1, round(self.width * factor)), max(1, round(self.height * factor)))
+        return np.asarray(Image.fromarray(pixels).resize(size, Image.Resampling.BOX))
 
 
 def find_photos(paths: Iterable[Path]) -> Iterator[Path]:
@@ -102,8 +124,13 @@ def _is_hidden(path: Path, root: Path) -> bool:
     return any(part.startswith(".") for part in path.relative_to(root).parts)
 
 
-def read_photo(path: Path) -> Photo:
+def read_photo(path: Path, least_side_px: int | None = None) -> Photo:
     """Decode a photo file and turn it upright by its EXIF orientation.
+
+    Args:
+        path: the file.
+        least_side_px: a longer side of this many pixels is enough; a JPEG is then decoded at a half, a quarter or an
+            eighth where that leaves as many, in a fraction of the time. None decodes everything.
 
     Raises:
         PhotoError: the file cannot be read or decoded whole, or is smaller or larger than can be counted in.
@@ -111,7 +138,7 @@ def read_photo(path: Path) -> Photo:
     """
     try:
         with path.open("rb") as file:
-            return _decode(file, str(path))
+            return _decode(file, str(path), least_side_px, partial(read_photo, path))
     except OSError as error:
         raise PhotoError(f"{path} cannot be read: {error.strerror or error}") from error
 
@@ -127,17 +154,20 @@ def read_taken_at(path: Path) -> datetime | None:
         return None
 
 
-def decode_photo(content: bytes, name: str) -> Photo:
-    """Decode the bytes of a photo; ``name`` stands in error messages. Errors as :func:`read_photo`."""
-    return _decode(io.BytesIO(content), name)
+def decode_photo(content: bytes, name: str, least_side_px: int | None = None) -> Photo:
+    """Decode the bytes of a photo; ``name`` stands in error messages. The rest as :func:`read_photo`."""
+    return _decode(io.BytesIO(content), name, least_side_px, partial(decode_photo, content, name))
 
 
-def _decode(file: IO[bytes], name: str) -> Photo:
+def _decode(file: IO[bytes], name: str, least_side_px: int | None, decode_whole: Callable[[], Photo]) -> Photo:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # odd but readable metadata is no reason to alarm a technician
             with open_image(file, name) as image:
                 _check_size(image, name)
+                width, height = image.size
+                if least_side_px is not None:
+                    image.draft("RGB", _least_size(width, height, least_side_px))
                 image.load()
                 said = _metadata(image)
                 pixels = _rgb(image)
@@ -147,9 +177,20 @@ def _decode(file: IO[bytes], name: str) -> Photo:
         raise PhotoError(f"{name} is no photo that can be decoded; copy it again from the camera") from error
     except _MALFORMED as error:
         raise PhotoError(f"{name} is broken ({error}); copy it again from the camera") from error
+    is_whole = pixels.shape[:2] == (height, width)
     if said.orientation in _TURNS:
         pixels = np.ascontiguousarray(_TURNS[said.orientation](pixels))
-    return Photo(pixels, said.taken_at, said.latitude, said.longitude)
+        if said.orientation in _LYING:
+            width, height = height, width
+    if is_whole:
+        return Photo(pixels, said.taken_at, said.latitude, said.longitude)
+    return Photo(pixels, said.taken_at, said.latitude, said.longitude, (width, height), decode_whole)
+
+
+def _least_size(width: int, height: int, least_side_px: int) -> tuple[int, int]:
+    """Size of the photo at that longer side, rounded down: decoding at a half rounds odd sizes up."""
+    factor = min(1.0, least_side_px / max(width, height))
+    return max(1, int(width * factor)), max(1, int(height * factor))
 
 
 def open_image(file: IO[bytes], name: str) -> Image.Image:

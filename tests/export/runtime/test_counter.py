@@ -10,13 +10,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from export.runtime.bundle import Bundle
 from export.runtime.counter import Counter
 from export.runtime.engines.onnx_runtime import OnnxRuntimeEngine, OnnxRuntimeSettings
 from export.runtime.photos import Photo, read_photo
 from tests.disc_bundle import LONGEST_SIDE_PX, TILE_PX, make_disc_bundle
-from tests.drawing import RADIUS_PX, draw_discs, in_rows
-from tests.processes import run_python
+from tests.drawing import RADIUS_PX, draw_discs, encode, in_rows
 
 CELLS = st.sampled_from([(x, y) for x in range(12) for y in range(9)])
 
@@ -61,28 +59,33 @@ def test_photos_larger_than_the_network_learned_are_scaled_down(counter: Counter
     assert (found.detections.boxes <= np.array(size * 2)).all()
 
 
-def test_scaling_down_without_opencv_says_what_to_install(disc_bundle: Bundle) -> None:
-    code = f"""
-import sys
-from pathlib import Path
-import numpy as np
-from export.runtime.bundle import open_bundle
-from export.runtime.counter import Counter
-from export.runtime.engines.onnx_runtime import OnnxRuntimeEngine
-from export.runtime.errors import MissingPartError
-from export.runtime.photos import Photo
-bundle = open_bundle(Path(sys.argv[1]))
-counter = Counter(bundle, OnnxRuntimeEngine(bundle))
-counter.count(Photo(np.zeros((480, 640, 3), np.uint8), None, None, None))
-try:
-    counter.count(Photo(np.zeros((300, {LONGEST_SIDE_PX + 1}, 3), np.uint8), None, None, None))
-except MissingPartError as error:
-    print(error)
-"""
-    done = run_python(code, disc_bundle.folder, blocked=["cv2"])
-    assert (
-        f"a photo of {LONGEST_SIDE_PX + 1} x 300 px must be scaled down, which needs OpenCV; pip install" in done.stdout
-    )
+def test_a_photo_is_looked_at_more_closely_when_it_shows_more_of_a_smaller_label(tmp_path: Path) -> None:
+    """Blossoms are small: at half the size the network sees them faintly, which is enough to look again."""
+    half = {"overlap_px": 60, "match_threshold": 0.5, "longest_side_px": LONGEST_SIDE_PX}
+    size = (2 * LONGEST_SIDE_PX, 800)
+    blossoms = [(2 * x, 2 * y) for x, y in in_rows(20)]
+
+    def counts(closer_px: dict[str, int], discs: NDArray[np.uint8]) -> dict[str, int]:
+        bundle = make_disc_bundle(tmp_path / str(len(closer_px)), tiling={**half, "closer_px": closer_px})
+        return Counter(bundle, OnnxRuntimeEngine(bundle, OnnxRuntimeSettings(1))).count(photo(discs)).counts
+
+    small = draw_discs([], blossoms, size=size, radius=RADIUS_PX)
+    assert counts({}, small)["apple_flower"] == 0
+    assert counts({"apple_flower": 2 * LONGEST_SIDE_PX}, small)["apple_flower"] == 20
+    fruit = [(2 * x, 2 * y + 350) for x, y in in_rows(20)]
+    mixed = draw_discs(fruit, blossoms[:3], size=size, radius=2 * RADIUS_PX)
+    assert counts({"apple_flower": 2 * LONGEST_SIDE_PX}, mixed) == counts({}, mixed)
+
+
+def test_a_photo_decoded_small_is_counted_like_the_whole_one(counter: Counter, tmp_path: Path) -> None:
+    path = tmp_path / "tree.jpg"
+    centres = [(4 * x, 4 * y) for x, y in in_rows(20)]
+    path.write_bytes(encode(draw_discs(centres, size=(4 * LONGEST_SIDE_PX, 1600), radius=4 * RADIUS_PX)))
+    small = read_photo(path, LONGEST_SIDE_PX)
+    assert max(small.pixels.shape) == LONGEST_SIDE_PX
+    found = counter.count(small)
+    assert found.counts["apple"] == 20
+    assert found.detections.boxes == pytest.approx(counter.count(read_photo(path)).detections.boxes, abs=4)
 
 
 def test_the_manifest_says_in_which_order_the_colours_go(tmp_path: Path) -> None:

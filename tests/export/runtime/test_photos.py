@@ -19,7 +19,7 @@ from PIL.TiffImagePlugin import IFDRational
 
 from export.runtime.errors import PhotoError
 from export.runtime.photos import Photo, decode_photo, find_photos, read_photo, read_taken_at
-from tests.drawing import TAKEN_AT, draw_discs, encode, exif, save_photo
+from tests.drawing import TAKEN_AT, draw_discs, encode, exif, in_rows, save_photo
 from tests.processes import run_python
 
 Pixels = NDArray[np.uint8]
@@ -271,3 +271,28 @@ def test_a_path_without_photos_is_refused_by_name(tmp_path: Path, name: str, sai
     (tmp_path / "notes.txt").touch()
     with pytest.raises(PhotoError, match=said):
         list(find_photos([tmp_path / name]))
+
+
+@pytest.mark.parametrize("orientation", [1, 3, 6, 8])
+def test_a_jpeg_is_decoded_no_larger_than_needed(orientation: int) -> None:
+    content = encode(draw_discs(in_rows(10), size=(1601, 1000), radius=40), said=exif(TAKEN_AT, None, orientation))
+    whole, small = decode_photo(content, "a.jpg"), decode_photo(content, "a.jpg", 800)
+    assert (small.width, small.height) == (whole.width, whole.height)
+    assert max(small.pixels.shape) == 801  # a half, rounded up
+    assert max(decode_photo(content, "a.jpg", 802).pixels.shape) == 1601
+    assert np.array_equal(small.scaled(1601), whole.pixels)  # and the rest when somebody asks for it
+    for side in (800, 400, 333):
+        shrunk, fewer = whole.scaled(side), small.scaled(side)
+        assert shrunk.shape == fewer.shape
+        assert max(shrunk.shape) == side
+        assert abs(shrunk.astype(float) - fewer).mean() < 3
+
+
+def test_a_photo_that_is_gone_cannot_be_looked_at_more_closely(tmp_path: Path) -> None:
+    path = tmp_path / "a.jpg"
+    path.write_bytes(encode(draw_discs(in_rows(3), size=(1600, 1000))))
+    small = read_photo(path, 640)
+    path.unlink()
+    assert max(small.scaled(640).shape) == 640
+    with pytest.raises(PhotoError, match=r"a\.jpg cannot be read: No such file"):
+        small.scaled(1600)
