@@ -1,4 +1,4 @@
-"""Starting YOLO-A from COCO weights of YOLO11n, and detector checkpoints (state dicts with their settings)."""
+"""Starting detectors from COCO weights of YOLO11n, and their checkpoints (state dicts with their settings)."""
 
 from __future__ import annotations
 
@@ -10,8 +10,10 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from ultralytics.nn.tasks import DetectionModel
 
-from models.detection.yolo_a import Part, YoloA
+from models.detection.networks import build_network, network_of
+from models.detection.yolo_a import YoloA, parameter_count
 
 CHECKPOINT_FORMAT = 1
 
@@ -69,20 +71,28 @@ def unfold_batch_norms(model: nn.Module, batches: Iterable[Tensor]) -> int:
     return len(sums)
 
 
-def load_matching(model: nn.Module, state: dict[str, Tensor]) -> int:
-    """Copy every value of ``state`` whose name and shape the model has; returns how many were copied."""
+def _layer_of(name: str) -> str:
+    """The layer a value belongs to: a convolution and its normalisation are one."""
+    layer = name.rsplit(".", 1)[0]
+    return layer.removesuffix(".conv").removesuffix(".bn")
+
+
+def load_matching(model: nn.Module, state: dict[str, Tensor]) -> set[str]:
+    """Copy every layer of ``state`` that the model has by name and shape, whole or not at all.
+
+    Returns:
+        Names of the values copied.
+    """
     own = model.state_dict()
-    matching = {
-        name: value.to(own[name].dtype)
-        for name, value in state.items()
-        if name in own and own[name].shape == value.shape
-    }
-    model.load_state_dict(matching, strict=False)
-    return len(matching)
+    fits = {name for name, value in state.items() if name in own and own[name].shape == value.shape}
+    misfits = {_layer_of(name) for name in own.keys() & state.keys() - fits}
+    chosen = {name for name in fits if _layer_of(name) not in misfits}
+    model.load_state_dict({name: state[name].to(own[name].dtype) for name in chosen}, strict=False)
+    return chosen
 
 
-def start_from_coco(model: YoloA, weights: Path, batches: Iterable[Tensor]) -> int:
-    """Initialise the layers that YOLO-A shares with YOLO11n from its folded COCO weights.
+def start_from_coco(model: DetectionModel, weights: Path, batches: Iterable[Tensor]) -> float:
+    """Initialise the layers that a detector shares with YOLO11n, by name and shape, from its folded COCO weights.
 
     Args:
         model: network to initialise, changed in place.
@@ -90,7 +100,7 @@ def start_from_coco(model: YoloA, weights: Path, batches: Iterable[Tensor]) -> i
         batches: a few batches of training images, to give the normalisations statistics.
 
     Returns:
-        Number of tensors copied.
+        Share of the model's trainable values that were copied, 0 to 1.
 
     Raises:
         ValueError: the file does not hold YOLO11n's weights.
@@ -98,12 +108,14 @@ def start_from_coco(model: YoloA, weights: Path, batches: Iterable[Tensor]) -> i
     source = YoloA(80, parts=())
     state = _load_tensors(weights)
     copied = load_matching(source, {name: value for name, value in state.items() if isinstance(value, Tensor)})
-    if copied < len(source.state_dict()) - 1:  # the constant of the distribution head may be absent
+    if len(copied) < len(source.state_dict()) - 1:  # the constant of the distribution head may be absent
         raise ValueError(
-            f"{weights} fits {copied} of {len(source.state_dict())} tensors of YOLO11n; is it another network?"
+            f"{weights} fits {len(copied)} of {len(source.state_dict())} tensors of YOLO11n; is it another network?"
         )
     unfold_batch_norms(source, batches)
-    return load_matching(model, source.state_dict())
+    shared = load_matching(model, source.state_dict())
+    values = sum(int(value.numel()) for name, value in model.named_parameters() if name in shared)
+    return values / parameter_count(model)
 
 
 def _load_tensors(path: Path) -> dict[str, Any]:
@@ -142,7 +154,7 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
     return content
 
 
-def load_detector(path: Path) -> tuple[YoloA, dict[str, Any]]:
+def load_detector(path: Path) -> tuple[DetectionModel, dict[str, Any]]:
     """Rebuild the network of a checkpoint with its averaged weights, in evaluation mode.
 
     Returns:
@@ -150,8 +162,7 @@ def load_detector(path: Path) -> tuple[YoloA, dict[str, Any]]:
     """
     content = read_checkpoint(path)
     settings: dict[str, Any] = content["settings"]
-    parts: tuple[Part, ...] = tuple(settings["parts"])
-    model = YoloA(len(settings["labels"]), parts)
+    model = build_network(network_of(settings), len(settings["labels"]))
     model.load_state_dict(content["averaged"])
     model.names = dict(enumerate(settings["labels"]))
     return model.float().eval(), settings

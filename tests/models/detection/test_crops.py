@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import random
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import cv2
@@ -15,8 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import DataLoader
 
-from models.detection import crops
-from models.detection.crops import CropSettings, GridCrops, RandomCrops
+from models.detection.crops import CropSettings, GridCrops, OnwardSampler, RandomCrops
 from models.labelled_photos import read_labelled_photos
 from tests.models.drawn_photos import Square, draw_photo
 
@@ -24,7 +21,8 @@ GREY = 114
 
 
 def _random_crops(folder: Path, length: int = 30, seed: int = 0, **settings: Any) -> RandomCrops:
-    return RandomCrops(read_labelled_photos(folder), CropSettings(**settings), length, seed)
+    """Crops as they are cut, unless a test asks for more."""
+    return RandomCrops(read_labelled_photos(folder), CropSettings(**{"augment": False, **settings}), length, seed)
 
 
 def _brightness(crop: dict[str, Any]) -> NDArray[np.float64]:
@@ -101,10 +99,8 @@ def test_what_a_batch_is_made_of(tmp_path: Path) -> None:
 # --- drawing --------------------------------------------------------------------------------------------------------
 
 
-def _pictures(dataset: RandomCrops, count: int = 8) -> Tensor:
-    random.seed(5)
-    np.random.seed(5)  # the generators of the augmentation
-    return torch.stack([dataset[i]["img"] for i in range(count)])
+def _pictures(dataset: RandomCrops, first: int = 0) -> Tensor:
+    return torch.stack([dataset[i]["img"] for i in range(first, first + 8)])
 
 
 @pytest.fixture
@@ -116,27 +112,35 @@ def noise(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_the_same_seed_draws_the_same_crops(noise: Path) -> None:
-    first, again, other = (_pictures(_random_crops(noise, image_px=48, seed=seed)) for seed in (1, 1, 2))
-    assert torch.equal(first, again)
-    assert not torch.equal(first, other)
+def test_the_same_seed_draws_the_same_crops_in_any_order(noise: Path) -> None:
+    first, again, other = (_random_crops(noise, image_px=48, seed=seed, augment=True) for seed in (1, 1, 2))
+    expected = _pictures(first)
+    again[3]
+    assert torch.equal(_pictures(again), expected)
+    assert not torch.equal(_pictures(other), expected)
 
 
 def test_a_pass_is_not_repeated_in_the_next(noise: Path) -> None:
-    dataset = _random_crops(noise, image_px=48)
-    assert not torch.equal(_pictures(dataset), _pictures(dataset))
+    dataset = _random_crops(noise, length=8, image_px=48)
+    sampler = OnwardSampler(dataset, start=0)
+    assert (list(sampler), list(sampler)) == (list(range(8)), list(range(8, 16)))
+    assert not torch.equal(_pictures(dataset), _pictures(dataset, first=8))
 
 
-def test_loader_processes_draw_different_crops_and_each_the_same_again(
-    noise: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def in_process(number: int) -> Tensor:
-        dataset = _random_crops(noise, image_px=48)  # a forked process starts with a copy of its parent's
-        monkeypatch.setattr(crops, "get_worker_info", lambda: SimpleNamespace(id=number))
-        return _pictures(dataset)
+def test_a_run_that_goes_on_draws_what_it_would_have_drawn(noise: Path) -> None:
+    dataset = _random_crops(noise, length=8, image_px=48)
+    assert list(OnwardSampler(dataset, start=2)) == list(range(16, 24))
 
-    assert not torch.equal(in_process(0), in_process(1))
-    assert torch.equal(in_process(1), in_process(1))
+
+def test_loader_processes_draw_the_same_crops_as_one_process(noise: Path) -> None:
+    def batches(workers: int) -> list[Tensor]:
+        dataset = _random_crops(noise, length=8, image_px=48, augment=True)
+        loader = DataLoader(
+            dataset, 4, sampler=OnwardSampler(dataset, 0), num_workers=workers, collate_fn=RandomCrops.collate_fn
+        )
+        return [batch["img"] for batch in loader]
+
+    assert all(torch.equal(one, two) for one, two in zip(batches(0), batches(2), strict=True))
 
 
 @pytest.mark.parametrize(("share", "expected"), [(0.0, {"trees"}), (1.0, {"flowers"}), (0.5, {"trees", "flowers"})])
@@ -207,6 +211,20 @@ def test_grid_covers_the_photo_but_for_strips_narrower_than_half_a_square(
     assert (joined[:, width:] == GREY).all()
     assert width - columns * 64 <= 32
     assert height - rows * 64 <= 32
+
+
+def test_grid_shows_photos_at_the_scale_that_was_asked_for(tmp_path: Path) -> None:
+    for kind, label in (("trees", 0), ("flowers", 1)):
+        draw_photo(tmp_path, kind, f"{kind}.png", (256, 128), [Square(20, 30, 40, 20, label=label)])
+    dataset = GridCrops(read_labelled_photos(tmp_path), 64, zoom=0.5, flower_zoom=0.25)
+    corners = {
+        Path(crop["im_file"]).stem: _corners(crop)
+        for crop in map(dataset.__getitem__, range(len(dataset)))
+        if len(crop["cls"])
+    }
+    assert len(dataset) == 2 * 1 + 1, "flowering photos shrink more"
+    assert corners["trees"][0] == pytest.approx([10, 15, 30, 25], abs=1e-3)
+    assert corners["flowers"][0] == pytest.approx([5, 7.5, 15, 12.5], abs=1e-3)
 
 
 def test_grid_knows_the_photo_of_each_square(tmp_path: Path) -> None:

@@ -14,19 +14,12 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from models.detection import train as training
-from models.detection.crops import RandomCrops
+from models.detection import trainer as training
 from models.detection.fsppf import FourierModulatedAttention
 from models.detection.ss2d import SS2D
 from models.detection.start_weights import load_detector, read_checkpoint, save_checkpoint
-from models.detection.train import (
-    DetectorTraining,
-    DivergedError,
-    YoloATrainer,
-    epochs_done,
-    split_photos,
-    train,
-)
+from models.detection.train import DetectorTraining, DivergedError, epochs_done, split_photos, train
+from models.detection.trainer import DetectorTrainer
 from models.detection.yolo_a import YoloA
 from models.labelled_photos import LabelledPhoto, read_labelled_photos
 from tests.models.drawn_photos import Square, draw_photo
@@ -66,7 +59,7 @@ class _PowerCutError(Exception):
     """What interrupts a run in these tests."""
 
 
-def _cut_power_in_the_second_epoch(trainer: YoloATrainer) -> None:
+def _cut_power_in_the_second_epoch(trainer: DetectorTrainer) -> None:
     if trainer.epoch == 1:
         raise _PowerCutError
 
@@ -88,7 +81,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> _Run:
     folder = tmp_path_factory.mktemp("training")
     _draw(folder / "photos")
     settings = _settings(folder)
-    trainer = YoloATrainer(settings)
+    trainer = DetectorTrainer(settings)
     trainer.add_callback("on_train_batch_end", _cut_power_in_the_second_epoch)
     with pytest.raises(_PowerCutError):
         trainer.train()
@@ -115,6 +108,13 @@ def test_each_epoch_has_one_line_in_the_table_of_losses(run: _Run) -> None:
     rates = [float(line["lr/pg0"]) for line in lines]
     assert rates == pytest.approx([1e-3, 0.505e-3]), "falling to a hundredth behind the last epoch"
     assert all(float(line["train/box_loss"]) > 0 for line in lines)
+
+
+def test_each_step_has_one_line_in_the_table_of_steps(run: _Run) -> None:
+    with (run.settings.output / "steps.csv").open(encoding="utf-8") as file:
+        lines = list(csv.DictReader(file))
+    assert [line["step"] for line in lines] == ["1", "2", "3", "4"], "the step that was cut off is not told twice"
+    assert all(float(line["box_loss"]) > 0 for line in lines)
 
 
 @pytest.mark.parametrize("weights", ["model", "averaged"])
@@ -166,7 +166,7 @@ def test_held_out_rows_are_on_the_other_side_of_the_split_tiles_included(tmp_pat
 
 def test_held_out_photos_are_never_trained_on(tmp_path: Path) -> None:
     _draw(tmp_path / "photos")
-    trainer = YoloATrainer(_settings(tmp_path))
+    trainer = DetectorTrainer(_settings(tmp_path))
     crops = trainer.build_dataset("", "train")
     drawn = {Path(crops[i]["im_file"]) for i in range(60)}
     assert {f"{path.parents[1].name}/{path.name}" for path in drawn} == set(PHOTOS) - HELD_OUT
@@ -176,13 +176,13 @@ def test_held_out_photos_are_never_trained_on(tmp_path: Path) -> None:
 
 def test_other_rows_can_be_held_out(tmp_path: Path) -> None:
     _draw(tmp_path / "photos")
-    trainer = YoloATrainer(_settings(tmp_path, hold_out=("17kv10r",)))
+    trainer = DetectorTrainer(_settings(tmp_path, hold_out=("17kv10r",)))
     assert _names(trainer.held_out_photos) == {name for name in PHOTOS if "17kv10r" in name}
 
 
 def test_training_one_label_leaves_out_photos_that_show_only_others(tmp_path: Path) -> None:
     _draw(tmp_path / "photos")
-    trainer = YoloATrainer(_settings(tmp_path, labels=("apple_flower",)))
+    trainer = DetectorTrainer(_settings(tmp_path, labels=("apple_flower",)))
     photos = {photo.path.name: photo for photo in trainer.training_photos}
     assert set(photos) == {"DSC_2_17kv10r2k.png", "DSC_5_17kv10r6k_2.png", "tree_1_a.png"}, "bare photos teach too"
     assert photos["tree_1_a.png"].classes.tolist() == [0, 0], "the label is the first of this network's"
@@ -202,30 +202,29 @@ def test_photos_on_one_side_only_are_refused_before_anything_is_written(tmp_path
 
 
 @pytest.fixture
-def trainer(tmp_path: Path) -> YoloATrainer:
+def trainer(tmp_path: Path) -> DetectorTrainer:
     _draw(tmp_path / "photos")
-    return YoloATrainer(_settings(tmp_path))
+    return DetectorTrainer(_settings(tmp_path))
 
 
-def test_resumed_epochs_draw_other_crops_than_the_first(trainer: YoloATrainer) -> None:
-    first = trainer.build_dataset("", "train")
+def test_resumed_epochs_draw_other_crops_than_the_first(trainer: DetectorTrainer) -> None:
+    first = trainer.get_dataloader("", 2)
     trainer.start_epoch = 1
-    resumed = trainer.build_dataset("", "train")
-    assert isinstance(first, RandomCrops)
-    assert isinstance(resumed, RandomCrops)
-    assert [first._draw()["img"].tolist() for _ in range(3)] != [resumed._draw()["img"].tolist() for _ in range(3)]
+    resumed = trainer.get_dataloader("", 2)
+    assert list(first.sampler) == [0, 1, 2, 3]
+    assert list(resumed.sampler) == [4, 5, 6, 7] == list(first.sampler), "the second epoch, resumed or not"
 
 
 def test_coco_weights_are_measured_on_crops_as_they_are_trained_on(
-    trainer: YoloATrainer, monkeypatch: pytest.MonkeyPatch
+    trainer: DetectorTrainer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     seen: list[Tensor] = []
 
-    def start(network: YoloA, weights: Path, batches: Iterable[Tensor]) -> int:
+    def start(network: YoloA, weights: Path, batches: Iterable[Tensor]) -> float:
         assert weights == Path("yolo11n.pth")
         assert isinstance(network, YoloA)
         seen.extend(batches)
-        return 1
+        return 0.5
 
     monkeypatch.setattr(training, "start_from_coco", start)
     trainer.settings = replace(trainer.settings, weights=Path("yolo11n.pth"))
@@ -233,21 +232,22 @@ def test_coco_weights_are_measured_on_crops_as_they_are_trained_on(
     images = torch.cat(seen)
     assert images.shape == (128, 3, 64, 64)
     assert 0 <= float(images.min()) < float(images.max()) <= 1
+    assert trainer.initialised == 0.5
 
 
-def test_a_run_can_start_from_a_finished_detector(trainer: YoloATrainer, run: _Run) -> None:
+def test_a_run_can_start_from_a_finished_detector(trainer: DetectorTrainer, run: _Run) -> None:
     trainer.settings = replace(trainer.settings, weights=run.best)
     assert trainer.setup_model() is None, "another run: its own epochs and optimiser"
     averaged = read_checkpoint(run.best)["averaged"]
     assert all(torch.equal(value, averaged[name]) for name, value in trainer.model.state_dict().items())
 
 
-@pytest.mark.parametrize("change", [{"labels": ("apple",)}, {"parts": ("iafm",)}], ids=["labels", "parts"])
+@pytest.mark.parametrize("change", [{"labels": ("apple",)}, {"network": "yolo11n"}], ids=["labels", "network"])
 def test_a_detector_of_another_kind_is_refused_as_start(
-    trainer: YoloATrainer, run: _Run, change: dict[str, Any]
+    trainer: DetectorTrainer, run: _Run, change: dict[str, Any]
 ) -> None:
     trainer.settings = replace(trainer.settings, weights=run.best, **change)
-    with pytest.raises(ValueError, match=r"best\.pt is a network of labels .*choose other weights"):
+    with pytest.raises(ValueError, match=r"best\.pt is yolo-a with labels .*choose other weights"):
         trainer.setup_model()
 
 
@@ -256,11 +256,11 @@ def test_a_run_of_another_kind_is_not_resumed(tmp_path: Path) -> None:
     (tmp_path / "run" / "weights").mkdir(parents=True)
     theirs = {"labels": ("apple",), "parts": ("glicm",)}
     save_checkpoint(tmp_path / "run" / "weights" / "last.pt", {"epoch": 0, "settings": theirs})
-    with pytest.raises(ValueError, match=r"last\.pt is a network of labels \('apple',\) and parts \['glicm'\]"):
+    with pytest.raises(ValueError, match=r"last\.pt is yolo-a-glicm with labels \('apple',\), this run is yolo-a with"):
         train(_settings(tmp_path))
 
 
-def test_values_that_must_not_decay_are_in_a_group_without_decay(trainer: YoloATrainer) -> None:
+def test_values_that_must_not_decay_are_in_a_group_without_decay(trainer: DetectorTrainer) -> None:
     network = YoloA(2)
     optimiser = trainer.build_optimizer(network, name="AdamW", lr=1e-3, momentum=0.9, decay=0.01, iterations=10)
     decay = {id(p): group["weight_decay"] for group in optimiser.param_groups for p in group["params"]}
@@ -279,22 +279,10 @@ def test_values_that_must_not_decay_are_in_a_group_without_decay(trainer: YoloAT
             assert decay[id(module.x_proj_weight)] == decay[id(module.dt_proj_weight)] == 0.01
 
 
-def test_a_loss_that_is_no_number_ends_the_run_with_its_remedy(trainer: YoloATrainer) -> None:
+def test_a_loss_that_is_no_number_ends_the_run_with_its_remedy(trainer: DetectorTrainer) -> None:
     trainer.loss = torch.tensor(1.0)
     assert trainer._handle_nan_recovery(3) is False
     trainer.loss = torch.tensor(float("nan"))
     with pytest.raises(DivergedError, match=r"epoch 4; lower the learning rate and resume from .*last\.pt") as caught:
         trainer._handle_nan_recovery(3)
     assert caught.value.exit_code == 1
-
-
-def test_low_precision_is_inside_the_training_pass_only(trainer: YoloATrainer) -> None:
-    trainer.settings = replace(trainer.settings, low_precision=True)
-    trainer.setup_model()
-    network, seen = trainer.model, []
-    network.model[1].conv.register_forward_hook(lambda *arguments: seen.append(arguments[-1].dtype))
-    trained = network.train()(torch.rand(2, 3, 64, 64))
-    maps = [value for values in trained.values() for value in (values if isinstance(values, list) else [values])]
-    assert {value.dtype for value in maps} == {torch.float32}
-    assert network.eval()(torch.rand(1, 3, 64, 64))[0].dtype == torch.float32
-    assert seen == [torch.bfloat16, torch.float32]

@@ -1,0 +1,287 @@
+"""The page a training run leaves behind: losses, precision and recall, and what it got most wrong."""
+
+from __future__ import annotations
+
+import base64
+import csv
+import html
+import io
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Protocol
+
+import cv2
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+from numpy.typing import NDArray
+
+from models.detection.held_out import HeldOutRecord, SquareResult
+
+PAGE = "results.html"
+STEPS = "steps.csv"
+_WORST = 6
+_COLOURS = ("#b3261e", "#00639b", "#386a20", "#7d5700")
+# red, green, blue of boxes in pictures: found, labelled but missed, found without a label
+_FOUND, _MISSED, _EXTRA = (255, 255, 255), (255, 200, 0), (255, 60, 60)
+_LEGEND = (
+    "<p>Squares with most objects missed or found beside a label, at the score from which as many are found as are "
+    'labelled. <i class="key found"></i> found <i class="key missed"></i> labelled and missed '
+    '<i class="key extra"></i> found without a label</p>'
+)
+_STYLE = """
+:root { color-scheme: light dark; --ink: #1b1b1b; --paper: #fdfcf8; --quiet: #5f5f5a; --line: #d9d6cc; }
+@media (prefers-color-scheme: dark) {
+  :root { --ink: #ececec; --paper: #191a18; --quiet: #a5a69f; --line: #3a3b37; } figure.plot { background: #fdfcf8; }
+}
+body { margin: 0 auto; max-width: 72rem; padding: 1rem; font: 16px/1.5 system-ui, sans-serif;
+  color: var(--ink); background: var(--paper); }
+h1 { font-size: 1.5rem; margin: 0; } h2 { font-size: 1.15rem; margin: 2rem 0 .5rem; }
+p { max-width: 46rem; } .quiet, figcaption { color: var(--quiet); font-size: .9rem; }
+.grid { display: grid; gap: 1rem; grid-template-columns: repeat(auto-fit, minmax(min(100%, 20rem), 1fr)); }
+figure { margin: 0; } figure.plot { border-radius: .5rem; } img, svg { width: 100%; height: auto; display: block; }
+figure > img { border-radius: .5rem; }
+.table { overflow-x: auto; } table { border-collapse: collapse; font-variant-numeric: tabular-nums; }
+th, td { text-align: left; padding: .25rem 1rem .25rem 0; border-bottom: 1px solid var(--line); vertical-align: top;
+  overflow-wrap: anywhere; } th { font-weight: 500; white-space: nowrap; } td.n, th.n { text-align: right; }
+i.key { display: inline-block; width: .8em; height: .8em; border: 3px solid; vertical-align: -.1em; }
+i.found { border-color: #fff; outline: 1px solid #777; }
+i.missed { border-color: #ffc800; } i.extra { border-color: #ff3c3c; }
+"""
+
+
+class Squares(Protocol):
+    """Squares of held-out photos in a fixed order."""
+
+    im_files: Sequence[str]
+
+    def __getitem__(self, index: int) -> Mapping[str, Any]:
+        """A square with its ``img`` (3, side, side), red, green, blue."""
+        ...
+
+
+def write_results_page(folder: Path, settings: Mapping[str, Any], record: HeldOutRecord, squares: Squares) -> Path:
+    """Write ``results.html`` beside a run's ``results.csv`` and ``steps.csv``; it needs no other file.
+
+    Args:
+        folder: the run's.
+        settings: what decided the run.
+        record: what the last validation found.
+        squares: what it looked at.
+    """
+    epochs, steps = _read(folder / "results.csv"), _read(folder / STEPS)
+    labels = list(settings["labels"])
+    thresholds = [record.threshold(number) for number in range(len(labels))]
+    parts = [
+        f"<h1>{html.escape(str(settings['network']))}</h1>",
+        f'<p class="quiet">{html.escape(_summary(settings, epochs))}</p>',
+        _figures(labels, record, thresholds, epochs),
+        "<h2>While it trained</h2>",
+        '<div class="grid">',
+        _plot(_draw_losses, steps),
+        _plot(_draw_averages, epochs, int(settings["validate_every"])),
+        "</div>",
+        "<h2>On the photos that were held out</h2>",
+        '<div class="grid">',
+        _plot(_draw_precision_recall, record, labels),
+        _plot(_draw_counts, record, labels, thresholds),
+        "</div>",
+        "<h2>What it gets most wrong</h2>",
+        _LEGEND,
+        '<div class="grid">',
+        *(_picture(square, squares, number, thresholds) for number, square in _worst(record, thresholds)),
+        "</div>",
+        "<h2>Settings</h2>",
+        _settings_table(settings),
+    ]
+    page = (
+        '<!doctype html><html lang="en"><head><meta charset="utf-8">'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">'
+        f"<title>{html.escape(str(settings['network']))}: results</title><style>{_STYLE}</style></head><body>"
+        + "\n".join(parts)
+        + "</body></html>\n"
+    )
+    path = folder / PAGE
+    path.write_text(page, encoding="utf-8")
+    return path
+
+
+def _read(path: Path) -> list[dict[str, float]]:
+    with path.open(newline="", encoding="utf-8") as file:
+        return [{name.strip(): float(value) for name, value in line.items()} for line in csv.DictReader(file)]
+
+
+def _summary(settings: Mapping[str, Any], epochs: Sequence[Mapping[str, float]]) -> str:
+    started = (
+        f"{settings['initialised']:.0%} of its values from {Path(settings['weights']).name}".replace("%", " %")
+        if settings["weights"]
+        else "from random values"
+    )
+    return (
+        f"{len(epochs)} epochs of {settings['crops_per_epoch']} crops of {settings['image_px']} px, {started}; "
+        f"seed {settings['seed']}, code {str(settings['commit'])[:12]}"
+    )
+
+
+def _figures(
+    labels: Sequence[str], record: HeldOutRecord, thresholds: Sequence[float], epochs: Sequence[Mapping[str, float]]
+) -> str:
+    rows = []
+    for number, label in enumerate(labels):
+        labelled = sum(int((s.label_classes == number).sum()) for s in record.squares)
+        precision, recall = record.precision_recall(number)
+        envelope = np.maximum.accumulate(precision[::-1])[::-1]
+        average = float((envelope * np.diff(recall, prepend=0.0)).sum()) if labelled else float("nan")
+        hits = sum(
+            int((s.matched & (s.classes == number) & (s.scores >= thresholds[number])).sum()) for s in record.squares
+        )
+        share = f"{hits / labelled:.3f}" if labelled else "–"
+        ap50 = f"{average:.3f}" if labelled else "–"
+        rows.append(
+            f'<tr><td>{html.escape(label)}</td><td class="n">{labelled}</td><td class="n">{ap50}</td>'
+            f'<td class="n">{share}</td></tr>'
+        )
+    both = epochs[-1].get("metrics/mAP50-95(B)", float("nan"))
+    return (
+        '<div class="table"><table><tr><th>label</th><th class="n">labelled</th><th class="n">AP50</th>'
+        f'<th class="n">found</th></tr>{"".join(rows)}</table></div>'
+        f'<p class="quiet">Squares of 640 px of photos that training never saw. Mean AP50–95 over the labels: '
+        f"{both:.3f}. Found: share of the labels, at the score from which as many are found as are labelled.</p>"
+    )
+
+
+# --- plots ----------------------------------------------------------------------------------------------------------
+
+
+def _plot(draw: Any, *values: Any) -> str:
+    figure = Figure(figsize=(5.6, 3.6), layout="constrained")
+    figure.patch.set_alpha(0)
+    axes = figure.add_subplot()
+    axes.set_facecolor("none")
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.grid(visible=True, color="#d9d6cc", linewidth=0.6)
+    draw(axes, *values)
+    buffer = io.StringIO()
+    figure.savefig(buffer, format="svg", metadata={"Date": None})
+    drawing = buffer.getvalue()
+    return f'<figure class="plot">{drawing[drawing.index("<svg") :]}</figure>'
+
+
+def _smooth(values: Sequence[float], window: int) -> NDArray[np.float64]:
+    """The mean of the last few values at each place."""
+    sums = np.cumsum(np.concatenate(([0.0], np.asarray(values, dtype=np.float64))))
+    ends = np.arange(1, len(values) + 1)
+    starts = np.maximum(0, ends - window)
+    means: NDArray[np.float64] = (sums[ends] - sums[starts]) / (ends - starts)
+    return means
+
+
+def _draw_losses(axes: Axes, steps: Sequence[Mapping[str, float]]) -> None:
+    window = max(1, len(steps) // 40)
+    numbers = [line["step"] for line in steps]
+    names = [name for name in steps[0] if name != "step"] if steps else []
+    for name, colour in zip(names, _COLOURS, strict=False):
+        values = [line[name] for line in steps]
+        axes.plot(numbers, values, color=colour, alpha=0.2, linewidth=0.7)
+        axes.plot(numbers, _smooth(values, window), color=colour, label=name.replace("_", " "))
+    axes.set(title="Loss", xlabel="step", ylabel="loss of a batch")
+    axes.set_ylim(bottom=0)
+    axes.legend(frameon=False)
+
+
+def _draw_averages(axes: Axes, epochs: Sequence[Mapping[str, float]], every: int) -> None:
+    seen = [e for e in epochs if e["epoch"] % every == 0 or e is epochs[-1]]
+    for name, colour in (("mAP50", _COLOURS[1]), ("mAP50-95", _COLOURS[2])):
+        values = [line[f"metrics/{name}(B)"] for line in seen]
+        axes.plot([line["epoch"] for line in seen], values, color=colour, marker="o", label=name)
+    axes.set(title="Average precision on held-out squares", xlabel="epoch", ylabel="mean over labels", ylim=(0, 1))
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.legend(frameon=False)
+
+
+def _draw_precision_recall(axes: Axes, record: HeldOutRecord, labels: Sequence[str]) -> None:
+    for number, (label, colour) in enumerate(zip(labels, _COLOURS, strict=False)):
+        precision, recall = record.precision_recall(number)
+        if len(precision):
+            axes.plot(recall, precision, color=colour, label=label)
+            axes.legend(frameon=False)
+    axes.set(title="Precision and recall", xlabel="recall", ylabel="precision", xlim=(0, 1), ylim=(0, 1.02))
+
+
+def _draw_counts(axes: Axes, record: HeldOutRecord, labels: Sequence[str], thresholds: Sequence[float]) -> None:
+    most = 1
+    for number, (label, colour) in enumerate(zip(labels, _COLOURS, strict=False)):
+        shown = [s for s in record.squares if (s.label_classes == number).any()]
+        labelled = [int((s.label_classes == number).sum()) for s in shown]
+        found = [int(((s.classes == number) & (s.scores >= thresholds[number])).sum()) for s in shown]
+        axes.scatter(labelled, found, s=12, color=colour, alpha=0.6, label=label, edgecolors="none")
+        most = max([most, *labelled, *found])
+    axes.plot([0, most], [0, most], color="#8a8a85", linewidth=0.8)
+    axes.set(title="Found and labelled in each square", xlabel="labelled", ylabel="found")
+    axes.legend(frameon=False)
+
+
+# --- pictures -------------------------------------------------------------------------------------------------------
+
+
+def _mistakes(square: SquareResult, thresholds: Sequence[float]) -> tuple[NDArray[np.bool_], int, int]:
+    """Which detections count, how many labels they miss and how many of them have no label."""
+    counted = square.scores >= np.asarray(thresholds, dtype=np.float32)[square.classes]
+    hits = int((counted & square.matched).sum())
+    return counted, len(square.labels) - hits, int(counted.sum()) - hits
+
+
+def _worst(record: HeldOutRecord, thresholds: Sequence[float]) -> list[tuple[int, SquareResult]]:
+    wrong = {number: sum(_mistakes(square, thresholds)[1:]) for number, square in enumerate(record.squares)}
+    order = sorted((number for number, mistakes in wrong.items() if mistakes), key=lambda number: -wrong[number])
+    return [(number, record.squares[number]) for number in order[:_WORST]]
+
+
+def _picture(square: SquareResult, squares: Squares, number: int, thresholds: Sequence[float]) -> str:
+    pixels = np.ascontiguousarray(squares[number]["img"].numpy().transpose(1, 2, 0))
+    counted, missed, extra = _mistakes(square, thresholds)
+    _draw_boxes(pixels, _unmatched_labels(square, counted), _MISSED)
+    _draw_boxes(pixels, square.boxes[counted & square.matched], _FOUND)
+    _draw_boxes(pixels, square.boxes[counted & ~square.matched], _EXTRA)
+    _, encoded = cv2.imencode(".jpg", pixels[..., ::-1], (cv2.IMWRITE_JPEG_QUALITY, 80))
+    name = html.escape(Path(squares.im_files[number]).name)
+    data = base64.b64encode(np.asarray(encoded).tobytes()).decode()
+    return (
+        f'<figure><img alt="part of {name} with boxes" src="data:image/jpeg;base64,{data}">'
+        f"<figcaption>{name}: {missed} of {len(square.labels)} missed, {extra} without a label</figcaption></figure>"
+    )
+
+
+def _unmatched_labels(square: SquareResult, counted: NDArray[np.bool_]) -> NDArray[np.float32]:
+    """Labels that no counted and matched detection overlaps by half."""
+    hits = square.boxes[counted & square.matched]
+    kept = []
+    for label in square.labels:
+        low, high = np.maximum(hits[:, :2], label[:2]), np.minimum(hits[:, 2:], label[2:])
+        overlap = np.prod((high - low).clip(min=0), axis=1)
+        areas = np.prod(hits[:, 2:] - hits[:, :2], axis=1) + np.prod(label[2:] - label[:2])
+        if not (2 * overlap >= areas - overlap).any():
+            kept.append(label)
+    return np.asarray(kept, dtype=np.float32).reshape(-1, 4)
+
+
+def _draw_boxes(pixels: NDArray[np.uint8], boxes: NDArray[np.float32], colour: tuple[int, int, int]) -> None:
+    for x1, y1, x2, y2 in boxes.round().astype(int).tolist():
+        cv2.rectangle(pixels, (x1, y1), (x2, y2), colour, 2, cv2.LINE_AA)
+
+
+def _settings_table(settings: Mapping[str, Any]) -> str:
+    rows: Iterable[str] = (
+        f"<tr><th>{html.escape(name.replace('_', ' '))}</th><td>{html.escape(_plain(value))}</td></tr>"
+        for name, value in settings.items()
+    )
+    return f'<div class="table"><table>{"".join(rows)}</table></div>'
+
+
+def _plain(value: Any) -> str:
+    if isinstance(value, Mapping):
+        return ", ".join(f"{name.replace('_', ' ')} {_plain(inner)}" for name, inner in value.items())
+    if isinstance(value, list | tuple):
+        return ", ".join(str(inner) for inner in value)
+    return f"{value:.3f}" if isinstance(value, float) and abs(value) > 0.1 else str(value)
