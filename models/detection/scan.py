@@ -7,7 +7,7 @@ Four forms of one function, for the places it runs in (equal to 1e-5 in float32,
 * :func:`scan_unrolled` needs no more, but walks chunks side by side and doubles over the chunk ends alone: it touches
   each value twice instead of ⌈log₂ L⌉ times, and cuts memory in whole blocks; it is what the exported graph uses;
 * :func:`scan_two_level` does the same on mutable memory, with its own backward pass that keeps O(L) memory; it is what
-  training uses.
+  training uses on a processor; on a GPU it has a kernel of its own, :mod:`models.detection.scan_triton`.
 
 All a lie in (0, 1], so products can only underflow to the right limit, 0. Nothing here forms exp(−Σ), which
 overflows at a few hundred steps.

@@ -9,7 +9,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from models.detection.scan import scan_two_level, scan_unrolled
+from models.detection.recurrence import linear_recurrence
+from models.detection.scan import scan_unrolled
 
 
 class ChannelLayerNorm(nn.Module):
@@ -100,8 +101,8 @@ class SS2D(nn.Module):
         drive = (delta * sequences)[:, :, :, None] * b_in[:, :, None]
         states = torch.cat(
             (
-                scan_two_level(decay[:, :2], drive[:, :2]),
-                scan_two_level(decay[:, 2:], drive[:, 2:], reverse=True),
+                linear_recurrence(decay[:, :2], drive[:, :2]),
+                linear_recurrence(decay[:, 2:], drive[:, 2:], reverse=True),
             ),
             dim=1,
         )

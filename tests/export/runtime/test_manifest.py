@@ -40,8 +40,19 @@ def test_thresholds_come_in_the_order_of_the_labels(changed: Callable[[Change], 
     assert read_manifest(changed(lambda m: m.update(counting=counting))).thresholds() == (0.4, 0.2)
 
 
-@pytest.mark.parametrize("field", sorted(Manifest.model_fields))
-def test_every_field_is_needed(changed: Callable[[Change], Path], field: str) -> None:
+def test_a_bundle_without_an_8_bit_graph_runs_in_single_precision(changed: Callable[[Change], Path]) -> None:
+    assert read_manifest(changed(lambda m: m.pop("precision", None))).precision == "float32"
+    with pytest.raises(BundleError, match=r"precision is int8, but no model\.int8\.onnx is listed"):
+        read_manifest(changed(lambda m: m.update(precision="int8")))
+
+
+def test_what_is_looked_at_more_closely_is_a_label(changed: Callable[[Change], Path]) -> None:
+    with pytest.raises(BundleError, match=r"closer_px names no label: pear; install"):
+        read_manifest(changed(lambda m: m["tiling"].update(closer_px={"pear": 2000})))
+
+
+@pytest.mark.parametrize("field", sorted(set(Manifest.model_fields) - {"precision"}))
+def test_every_other_field_is_needed(changed: Callable[[Change], Path], field: str) -> None:
     with pytest.raises(BundleError, match=rf"manifest\.json: {field}: Field required; install the bundle again"):
         read_manifest(changed(lambda m: m.pop(field)))
 

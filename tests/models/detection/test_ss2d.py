@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from models.detection import ss2d
-from models.detection.scan import scan_two_level
+from models.detection.recurrence import linear_recurrence
 from models.detection.ss2d import SS2D, ChannelLayerNorm
 from tests.models.networks import largest_difference
 
@@ -137,9 +137,9 @@ def test_the_scan_stays_in_single_precision_under_autocast(monkeypatch: pytest.M
 
     def spy(a: Tensor, b: Tensor, reverse: bool = False) -> Tensor:
         seen.extend((a.dtype, b.dtype))
-        return scan_two_level(a, b, reverse)
+        return linear_recurrence(a, b, reverse)
 
-    monkeypatch.setattr(ss2d, "scan_two_level", spy)
+    monkeypatch.setattr(ss2d, "linear_recurrence", spy)
     with torch.autocast("cpu", torch.bfloat16):
         SS2D(8)(torch.randn(1, 8, 4, 4))
     assert seen == [torch.float32] * 4
