@@ -43,7 +43,7 @@ def draw_overlay(photo: Photo, count: PhotoCount) -> NDArray[np.uint8]:
     import cv2  # noqa: PLC0415
 
     factor = min(1.0, _LONGEST_SIDE_PX / max(photo.width, photo.height))
-    canvas = photo.scaled(_LONGEST_SIDE_PX).copy()
+    canvas: NDArray[np.uint8] = np.array(photo.scaled(_LONGEST_SIDE_PX))
     counted = count.detections.select(count.counted)
     thickness = max(1, round(max(canvas.shape) / 800))
     for box, label in zip((counted.boxes * factor).round().astype(int), counted.classes, strict=True):

@@ -213,6 +213,7 @@ def test_fusion_is_the_published_composition() -> None:
     x1 = module.attend_a(module.project_a(maps[0]), static)
     x2 = module.attend_b(maps[1], static)
     t = channel_shuffle(torch.cat((x1, x2), 1), 2)
+    assert module.shsa is not None
     mixed = module.mix(t + module.shsa(t))
     x = module.fuse_in.conv(module.fuse_in.bn(F.gelu(torch.cat((x1, x2, mixed, x1 * x2), 1))))
     x = module.fuse_pointwise(module.fuse_depthwise(x))
@@ -244,3 +245,11 @@ def test_images_of_a_fused_batch_do_not_touch_each_other() -> None:
 )
 def test_parameters_are_those_of_the_budget(sizes: tuple[int, int, int, int, int, int], parameters: int) -> None:
     assert sum(p.numel() for p in IAFM(*sizes).parameters()) == parameters
+
+
+def test_the_static_kernel_can_be_smaller_and_the_self_attention_left_out() -> None:
+    module = IAFM(24, 16, 16, 32, 40, kv_pool=0, static_kernel=7)
+    maps = [torch.randn(2, 24, 8, 6), torch.randn(2, 16, 8, 6)]
+    assert module.static.shape == (16, 16, 7, 7)
+    assert module.shsa is None
+    assert module(maps).shape == (2, 40, 8, 6)
