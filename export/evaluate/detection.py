@@ -16,6 +16,7 @@ from export.evaluate.matching import (
     count_mape,
     count_r2,
     match,
+    match_closely,
     precision,
     recall,
     with_interval,
@@ -61,7 +62,11 @@ class Row:
 
 
 def detect_photos(
-    bundle: Bundle, engine: Engine, photos: Sequence[LabelledPhoto], progress: Callable[[], None] = lambda: None
+    bundle: Bundle,
+    engine: Engine,
+    photos: Sequence[LabelledPhoto],
+    progress: Callable[[], None] = lambda: None,
+    every_overlap: bool = False,
 ) -> dict[str, list[PhotoResult]]:
     """Count in labelled photos and match what was found with the labels.
 
@@ -70,6 +75,7 @@ def detect_photos(
         engine: what runs it.
         photos: labelled photos.
         progress: called after each photo.
+        every_overlap: match at the overlaps of AP50-95 too, not at one half alone.
 
     Returns:
         For each label of the bundle the results of all photos, in their order.
@@ -92,6 +98,8 @@ def detect_photos(
                     matched=match(found.boxes, found.scores, truth),
                     counted=count.counted[chosen],
                     labelled=len(truth),
+                    closely=match_closely(found.boxes, found.scores, truth) if every_overlap else None,
+                    row=labelled.row,
                 )
             )
         progress()

@@ -11,6 +11,8 @@ from numpy.typing import NDArray
 from export.runtime.detections import pairwise_iou
 
 RESAMPLES = 1000
+# overlaps beyond one half at which AP50-95 matches too, as COCO does
+CLOSER_OVERLAPS = tuple(round(0.55 + 0.05 * step, 2) for step in range(9))
 
 
 @dataclass(frozen=True)
@@ -24,6 +26,8 @@ class PhotoResult:
         matched: (N,) whether each found a label of its own.
         counted: (N,) whether each reaches the counting threshold.
         labelled: number of labels.
+        closely: (N, 9) the same as ``matched`` at each of :data:`CLOSER_OVERLAPS`; None where it was not asked for.
+        row: orchard row.
     """
 
     tree: str
@@ -32,11 +36,23 @@ class PhotoResult:
     matched: NDArray[np.bool_]
     counted: NDArray[np.bool_]
     labelled: int
+    closely: NDArray[np.bool_] | None = None
+    row: str = ""
 
     @property
     def count(self) -> int:
         """Number counted."""
         return int(self.counted.sum())
+
+    def at_all_overlaps(self) -> NDArray[np.bool_]:
+        """(N, 10) whether each detection found a label at overlaps of 0.5, 0.55 … 0.95.
+
+        Raises:
+            ValueError: the photo was matched at an overlap of one half alone.
+        """
+        if self.closely is None:
+            raise ValueError("AP50-95 needs matches at all overlaps; detect with every_overlap=True")
+        return np.concatenate((self.matched[:, None], self.closely), axis=1)
 
 
 def match(
@@ -67,17 +83,62 @@ def match(
     return matched
 
 
+def match_closely(
+    boxes: NDArray[np.float32], scores: NDArray[np.float32], labels: NDArray[np.float32]
+) -> NDArray[np.bool_]:
+    """(N, 9) the result of :func:`match` at each of :data:`CLOSER_OVERLAPS`."""
+    return np.stack([match(boxes, scores, labels, overlap) for overlap in CLOSER_OVERLAPS], axis=1)
+
+
 def average_precision(results: Sequence[PhotoResult]) -> float:
     """Area under the precision-recall curve of all photos together, precision made monotone; NaN without labels."""
-    labelled = sum(result.labelled for result in results)
+    return float(average_precisions([result.matched[:, None] for result in results], results)[0])
+
+
+def average_precision_50_95(results: Sequence[PhotoResult]) -> float:
+    """Mean of the average precisions at overlaps of 0.5, 0.55 … 0.95, as COCO's.
+
+    Raises:
+        ValueError: a photo was matched at an overlap of one half alone.
+    """
+    return float(average_precisions([result.at_all_overlaps() for result in results], results).mean())
+
+
+def average_precisions(
+    matched: Sequence[NDArray[np.bool_]],
+    results: Sequence[PhotoResult],
+    weights: NDArray[np.int64] | None = None,
+) -> NDArray[np.float64]:
+    """Average precision of every column of matches.
+
+    Args:
+        matched: for each photo (N, columns) whether its detections found a label, by different rules.
+        results: the photos.
+        weights: (photos,) how often each photo counts; None counts each once.
+    """
+    often = np.ones(len(results), np.int64) if weights is None else weights
+    labelled = int(sum(number * result.labelled for number, result in zip(often, results, strict=True)))
     if not labelled:
-        return float("nan")
+        return np.full(matched[0].shape[1] if matched else 1, np.nan)
     scores = np.concatenate([result.scores for result in results])
-    matched = np.concatenate([result.matched for result in results])[np.argsort(-scores, kind="stable")]
-    hits = np.cumsum(matched)
-    precision = hits / np.arange(1, len(hits) + 1)
-    envelope = np.maximum.accumulate(precision[::-1])[::-1]
-    return float(envelope[matched].sum() / labelled)
+    order = np.argsort(-scores, kind="stable")
+    repeated = np.repeat(often, [len(result.scores) for result in results])[order, None]
+    return area_under_curve(np.concatenate(matched)[order], repeated, labelled)
+
+
+def area_under_curve(matched: NDArray[np.bool_], weights: NDArray[np.int64], labelled: int) -> NDArray[np.float64]:
+    """Average precisions (columns,) of detections sorted best first.
+
+    Args:
+        matched: (N, columns) whether each found a label.
+        weights: (N, 1) how often each counts.
+        labelled: number of labels.
+    """
+    hits = np.cumsum(matched * weights, axis=0)
+    share = hits / np.maximum(np.cumsum(weights, axis=0), 1)
+    envelope = np.maximum.accumulate(share[::-1], axis=0)[::-1]
+    areas: NDArray[np.float64] = (envelope * matched * weights).sum(axis=0) / labelled
+    return areas
 
 
 def precision(results: Sequence[PhotoResult]) -> float:
@@ -92,6 +153,13 @@ def recall(results: Sequence[PhotoResult]) -> float:
     labelled = sum(result.labelled for result in results)
     hits = sum(int((result.matched & result.counted).sum()) for result in results)
     return hits / labelled if labelled else float("nan")
+
+
+def f1(results: Sequence[PhotoResult]) -> float:
+    """Harmonic mean of precision and recall; NaN where neither counted nor labelled is anything."""
+    both = sum(result.count + result.labelled for result in results)
+    hits = sum(int((result.matched & result.counted).sum()) for result in results)
+    return 2 * hits / both if both else float("nan")
 
 
 def count_mape(results: Sequence[PhotoResult]) -> float:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -13,10 +14,14 @@ from hypothesis import strategies as st
 from export.evaluate.matching import (
     PhotoResult,
     average_precision,
+    average_precision_50_95,
+    average_precisions,
     count_bias,
     count_mape,
     count_r2,
+    f1,
     match,
+    match_closely,
     precision,
     recall,
     with_interval,
@@ -131,6 +136,36 @@ def test_average_precision_lies_between_nothing_and_the_labels_found(photos: lis
 def test_a_wrong_detection_below_all_others_changes_no_average_precision(photos: list[PhotoResult]) -> None:
     more = [*photos, result([False], 0, [0.001])]
     assert average_precision(more) == pytest.approx(average_precision(photos), nan_ok=True)
+
+
+def test_average_precision_50_95_is_the_mean_over_ten_overlaps() -> None:
+    label = boxes((0, 0, 100, 10))
+    scores = np.array([0.9], np.float32)
+    closely = match_closely(boxes((0, 0, 72, 10)), scores, label)  # overlaps by 0.72
+    assert closely.tolist() == [[True] * 4 + [False] * 5]  # 0.55, 0.6, 0.65, 0.7
+    photo = replace(result([True], 1), closely=closely)
+    assert average_precision_50_95([photo]) == pytest.approx(5 / 10)
+    assert average_precision([photo]) == 1
+
+
+def test_average_precision_50_95_needs_matches_at_all_overlaps() -> None:
+    with pytest.raises(ValueError, match="detect with every_overlap=True"):
+        average_precision_50_95([result([True], 1)])
+
+
+@given(results, st.data())
+def test_a_photo_that_counts_twice_is_as_good_as_two_photos(photos: list[PhotoResult], data: st.DataObject) -> None:
+    weights = data.draw(st.lists(st.integers(0, 3), min_size=len(photos), max_size=len(photos)))
+    # scores apart, so that no order among equals is left to chance
+    apart = [replace(p, scores=(p.scores * 0.9 + i * 0.00123457).astype(np.float32)) for i, p in enumerate(photos)]
+    drawn = [photo for photo, often in zip(apart, weights, strict=True) for _ in range(often)]
+    weighted = average_precisions([p.matched[:, None] for p in apart], apart, np.array(weights))[0]
+    assert weighted == pytest.approx(average_precision(drawn), nan_ok=True)
+
+
+def test_f1_is_the_harmonic_mean_of_precision_and_recall() -> None:
+    photo = result([True, False, True], 4, counted=[True, True, False])
+    assert f1([photo]) == pytest.approx(2 / (1 / (1 / 2) + 1 / (1 / 4)))
 
 
 def test_precision_and_recall_look_at_what_counts_alone() -> None:

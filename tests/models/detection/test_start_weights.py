@@ -171,7 +171,7 @@ def test_a_layer_is_copied_whole_or_not_at_all() -> None:
     ours, theirs = (nn.ModuleDict({"a": Conv(2, 4, k), "b": Conv(4, 4, 3)}) for k in (1, 3))
     copied = load_matching(ours, stir(theirs).state_dict())
     assert {name.split(".")[0] for name in copied} == {"b"}
-    assert torch.equal(ours["b"].bn.weight, theirs["b"].bn.weight)
+    assert torch.equal(ours.state_dict()["b.bn.weight"], theirs.state_dict()["b.bn.weight"])
 
 
 # --- checkpoints ----------------------------------------------------------------------------------------------------

@@ -1,0 +1,178 @@
+"""Measuring a training checkpoint, of any network, as a bundle of it would be measured."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from export.build.counting import unbiased_threshold
+from export.evaluate.detection import LOWEST_SCORE, detect_photos
+from export.evaluate.matching import CLOSER_OVERLAPS, PhotoResult
+from export.evaluate.torch_engine import TorchEngine
+from export.runtime.bundle import Bundle
+from export.runtime.manifest import SCHEMA, Counting, Input, Manifest, Suppression, Tiling
+from models.detection.start_weights import load_detector
+from models.detection.train import split_photos
+from models.labelled_photos import LabelledPhoto, read_labelled_photos
+
+# the longer side at which photos of each kind are looked at; tiles are smaller anyway
+LONGEST_SIDE_PX = {"trees": 1344, "tiles": 1344, "flowers": 2688}
+_TILE_PX, _OVERLAP_PX = 480, 48
+_LABEL_OF_KIND = {"trees": "apple", "tiles": "apple", "flowers": "apple_flower"}
+_NO_THRESHOLD = 0.25
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What one checkpoint found.
+
+    Attributes:
+        results: for each kind of photo the results of the label it shows, in the photos' order.
+        thresholds: counting threshold of each label, fixed on the rows held out from training.
+    """
+
+    results: dict[str, list[PhotoResult]]
+    thresholds: dict[str, float]
+
+
+def measure_checkpoint(
+    checkpoint: Path, training_data: Path, evaluation_data: Path, progress: Callable[[int, int], None]
+) -> Measured:
+    """Fix the counting thresholds on the held-out rows of the training data, then detect in photos it never saw.
+
+    Args:
+        checkpoint: trained network.
+        training_data: folder it was trained on.
+        evaluation_data: folder it never saw.
+        progress: called with photos done and photos in all.
+
+    Raises:
+        FileNotFoundError: no checkpoint or no labelled photos there.
+        ValueError: another kind of file.
+    """
+    network, settings = load_detector(checkpoint)
+    engine, labels = TorchEngine(network), tuple(settings["labels"])
+    _, held_out = split_photos(read_labelled_photos(training_data), settings["hold_out"])
+    held_out = [photo for photo in held_out if photo.kind != "tiles"]
+    photos = read_labelled_photos(evaluation_data)
+    done = 0
+
+    def step() -> None:
+        nonlocal done
+        done += 1
+        progress(done, len(held_out) + len(photos))
+
+    def find(chosen: Sequence[LabelledPhoto], thresholds: dict[str, float]) -> dict[str, list[PhotoResult]]:
+        found = {}
+        for kind in dict.fromkeys(photo.kind for photo in chosen):
+            bundle = _bundle(labels, LONGEST_SIDE_PX[kind], thresholds)
+            shown = [photo for photo in chosen if photo.kind == kind]
+            label = _LABEL_OF_KIND[kind]
+            if label in labels:
+                found[kind] = detect_photos(bundle, engine, shown, step, every_overlap=True)[label]
+        return found
+
+    fixing = find(held_out, dict.fromkeys(labels, _NO_THRESHOLD))
+    thresholds = {
+        label: _threshold([result for kind, part in fixing.items() if _LABEL_OF_KIND[kind] == label for result in part])
+        for label in labels
+    }
+    return Measured(find(photos, thresholds), thresholds)
+
+
+def _threshold(results: Sequence[PhotoResult]) -> float:
+    """Where as many count as are labelled; the lowest score where the network finds too little for that."""
+    labelled = sum(result.labelled for result in results)
+    found = sum(len(result.scores) for result in results)
+    return unbiased_threshold(results) if 0 < labelled < found else LOWEST_SCORE
+
+
+def _bundle(labels: tuple[str, ...], longest_side_px: int, thresholds: dict[str, float]) -> Bundle:
+    """A bundle without a graph: how photos are cut up and counted."""
+    manifest = Manifest(
+        schema_version=SCHEMA,
+        name="checkpoint",
+        version="0.0.0",
+        task="detection",
+        crop="apple",
+        region="",
+        target="",
+        unit="objects per photo",
+        labels=labels,
+        input=Input(name="images", size_px=_TILE_PX, colour_order="RGB", scale=1 / 255, padding=114),
+        tiling=Tiling(overlap_px=_OVERLAP_PX, match_threshold=0.5, longest_side_px=longest_side_px),
+        suppression=Suppression(iou_threshold=0.6, most_candidates=1000),
+        counting={label: Counting(threshold=thresholds[label]) for label in labels},
+        metrics=(),
+        parity_px=0,
+        smallest_runtime="1.18",
+        training_commit="",
+        training_data="",
+        licence="",
+        attribution=(),
+        files={},
+    )
+    return Bundle(Path(), manifest)
+
+
+# --- files ----------------------------------------------------------------------------------------------------------
+
+
+def save_measured(path: Path, measured: Measured) -> None:
+    """Write what a checkpoint found, to be read by :func:`read_measured`."""
+    arrays: dict[str, NDArray[Any]] = {
+        "labels": np.array(list(measured.thresholds), dtype=np.str_),
+        "thresholds": np.array(list(measured.thresholds.values())),
+    }
+    for kind, results in measured.results.items():
+        arrays[f"{kind}/sizes"] = np.array([len(result.scores) for result in results])
+        arrays[f"{kind}/labelled"] = np.array([result.labelled for result in results])
+        for name in ("tree", "stage", "row"):
+            arrays[f"{kind}/{name}"] = np.array([getattr(result, name) for result in results], dtype=np.str_)
+        for name in ("scores", "counted"):
+            arrays[f"{kind}/{name}"] = np.concatenate([getattr(result, name) for result in results])
+        arrays[f"{kind}/matched"] = np.concatenate([result.at_all_overlaps() for result in results])
+    partial = path.with_suffix(".partial.npz")
+    np.savez_compressed(partial, **arrays)  # type: ignore[arg-type]
+    partial.replace(path)
+
+
+def read_measured(path: Path) -> Measured:
+    """Read what :func:`save_measured` wrote.
+
+    Raises:
+        FileNotFoundError: no such file.
+    """
+    with np.load(path) as file:
+        arrays = {name: file[name] for name in file.files}
+    kinds: dict[str, dict[str, NDArray[Any]]] = {}
+    for name, array in arrays.items():
+        kind, _, inner = name.partition("/")
+        if inner:
+            kinds.setdefault(kind, {})[inner] = array
+    results = {kind: _read_kind(inner) for kind, inner in kinds.items()}
+    return Measured(results, dict(zip(arrays["labels"].tolist(), arrays["thresholds"].tolist(), strict=True)))
+
+
+def _read_kind(arrays: dict[str, NDArray[Any]]) -> list[PhotoResult]:
+    ends = np.cumsum(arrays["sizes"]).tolist()
+    empty = PhotoResult("", "", np.zeros(0, np.float32), *(np.zeros(0, np.bool_),) * 2, 0)
+    return [
+        replace(
+            empty,
+            tree=str(arrays["tree"][i]),
+            stage=str(arrays["stage"][i]),
+            row=str(arrays["row"][i]),
+            scores=arrays["scores"][start:end],
+            counted=arrays["counted"][start:end],
+            matched=arrays["matched"][start:end, 0],
+            closely=arrays["matched"][start:end, 1 : 1 + len(CLOSER_OVERLAPS)],
+            labelled=int(arrays["labelled"][i]),
+        )
+        for i, (start, end) in enumerate(zip([0, *ends[:-1]], ends, strict=True))
+    ]
