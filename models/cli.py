@@ -26,7 +26,8 @@ def train() -> None:
     """Train a network.
 
     \b
-    Besides yolo-a, with the same options, its ablations and peers:
+    Besides yolo-a, with the same options, its light form, ablations, peers:
+      yolo-a-light,
       yolo-a-glicm, yolo-a-fsppf, yolo-a-iafm, yolo-a-glicm-fsppf,
       yolo-a-glicm-iafm, yolo-a-fsppf-iafm,
       yolov5n, yolov6n, yolov8n, yolov9t, yolov10n, yolo11n, yolo12n, rtdetr-l
@@ -56,6 +57,9 @@ def _network_command(name: str) -> click.Command:
     )
     @click.option(
         "--weights", type=click.Path(path_type=Path), help="COCO weights of YOLO11n, or a checkpoint to go on from."
+    )
+    @click.option(
+        "--teacher", type=click.Path(path_type=Path), help="Checkpoint of a network to learn from beside the labels."
     )
     @click.option("--epochs", default=40, show_default=True, type=click.IntRange(1))
     @click.option("--crops", default=3200, show_default=True, type=click.IntRange(16), help="Random crops an epoch.")
@@ -99,6 +103,7 @@ def _network_command(name: str) -> click.Command:
         data: Path,
         out: Path,
         weights: Path | None,
+        teacher: Path | None,
         epochs: int,
         crops: int,
         batch: int,
@@ -124,6 +129,7 @@ def _network_command(name: str) -> click.Command:
             output=out,
             network="yolo11n" if plain else name,
             weights=weights,
+            teacher=teacher,
             epochs=epochs,
             crops_per_epoch=crops,
             batch=batch,

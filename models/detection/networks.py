@@ -11,6 +11,7 @@ from ultralytics.nn.modules import RTDETRDecoder
 from ultralytics.nn.tasks import DetectionModel, RTDETRDetectionModel
 
 from models.detection.yolo_a import PARTS, Part, YoloA, quiet
+from models.detection.yolo_a_light import YoloALight
 from models.labelled_photos import LABELS
 
 # which modules of YOLO-A each of its ablations keeps, in the order of the paper's Table 13
@@ -37,6 +38,7 @@ def _rtdetr(nc: int) -> DetectionModel:
 
 _BUILDERS: dict[str, Callable[[int], DetectionModel]] = {
     "yolo-a": YoloA,
+    "yolo-a-light": YoloALight,
     **{name: partial(YoloA, parts=parts) for name, parts in ABLATIONS.items()},
     **{name: partial(_yolo, name) for name in PEERS},
     "yolo11n": partial(YoloA, parts=()),

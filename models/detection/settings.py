@@ -38,7 +38,9 @@ class DetectorTraining:
         data: folder of labelled photos.
         output: folder for checkpoints, the table of losses and the results page.
         network: which detector, one of :data:`models.detection.networks.NETWORKS`.
-        weights: folded COCO weights of YOLO11n to start from, or a checkpoint of ours to continue from.
+        weights: folded COCO weights of YOLO11n to start from, or a checkpoint of ours to continue from; YOLO-A light
+            also starts from a YOLO-A, pruned.
+        teacher: checkpoint of a network whose scores and sides are learned beside the labels.
         labels: classes to train; photos that show only others are left out.
         epochs: passes; an epoch is a fixed number of random crops.
         crops_per_epoch: crops in one pass.
@@ -58,6 +60,7 @@ class DetectorTraining:
     output: Path
     network: str = "yolo-a"
     weights: Path | None = None
+    teacher: Path | None = None
     labels: tuple[str, ...] = LABELS
     epochs: int = 40
     crops_per_epoch: int = 3200

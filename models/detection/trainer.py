@@ -20,13 +20,16 @@ from ultralytics.models.yolo.detect import DetectionTrainer
 from ultralytics.utils import LOGGER
 
 from models.detection.crops import GridCrops, OnwardSampler, RandomCrops
+from models.detection.distillation import Distillation
 from models.detection.fsppf import FourierModulatedAttention
 from models.detection.held_out import HeldOutRecord, make_validator
 from models.detection.networks import build_network, network_of, use_low_precision
+from models.detection.pruning import prune_to_light
 from models.detection.results_page import write_results_page
 from models.detection.settings import DetectorTraining, split_photos
 from models.detection.ss2d import SS2D, ChannelLayerNorm
 from models.detection.start_weights import load_detector, read_checkpoint, save_checkpoint, start_from_coco
+from models.detection.yolo_a import YoloA
 from models.labelled_photos import LABELS, LabelledPhoto, read_labelled_photos
 
 # crops on which the folded normalisations of the COCO weights are measured
@@ -97,6 +100,14 @@ class DetectorTrainer(DetectionTrainer):  # type: ignore[misc]
         if done and losses:  # ultralytics has removed the table; line 0 is its header
             self.csv.write_text("".join(losses[: done + 1]), encoding="utf-8")
         self.add_callback("on_train_batch_end", _note_step)
+        if settings.teacher is not None:
+            teacher, taught = load_detector(settings.teacher)
+            if tuple(taught["labels"]) != settings.labels:
+                raise ValueError(
+                    f"{settings.teacher} knows {taught['labels']}; a teacher has to know {settings.labels}"
+                )
+            self.teacher = teacher
+            self.add_callback("on_train_start", _follow_teacher)
 
     # --- data -------------------------------------------------------------------------------------------------------
     def get_dataset(self) -> dict[str, Any]:
@@ -151,6 +162,8 @@ class DetectorTrainer(DetectionTrainer):  # type: ignore[misc]
             return checkpoint
         if settings.weights is not None and settings.weights.suffix == ".pt":
             start, trained = load_detector(settings.weights)
+            if settings.network == "yolo-a-light" and isinstance(start, YoloA) and network_of(trained) == "yolo-a":
+                start, trained = prune_to_light(start), {**trained, "network": "yolo-a-light"}
             _check_same_network(settings.weights, trained, settings)
             self.model.load_state_dict(start.state_dict())
             self.initialised = 1.0
@@ -253,6 +266,10 @@ class DetectorTrainer(DetectionTrainer):  # type: ignore[misc]
 
     def final_eval(self) -> None:
         """Nothing to do: the last epoch was validated, and the checkpoints are already plain."""
+
+
+def _follow_teacher(trainer: DetectorTrainer) -> None:
+    trainer.model.criterion = Distillation(trainer.model.init_criterion(), trainer.teacher.to(trainer.device))
 
 
 def _note_step(trainer: DetectorTrainer) -> None:
