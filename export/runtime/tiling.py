@@ -9,10 +9,12 @@ from math import ceil
 import numpy as np
 from numpy.typing import NDArray
 
-from export.runtime.detections import Detections, box_areas
+from export.runtime.detections import Detections, box_areas, pairwise_overlap
 
 # A box this close to a border inside the photo counts as cut by it: networks place edges to about a pixel.
 _CUT_MARGIN_PX = 3.0
+# boxes compared with all others in one piece of memory
+_ROWS_AT_ONCE = 256
 
 
 @dataclass(frozen=True)
@@ -122,17 +124,13 @@ def _join(
 ) -> Detections:
     boxes, scores = candidates.boxes.copy(), candidates.scores.copy()
     alive = np.ones(len(candidates), dtype=np.bool_)
-    for i in range(len(candidates)):
+    pairs = _same_fruit(candidates, owner, cut, areas, match_threshold)
+    ends = np.searchsorted(pairs[:, 0], np.arange(len(candidates) + 1))
+    for i in np.unique(pairs[:, 0]):
         if not alive[i]:
             continue
-        rivals = np.flatnonzero(alive & (owner != owner[i]) & (candidates.classes == candidates.classes[i]))
-        rivals = rivals[rivals > i]
-        if not len(rivals):
-            continue
-        own, other = areas[owner[i]], areas[owner[rivals]]
-        shared = np.concatenate((np.maximum(own[:2], other[:, :2]), np.minimum(own[2:], other[:, 2:])), axis=1)
-        same = _agreement(candidates.boxes[i], candidates.boxes[rivals], shared, cut[i] | cut[rivals])
-        matches = rivals[same >= match_threshold]
+        matches = pairs[ends[i] : ends[i + 1], 1]
+        matches = matches[alive[matches]]
         if not len(matches):
             continue
         alive[matches] = False
@@ -144,20 +142,38 @@ def _join(
     return merged.select(np.argsort(-merged.scores, kind="stable"))
 
 
+def _same_fruit(
+    candidates: Detections,
+    owner: NDArray[np.int64],
+    cut: NDArray[np.bool_],
+    areas: NDArray[np.float32],
+    match_threshold: float,
+) -> NDArray[np.int64]:
+    """Pairs (P, 2) of candidates of different tiles that are one fruit, the first before the second; by the first."""
+    found = []
+    for first in range(0, len(candidates), _ROWS_AT_ONCE):
+        part = slice(first, first + _ROWS_AT_ONCE)
+        rivals = pairwise_overlap(candidates.boxes[part], candidates.boxes) > 0
+        rivals &= (owner[part, None] != owner) & (candidates.classes[part, None] == candidates.classes)
+        one, other = np.nonzero(np.triu(rivals, first + 1))
+        one += first
+        mine, theirs = areas[owner[one]], areas[owner[other]]
+        shared = np.concatenate((np.maximum(mine[:, :2], theirs[:, :2]), np.minimum(mine[:, 2:], theirs[:, 2:])), 1)
+        same = _agreement(candidates.boxes[one], candidates.boxes[other], shared, cut[one] | cut[other])
+        found.append(np.stack((one, other), axis=1)[same >= match_threshold])
+    return np.concatenate(found)
+
+
 def _agreement(
-    box: NDArray[np.float32], others: NDArray[np.float32], shared: NDArray[np.float32], by_smaller: NDArray[np.bool_]
+    boxes: NDArray[np.float32], others: NDArray[np.float32], shared: NDArray[np.float32], by_smaller: NDArray[np.bool_]
 ) -> NDArray[np.float32]:
-    """How well ``box`` and each of ``others`` (M, 4) agree inside the areas ``shared`` (M, 4) of their two tiles."""
+    """How well the boxes of pairs (P, 4) agree inside the areas ``shared`` (P, 4) of their two tiles."""
 
-    def clip(corners: NDArray[np.float32]) -> NDArray[np.float32]:
-        return np.concatenate(
-            (np.maximum(corners[..., :2], shared[:, :2]), np.minimum(corners[..., 2:], shared[:, 2:])), 1
-        )
+    def common(one: NDArray[np.float32], other: NDArray[np.float32]) -> NDArray[np.float32]:
+        return np.concatenate((np.maximum(one[:, :2], other[:, :2]), np.minimum(one[:, 2:], other[:, 2:])), axis=1)
 
-    mine, theirs = clip(np.broadcast_to(box, shared.shape)), clip(others)
-    overlap = box_areas(
-        np.concatenate((np.maximum(mine[:, :2], theirs[:, :2]), np.minimum(mine[:, 2:], theirs[:, 2:])), axis=1)
-    )
+    mine, theirs = common(boxes, shared), common(others, shared)
+    overlap = box_areas(common(mine, theirs))
     smaller = np.minimum(box_areas(mine), box_areas(theirs))
     union = box_areas(mine) + box_areas(theirs) - overlap
     agreement: NDArray[np.float32] = overlap / np.maximum(np.where(by_smaller, smaller, union), np.float32(1e-9))
