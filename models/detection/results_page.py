@@ -54,7 +54,10 @@ i.missed { border-color: #ffc800; } i.extra { border-color: #ff3c3c; }
 class Squares(Protocol):
     """Squares of held-out photos in a fixed order."""
 
-    im_files: Sequence[str]
+    @property
+    def im_files(self) -> Sequence[str]:
+        """The photo of each square."""
+        ...
 
     def __getitem__(self, index: int) -> Mapping[str, Any]:
         """A square with its ``img`` (3, side, side), red, green, blue."""
@@ -155,13 +158,16 @@ def _figures(
 
 
 def _plot(draw: Any, *values: Any) -> str:
-    figure = Figure(figsize=(5.6, 3.6), layout="constrained")
+    figure = Figure(figsize=(4.4, 3.4), layout="constrained")
     figure.patch.set_alpha(0)
     axes = figure.add_subplot()
     axes.set_facecolor("none")
     axes.spines[["top", "right"]].set_visible(False)
     axes.grid(visible=True, color="#d9d6cc", linewidth=0.6)
     draw(axes, *values)
+    handles, names = axes.get_legend_handles_labels()
+    if handles:
+        figure.legend(handles, names, loc="outside lower center", ncols=len(handles), frameon=False)
     buffer = io.StringIO()
     figure.savefig(buffer, format="svg", metadata={"Date": None})
     drawing = buffer.getvalue()
@@ -187,7 +193,6 @@ def _draw_losses(axes: Axes, steps: Sequence[Mapping[str, float]]) -> None:
         axes.plot(numbers, _smooth(values, window), color=colour, label=name.replace("_", " "))
     axes.set(title="Loss", xlabel="step", ylabel="loss of a batch")
     axes.set_ylim(bottom=0)
-    axes.legend(frameon=False)
 
 
 def _draw_averages(axes: Axes, epochs: Sequence[Mapping[str, float]], every: int) -> None:
@@ -196,8 +201,8 @@ def _draw_averages(axes: Axes, epochs: Sequence[Mapping[str, float]], every: int
         values = [line[f"metrics/{name}(B)"] for line in seen]
         axes.plot([line["epoch"] for line in seen], values, color=colour, marker="o", label=name)
     axes.set(title="Average precision on held-out squares", xlabel="epoch", ylabel="mean over labels", ylim=(0, 1))
+    axes.set_xlim(0.5, len(epochs) + 0.5)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-    axes.legend(frameon=False)
 
 
 def _draw_precision_recall(axes: Axes, record: HeldOutRecord, labels: Sequence[str]) -> None:
@@ -205,7 +210,6 @@ def _draw_precision_recall(axes: Axes, record: HeldOutRecord, labels: Sequence[s
         precision, recall = record.precision_recall(number)
         if len(precision):
             axes.plot(recall, precision, color=colour, label=label)
-            axes.legend(frameon=False)
     axes.set(title="Precision and recall", xlabel="recall", ylabel="precision", xlim=(0, 1), ylim=(0, 1.02))
 
 
@@ -219,7 +223,6 @@ def _draw_counts(axes: Axes, record: HeldOutRecord, labels: Sequence[str], thres
         most = max([most, *labelled, *found])
     axes.plot([0, most], [0, most], color="#8a8a85", linewidth=0.8)
     axes.set(title="Found and labelled in each square", xlabel="labelled", ylabel="found")
-    axes.legend(frameon=False)
 
 
 # --- pictures -------------------------------------------------------------------------------------------------------
@@ -284,4 +287,4 @@ def _plain(value: Any) -> str:
         return ", ".join(f"{name.replace('_', ' ')} {_plain(inner)}" for name, inner in value.items())
     if isinstance(value, list | tuple):
         return ", ".join(str(inner) for inner in value)
-    return f"{value:.3f}" if isinstance(value, float) and abs(value) > 0.1 else str(value)
+    return f"{value:.4g}" if isinstance(value, float) else "none" if value is None else str(value)
