@@ -5,12 +5,16 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from export.runtime.errors import BundleError
 from export.runtime.manifest import MANIFEST, Manifest, read_manifest
 
 BUNDLES = Path(__file__).parent.parent / "bundles"
 DEFAULT_DETECTOR = "yolo-a"
+INT8_GRAPH = "model.int8.onnx"
+OPENVINO_INT8_GRAPH = "model.int8.openvino.onnx"
+GraphPrecision = Literal["auto", "float32", "int8"]
 
 
 @dataclass(frozen=True)
@@ -27,8 +31,28 @@ class Bundle:
 
     @property
     def model(self) -> Path:
-        """The ONNX graph."""
+        """The ONNX graph in float32."""
         return self.folder / "model.onnx"
+
+    def graph(self, precision: GraphPrecision, *int8_graphs: str) -> Path:
+        """The graph that an engine runs.
+
+        Args:
+            precision: ``auto`` takes the one the manifest names.
+            int8_graphs: names of the graphs in integers that the engine takes, best first.
+
+        Raises:
+            BundleError: the bundle has none of them.
+        """
+        wanted = self.manifest.precision if precision == "auto" else precision
+        if wanted == "float32":
+            return self.model
+        for name in int8_graphs:
+            if name in self.manifest.files:
+                return self.folder / name
+        raise BundleError(
+            f"{self.identity} has no {' or '.join(int8_graphs)}; run it in float32, or install a bundle that has one"
+        )
 
     @property
     def identity(self) -> str:
