@@ -103,8 +103,9 @@ def _export_peer(checkpoint: Path | None, size_px: int, folder: Path) -> Path:
 
     with quiet():
         wrapped = YOLO("yolo11n.yaml", task="detect")
-        wrapped.model = YoloA(2, parts=()) if checkpoint is None else load_detector(checkpoint)[0]
-        wrapped.model.pt_path = str(folder / "yolo11n.pt")
+        peer = YoloA(2, parts=()) if checkpoint is None else load_detector(checkpoint)[0]
+        peer.args, peer.task, peer.pt_path = wrapped.model.args, "detect", str(folder / "yolo11n.pt")
+        wrapped.model = peer
         return Path(wrapped.export(format="onnx", imgsz=size_px, simplify=False, opset=17, verbose=False))
 
 
