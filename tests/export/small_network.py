@@ -22,8 +22,9 @@ IN_FLOAT = ["first", "gate", "made", "distances"]
 def small_network() -> onnx.ModelProto:
     """Output (1, 6, cells): four sides as shares of distances weighed, two scores.
 
-    A first convolution, one in the middle behind whose SiLU the channels are split; two with one weight between them;
-    a gate; a convolution with a kernel made from the image; a head; the decoding of distances.
+    A first convolution, one in the middle behind whose SiLU the channels are split; two with one weight between them,
+    one of which gates the other; a gate; a convolution with a kernel made from the image; a head; the decoding of
+    distances.
     """
     random = np.random.default_rng(0)
 
@@ -34,6 +35,7 @@ def small_network() -> onnx.ModelProto:
     constants: dict[str, NDArray[Any]] = {
         "w_first": weight(8, 3, 4, 4),
         "w_middle": weight(16, 8, 3, 3).astype(np.float16),
+        "bias": weight(16),
         "w_shared": weight(8, 8, 3, 3),
         "w_gate": weight(16, 16, 1, 1),
         "w_head": weight(4 * 4 + 2, 16, 1, 1),
@@ -50,7 +52,7 @@ def small_network() -> onnx.ModelProto:
         helper.make_node("Cast", ["w_middle"], ["w_middle_float"], "cast", to=TensorProto.FLOAT),
         helper.make_node("Conv", ["images", "w_first"], ["first"], "first", strides=[4, 4]),
         *[helper.make_node(op, i.format("first").split(), [o.format("first")], o.format("first")) for op, i, o in silu],
-        helper.make_node("Conv", ["first_silu", "w_middle_float"], ["middle"], "middle", pads=[1] * 4),
+        helper.make_node("Conv", ["first_silu", "w_middle_float", "bias"], ["middle"], "middle", pads=[1] * 4),
         *[
             helper.make_node(op, i.format("middle").split(), [o.format("middle")], o.format("middle"))
             for op, i, o in silu
@@ -58,7 +60,9 @@ def small_network() -> onnx.ModelProto:
         helper.make_node("Split", ["middle_silu", "eight"], ["a", "b"], "split", axis=1),
         helper.make_node("Conv", ["a", "w_shared"], ["left"], "left", pads=[1] * 4),
         helper.make_node("Conv", ["b", "w_shared"], ["right"], "right", pads=[1] * 4),
-        helper.make_node("Concat", ["left", "right"], ["both"], "concat", axis=1),
+        helper.make_node("Sigmoid", ["left"], ["other"], "other"),
+        helper.make_node("Mul", ["right", "other"], ["attended"], "attended"),
+        helper.make_node("Concat", ["left", "attended"], ["both"], "concat", axis=1),
         helper.make_node("ReduceMean", ["both"], ["mean"], "mean", axes=[2, 3]),
         helper.make_node("Conv", ["mean", "w_gate"], ["gate"], "gate"),
         helper.make_node("Sigmoid", ["gate"], ["open"], "open"),

@@ -77,7 +77,7 @@ def test_onnx_runtime_runs_them_in_integers(graphs: _Graphs, tmp_path: Path) -> 
     _run(graphs.onnx_runtime, tmp_path / "optimised.onnx")
     ran = [node.op_type for node in onnx.load(tmp_path / "optimised.onnx").graph.node]
     assert ran.count("QLinearConv") == len(IN_INTEGERS)
-    assert ran.count("QLinearSigmoid") == 1, "SiLU behind one of them, not the gate, the score or the first one's"
+    assert ran.count("QLinearSigmoid") == 1, "SiLU behind one of them, not gates, the score or the first one's"
     assert ran.count("QLinearMul") == 1
 
 

@@ -65,7 +65,7 @@ class OpenVinoEngine:
             outputs = self._request.infer({self._input.name: images}, share_inputs=True)
         except RuntimeError as error:
             raise EngineError(f"openvino failed on a tile: {error}") from error
-        result: NDArray[np.float32] = outputs[0].copy()  # the library writes the next result over it
+        result: NDArray[np.float32] = outputs[0]
         return result
 
     def rest(self) -> None:
