@@ -41,7 +41,11 @@ class Measured:
 
 
 def measure_checkpoint(
-    checkpoint: Path, training_data: Path, evaluation_data: Path, progress: Callable[[int, int], None]
+    checkpoint: Path,
+    training_data: Path,
+    evaluation_data: Path,
+    progress: Callable[[int, int], None],
+    kinds: tuple[str, ...] = tuple(LONGEST_SIDE_PX),
 ) -> Measured:
     """Fix the counting thresholds on the held-out rows of the training data, then detect in photos it never saw.
 
@@ -50,6 +54,7 @@ def measure_checkpoint(
         training_data: folder it was trained on.
         evaluation_data: folder it never saw.
         progress: called with photos done and photos in all.
+        kinds: sub-folders to measure on.
 
     Raises:
         FileNotFoundError: no checkpoint or no labelled photos there.
@@ -59,7 +64,7 @@ def measure_checkpoint(
     engine, labels = TorchEngine(network), tuple(settings["labels"])
     _, held_out = split_photos(read_labelled_photos(training_data), settings["hold_out"])
     held_out = [photo for photo in held_out if photo.kind != "tiles"]
-    photos = read_labelled_photos(evaluation_data)
+    photos = read_labelled_photos(evaluation_data, kinds)
     done = 0
 
     def step() -> None:

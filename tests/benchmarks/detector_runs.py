@@ -15,6 +15,8 @@ from models.detection.protocol import RUNS, ProtocolRun
 from models.detection.start_weights import read_checkpoint
 
 MEASURED = "measured.npz"
+# what the tables show; single tiles are in none of them
+_KINDS = ("trees", "flowers")
 
 
 @dataclass(frozen=True)
@@ -73,7 +75,7 @@ def _measure(checkpoint: Path, run: ProtocolRun, data: Path) -> Measured:
             if sys.stderr.isatty():
                 print(f"\r{run.name}: {done} of {total} photos", end="" if done < total else "\n", file=sys.stderr)
 
-        save_measured(kept, measure_checkpoint(checkpoint, data / "train", data / "val", progress))
+        save_measured(kept, measure_checkpoint(checkpoint, data / "train", data / "val", progress, _KINDS))
     return read_measured(kept)
 
 

@@ -50,9 +50,7 @@ class _Graph(nn.Module):
 def _exportable(network: DetectionModel) -> DetectionModel:
     if isinstance(network, YoloA):
         return export_form(network)
-    network = copy.deepcopy(network).eval()
-    network.end2end = hasattr(network.model[-1], "one2one_cv2")  # which of YOLOv10's heads fusing keeps
-    return network
+    return copy.deepcopy(network).eval()
 
 
 def _onnx(network: DetectionModel, folder: Path) -> Work:
@@ -151,9 +149,9 @@ def time_page(networks: Sequence[str] | None, rounds: int) -> str:
     head = ("network", "inference, torch", "inference, ONNX Runtime", "training step")
     lines = [head, ["---"] * len(head), base_row, *rows]
     epoch, inference = (TIME["yolo-a"][i] / TIME[BASE][i] for i in (0, 1))
-    medians = f"{THREADS} threads, medians of {rounds} rounds; the ratio to YOLO11n is of the same round, its range in "
+    medians = f"{THREADS} threads, medians of {rounds} rounds; ratios to YOLO11n are of the same round, their range in"
     return (
-        f"# Time of the detectors\n\n{_TEXT} {medians}brackets.\n\n"
+        f"# Time of the detectors\n\n{_TEXT}\n{medians} brackets.\n\n"
         "```sh\npython -m tests.benchmarks.detectors time\n```\n\n"
         + "\n".join(f"| {' | '.join(line)} |" for line in lines)
         + f"\n\nThe paper's ratios of YOLO-A to YOLO11n, on a GPU: {inference:.2f} x in inference, "
