@@ -26,27 +26,66 @@ def export() -> None:
 @click.option("--evaluate", "evaluation", required=True, type=click.Path(path_type=Path), help="Photos it never saw.")
 @click.option("--out", required=True, type=click.Path(path_type=Path), help="Folder of the bundle.")
 @click.option("--version", default="0.1.0", show_default=True, help="Version of the bundle.")
-@click.option("--image", "image_px", default=640, show_default=True, type=click.IntRange(320, 2048), help="Side in px.")
-def export_yolo_a(checkpoint: Path, data: Path, evaluation: Path, out: Path, version: str, image_px: int) -> None:
-    """Export YOLO-A, fix its counting thresholds on held-out training rows and measure it.
+@click.option(
+    "--image", "image_px", default=480, show_default=True, type=click.IntRange(320, 2048), help="Side of a tile in px."
+)
+@click.option(
+    "--overlap", default=48, show_default=True, type=click.IntRange(0), help="Least px that neighbouring tiles share."
+)
+@click.option(
+    "--longest-side",
+    default=1344,
+    show_default=True,
+    type=click.IntRange(640),
+    help="Photos with a longer side are scaled down to it.",
+)
+@click.option(
+    "--flower-side",
+    default=2688,
+    show_default=True,
+    type=click.IntRange(640),
+    help="The same where a photo shows more flowers than fruit.",
+)
+@click.option("--int8", "integers", is_flag=True, help="Count in 8-bit integers by default.")
+def export_yolo_a(
+    checkpoint: Path,
+    data: Path,
+    evaluation: Path,
+    out: Path,
+    version: str,
+    image_px: int,
+    overlap: int,
+    longest_side: int,
+    flower_side: int,
+    integers: bool,
+) -> None:
+    """Export YOLO-A or its light form, fix its counting thresholds on held-out training rows and measure it.
 
     \b
     Example:
       pomona export yolo-a --checkpoint best.pt --data orchard/train --evaluate orchard/val --out bundle
     """
+    if overlap >= image_px:
+        raise click.UsageError(f"an overlap of {overlap} px leaves no step between tiles of {image_px} px")
     from export.build.detector import BundleRecipe, build_detector
     from export.runtime.manifest import Suppression, Tiling
+    from models.labelled_photos import LABELS
 
     recipe = BundleRecipe(
         checkpoint=checkpoint,
         training_data=data,
         evaluation_data=evaluation,
         output=out,
-        name="yolo-a",
         version=version,
         image_px=image_px,
-        tiling=Tiling(overlap_px=128, match_threshold=0.5, longest_side_px=5376),
+        tiling=Tiling(
+            overlap_px=overlap,
+            match_threshold=0.5,
+            longest_side_px=longest_side,
+            closer_px={LABELS[1]: flower_side} if flower_side > longest_side else {},
+        ),
         suppression=Suppression(iou_threshold=0.6, most_candidates=1000),
+        integers=integers,
     )
     try:
         bundle = build_detector(recipe, lambda message: click.echo(message, err=True))

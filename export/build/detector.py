@@ -10,17 +10,21 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
 from numpy.typing import NDArray
 
 from export.build.counting import counting_of
 from export.build.onnx_graph import INPUT_NAME, export_graph, parity_px, rounded_export_form
-from export.build.rounding import compare_with_float32
+from export.build.operators import check_operators
+from export.build.precision import compare_half_precision, compare_integers
+from export.build.quantise import quantise_for_onnx_runtime, quantise_for_tensorrt
 from export.evaluate.detection import Row, detect_photos, evaluate
-from export.runtime.bundle import Bundle, open_bundle, sha256_of
+from export.runtime.bundle import INT8_GRAPH, TENSORRT_INT8_GRAPH, Bundle, open_bundle, sha256_of
 from export.runtime.engines.onnx_runtime import OnnxRuntimeEngine
 from export.runtime.manifest import MANIFEST, SCHEMA, Counting, Input, Manifest, Metrics, Suppression, Tiling
 from export.runtime.photos import read_photo
-from export.runtime.tiling import Tile
+from export.runtime.tiling import Tile, lay_tiles
+from models.detection.networks import network_of
 from models.detection.start_weights import load_detector
 from models.detection.train import split_photos
 from models.detection.yolo_a import YoloA
@@ -29,6 +33,7 @@ from models.labelled_photos import LabelledPhoto, read_labelled_photos
 # P7: boxes of the graph and of the network may differ by a thousandth of a pixel
 MOST_PARITY_PX = 1e-3
 _PARITY_TILES = 8
+_CALIBRATION_TILES = 48
 _MOST_ROUNDS = 4
 PADDING = 114
 
@@ -48,22 +53,22 @@ class BundleRecipe:
         training_data: folder it was trained on; its held-out rows fix threshold and bias.
         evaluation_data: folder it never saw; its figures go into the manifest.
         output: folder of the bundle.
-        name: name of the bundle.
         version: version of the bundle.
         image_px: side of the input.
-        tiling: how photos are cut up.
+        tiling: at which size photos are looked at and how they are cut up.
         suppression: how duplicates in a tile are dropped.
+        integers: also make the graphs that compute in 8-bit integers, and run the processor's by default.
     """
 
     checkpoint: Path
     training_data: Path
     evaluation_data: Path
     output: Path
-    name: str
     version: str
     image_px: int
     tiling: Tiling
     suppression: Suppression
+    integers: bool
 
 
 class ParityError(RuntimeError):
@@ -85,11 +90,11 @@ def build_detector(recipe: BundleRecipe, say: Callable[[str], None]) -> Bundle:
         ValueError: a checkpoint or label file of another kind, or a label that no held-out photo shows.
     """
     model, settings = load_detector(recipe.checkpoint)
-    _, held_out = split_photos(read_labelled_photos(recipe.training_data), settings["hold_out"])
+    trained_on, held_out = split_photos(read_labelled_photos(recipe.training_data), settings["hold_out"])
     recipe.output.mkdir(parents=True, exist_ok=True)
     # beside its place, so that what fails leaves no bundle, and leaves one that is there as it is
     with tempfile.TemporaryDirectory(dir=recipe.output.parent, prefix=".bundle-") as folder:
-        built = _build(recipe, model, settings, held_out, Path(folder), say)
+        built = _build(recipe, model, settings, trained_on, held_out, Path(folder), say)
         for file in (*built.manifest.files, MANIFEST):
             (Path(folder) / file).replace(recipe.output / file)
     return open_bundle(recipe.output)
@@ -99,6 +104,7 @@ def _build(
     recipe: BundleRecipe,
     model: YoloA,
     settings: dict[str, Any],
+    trained_on: Sequence[LabelledPhoto],
     held_out: Sequence[LabelledPhoto],
     folder: Path,
     say: Callable[[str], None],
@@ -114,10 +120,18 @@ def _build(
             f"the graph of {recipe.checkpoint} differs from its network by {parity:.1e} px; at most {MOST_PARITY_PX} "
             "is accepted"
         )
+    check_operators(onnx.load(graph), "tensorrt")
+    graphs = [graph]
+    if recipe.integers:
+        say("quantising")
+        tiles = [tile[None] for tile in _calibration_tiles(trained_on, recipe)]
+        graphs += [folder / INT8_GRAPH, folder / TENSORRT_INT8_GRAPH]
+        quantise_for_onnx_runtime(graph, tiles, graphs[1])
+        quantise_for_tensorrt(graph, tiles, graphs[2])
     labels = tuple(settings["labels"])
     draft = Manifest(
         schema_version=SCHEMA,
-        name=recipe.name,
+        name=network_of(settings),
         version=recipe.version,
         task="detection",
         crop="apple",
@@ -126,7 +140,9 @@ def _build(
         unit="objects per photo",
         labels=labels,
         input=Input(name=INPUT_NAME, size_px=recipe.image_px, colour_order="RGB", scale=1 / 255, padding=PADDING),
-        tiling=recipe.tiling,
+        tiling=recipe.tiling.model_copy(
+            update={"closer_px": {label: side for label, side in recipe.tiling.closer_px.items() if label in labels}}
+        ),
         suppression=recipe.suppression,
         counting={label: Counting(threshold=0.25) for label in labels},
         metrics=(),
@@ -136,7 +152,8 @@ def _build(
         training_data=f"{recipe.training_data.name}: orchard rows apart from the held-out ones, random crops",
         licence="AGPL-3.0-or-later",
         attribution=ATTRIBUTION,
-        files={graph.name: sha256_of(graph)},
+        precision="int8" if recipe.integers else "float32",
+        files={path.name: sha256_of(path) for path in graphs},
     )
     say(f"fixing the counting thresholds on {len(held_out)} held-out photos")
     bundle = _with_counting(_write(folder, draft), held_out)
@@ -145,7 +162,9 @@ def _build(
     metrics = _metrics(data, evaluate(bundle, OnnxRuntimeEngine(bundle), recipe.evaluation_data))
     say("comparing with float32")
     whole = [photo for photo in read_labelled_photos(recipe.evaluation_data) if photo.kind != "tiles"]
-    metrics += compare_with_float32(bundle, model, whole, data)
+    metrics += compare_half_precision(bundle, model, whole, data)
+    if recipe.integers:
+        metrics += compare_integers(bundle, whole, data)
     return _write(folder, bundle.manifest.model_copy(update={"metrics": tuple(metrics)}))
 
 
@@ -206,6 +225,26 @@ def _metrics(data: str, rows: Sequence[Row]) -> list[Metrics]:
     ]
 
 
+def _calibration_tiles(photos: Sequence[LabelledPhoto], recipe: BundleRecipe) -> list[NDArray[np.float32]]:
+    """Tiles (3, H, W) in 0–1 of photos that were trained on, as they are cut in the field; flowering ones too."""
+    random = np.random.default_rng(0)
+    sides = {"flowers": max(recipe.tiling.closer_px.values(), default=recipe.tiling.longest_side_px)}
+    chosen = []
+    for kind, share in (("trees", 0.8), ("flowers", 0.2)):
+        of_kind = [photo for photo in photos if photo.kind == kind]
+        side = sides.get(kind, recipe.tiling.longest_side_px)
+        for i in range(round(share * _CALIBRATION_TILES) if of_kind else 0):
+            pixels = read_photo(of_kind[i % len(of_kind)].path, side).scaled(side)
+            tiles = lay_tiles(pixels.shape[1], pixels.shape[0], recipe.image_px, recipe.tiling.overlap_px)
+            chosen.append(_as_input(tiles[random.integers(len(tiles))].cut(pixels, PADDING)))
+    return chosen
+
+
+def _as_input(tile: NDArray[np.uint8]) -> NDArray[np.float32]:
+    planes: NDArray[np.float32] = np.divide(tile.transpose(2, 0, 1), 255, dtype=np.float32)
+    return planes
+
+
 def _tiles_of(photos: Sequence[LabelledPhoto], image_px: int) -> NDArray[np.float32]:
     """Tiles of held-out photos that show something, (B, 3, H, W) in 0–1.
 
@@ -220,8 +259,7 @@ def _tiles_of(photos: Sequence[LabelledPhoto], image_px: int) -> NDArray[np.floa
             int(np.clip(centre - image_px / 2, 0, max(0, side - image_px)))
             for centre, side in zip(photo.boxes[0, :2] * (width, height), (width, height), strict=True)
         )
-        tile = Tile(x, y, image_px).cut(pixels, PADDING)
-        tiles.append(tile.transpose(2, 0, 1).astype(np.float32) / 255)
+        tiles.append(_as_input(Tile(x, y, image_px).cut(pixels, PADDING)))
     if not tiles:
         raise ValueError("no whole photo with a label is held out from training; hold out some that show fruit")
     return np.stack(tiles)

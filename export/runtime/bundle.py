@@ -14,6 +14,7 @@ BUNDLES = Path(__file__).parent.parent / "bundles"
 DEFAULT_DETECTOR = "yolo-a"
 INT8_GRAPH = "model.int8.onnx"
 OPENVINO_INT8_GRAPH = "model.int8.openvino.onnx"
+TENSORRT_INT8_GRAPH = "model.int8.qdq.onnx"
 GraphPrecision = Literal["auto", "float32", "int8"]
 
 
@@ -56,8 +57,9 @@ class Bundle:
 
     @property
     def identity(self) -> str:
-        """Name, version and the first digits of the graph's hash, as written beside every count."""
-        return f"{self.manifest.name}-{self.manifest.version}+{self.manifest.files['model.onnx'][:12]}"
+        """Name, version and the first digits of the hash of the graph that counts, as written beside every count."""
+        graph = INT8_GRAPH if self.manifest.precision == "int8" else "model.onnx"
+        return f"{self.manifest.name}-{self.manifest.version}+{self.manifest.files[graph][:12]}"
 
 
 def sha256_of(path: Path) -> str:

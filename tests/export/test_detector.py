@@ -9,6 +9,7 @@ from click.testing import CliRunner, Result
 
 from export.cli import export
 from export.runtime.bundle import open_bundle
+from export.runtime.engines.onnx_runtime import OnnxRuntimeEngine
 from models.detection.start_weights import save_checkpoint
 from models.detection.train import DetectorTraining
 from tests.models.drawn_photos import Square, draw_photo, write_counts
@@ -41,9 +42,9 @@ def draw(folder: Path, *flowering: str) -> Path:
     return folder
 
 
-def export_to(out: Path, checkpoint: Path, data: Path, evaluation: Path, image_px: int = 320) -> Result:
+def export_to(out: Path, checkpoint: Path, data: Path, evaluation: Path, *more: str, image_px: int = 320) -> Result:
     options = ["--checkpoint", checkpoint, "--data", data, "--evaluate", evaluation, "--out", out, "--image", image_px]
-    return CliRunner().invoke(export, ["yolo-a", *map(str, options)])
+    return CliRunner().invoke(export, ["yolo-a", *map(str, options), *more])
 
 
 def test_a_bundle_says_what_it_is_how_it_counts_and_how_well(tmp_path: Path, checkpoint: Path) -> None:
@@ -61,6 +62,29 @@ def test_a_bundle_says_what_it_is_how_it_counts_and_how_well(tmp_path: Path, che
     rounding = measured["val, apple, half precision against float32"]
     assert rounding["photos"] == 3
     assert set(rounding) >= {"AP50 change", "photos counted otherwise", "largest change of a count"}
+    assert manifest.name == "yolo-a"
+    assert manifest.precision == "float32"
+    assert (manifest.tiling.longest_side_px, manifest.tiling.closer_px) == (1344, {"apple_flower": 2688})
+
+
+@pytest.mark.slow
+def test_a_bundle_in_integers_counts_with_them_and_says_what_that_changes(tmp_path: Path, checkpoint: Path) -> None:
+    data = draw(tmp_path / "train", "held_3.png", "other_2.png")
+    done = export_to(tmp_path / "bundle", checkpoint, data, draw(tmp_path / "val", "any.png"), "--int8")
+    assert done.exit_code == 0, done.output
+    bundle = open_bundle(tmp_path / "bundle")
+    assert bundle.manifest.precision == "int8"
+    assert set(bundle.manifest.files) == {"model.onnx", "model.int8.onnx", "model.int8.qdq.onnx"}
+    assert bundle.identity.endswith(bundle.manifest.files["model.int8.onnx"][:12])
+    assert OnnxRuntimeEngine(bundle).name.endswith("-int8")
+    measured = {metrics.data: metrics.values for metrics in bundle.manifest.metrics}
+    assert measured["val, apple, integers against float32"]["photos"] == 3
+
+
+def test_an_overlap_as_wide_as_a_tile_is_refused(tmp_path: Path, checkpoint: Path) -> None:
+    done = export_to(tmp_path / "bundle", checkpoint, tmp_path, tmp_path, "--overlap", "320")
+    assert done.exit_code == 2
+    assert "an overlap of 320 px leaves no step between tiles of 320 px" in done.output
 
 
 def test_a_label_that_nothing_held_out_shows_is_named(tmp_path: Path, checkpoint: Path) -> None:
