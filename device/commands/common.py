@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from export.runtime.counter import Counter
 
 # as export.runtime.engines.choice has them, which is imported only to count
-ENGINES = ("auto", "onnxruntime", "tensorrt")
+ENGINES = ("auto", "onnxruntime", "openvino", "tensorrt")
 _Function = TypeVar("_Function", bound=Callable[..., Any])
 
 

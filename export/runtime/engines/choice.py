@@ -11,6 +11,7 @@ from export.runtime.engine_cache import EngineCache
 from export.runtime.engine_decision import build_command, decide, model_of
 from export.runtime.engines import Engine
 from export.runtime.engines.onnx_runtime import OnnxRuntimeEngine, OnnxRuntimeSettings
+from export.runtime.engines.openvino import OpenVinoEngine, OpenVinoSettings
 from export.runtime.engines.tensorrt import TensorRtEngine, TensorRtSettings
 from export.runtime.errors import EngineError, MissingPartError
 from export.runtime.gpu import Machine, tensorrt_is_installed, this_machine
@@ -52,12 +53,17 @@ def _onnxruntime(bundle: Bundle, settings: EngineSettings) -> Engine:
     return OnnxRuntimeEngine(bundle, OnnxRuntimeSettings(settings.threads))
 
 
+def _openvino(bundle: Bundle, settings: EngineSettings) -> Engine:
+    return OpenVinoEngine(bundle, OpenVinoSettings(settings.threads))
+
+
 def _tensorrt(bundle: Bundle, settings: EngineSettings) -> Engine:
     return TensorRtEngine(bundle, TensorRtSettings(settings.folder))
 
 
 _STARTERS: dict[str, Callable[[Bundle, EngineSettings], Engine]] = {
     "onnxruntime": _onnxruntime,
+    "openvino": _openvino,
     "tensorrt": _tensorrt,
 }
 ENGINES: tuple[str, ...] = (AUTO, *_STARTERS)

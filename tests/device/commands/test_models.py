@@ -161,7 +161,7 @@ pomona.main()
 def test_every_command_that_counts_takes_an_engine(run_pomona: Pomona, command: str) -> None:
     done = run_pomona(*command.split(), "--engine", "abacus")
     assert done.exit_code == 2
-    assert "'abacus' is not one of 'auto', 'onnxruntime', 'tensorrt'" in done.err
+    assert "'abacus' is not one of 'auto', 'onnxruntime', 'openvino', 'tensorrt'" in done.err
 
 
 @no_tensorrt

@@ -53,7 +53,7 @@ def remedy(bundle: Bundle) -> str:
 
 
 def test_auto_comes_before_the_engines() -> None:
-    assert ENGINES == ("auto", "onnxruntime", "tensorrt")
+    assert ENGINES == ("auto", "onnxruntime", "openvino", "tensorrt")
 
 
 def test_an_engine_that_is_asked_for_needs_no_reason(disc_bundle: Bundle, settings: EngineSettings) -> None:
