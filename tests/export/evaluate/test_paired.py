@@ -41,13 +41,14 @@ def detector(seed: int, skill: float, trees: int = 8) -> list[PhotoResult]:
 
 
 seeds = st.integers(0, 2**16)
+PLAIN = {"AP50": average_precision, "AP50-95": average_precision_50_95, "F1": f1, "count MAPE": count_mape}
 measures = st.sampled_from(list(PAIRED_MEASURES))
 
 
 @settings(max_examples=20)
 @given(seeds, measures)
 def test_the_value_is_the_difference_of_the_figures_themselves(seed: int, name: str) -> None:
-    plain = {"AP50": average_precision, "AP50-95": average_precision_50_95, "F1": f1, "count MAPE": count_mape}[name]
+    plain = PLAIN[name]
     ours, theirs = detector(seed, 0.9), detector(seed + 1, 0.5)
     found = paired_difference([ours], [theirs], PAIRED_MEASURES[name])
     assert found.value == pytest.approx(plain(ours) - plain(theirs))
@@ -115,11 +116,22 @@ def test_photos_of_one_tree_are_drawn_together() -> None:
 
 
 def test_seeds_that_disagree_widen_the_interval() -> None:
-    good, bad = detector(1, 0.95), detector(1, 0.5)
-    level = [detector(1, 0.7)] * 2
-    steady = paired_difference([detector(1, 0.7)] * 2, level, PAIRED_MEASURES["AP50"])
-    torn = paired_difference([good, bad], level, PAIRED_MEASURES["AP50"])
-    assert torn.high - torn.low > steady.high - steady.low + 0.1
+    """On a single tree, so that nothing else varies."""
+    good, bad, level = ([replace(p, tree="t") for p in detector(1, skill)] for skill in (0.95, 0.5, 0.7))
+    steady = paired_difference([level, level], [level, level], PAIRED_MEASURES["AP50"])
+    torn = paired_difference([good, bad], [level, level], PAIRED_MEASURES["AP50"])
+    assert (steady.low, steady.high) == (0, 0)
+    assert torn.low == pytest.approx(average_precision(bad) - average_precision(level))
+    assert torn.high == pytest.approx(average_precision(good) - average_precision(level))
+
+
+@settings(max_examples=20)
+@given(seeds, measures, st.lists(st.integers(0, 3), min_size=16, max_size=16))
+def test_a_photo_drawn_twice_counts_twice(seed: int, name: str, weights: list[int]) -> None:
+    photos = detector(seed, 0.7)
+    drawn = [photo for photo, often in zip(photos, weights, strict=True) for _ in range(often)]
+    figure = PAIRED_MEASURES[name].prepare(photos)(np.array(weights))
+    assert figure == pytest.approx(PLAIN[name](drawn) if drawn else float("nan"), nan_ok=True)
 
 
 @pytest.mark.parametrize("seeds_of_other", [0, 2])
