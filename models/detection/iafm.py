@@ -178,7 +178,7 @@ class IAFM(nn.Module):
         self.project_b = Conv(c_b, channels) if c_b != channels else nn.Identity()
         self.static = nn.Parameter(torch.empty(self.ATTENDED, self.ATTENDED, static_kernel, static_kernel))
         nn.init.orthogonal_(self.static)
-        self.static_is_folded = False
+        self.static_is_folded = self.shuffle_is_folded = False
         self.attend_a = ConvAttn(channels, self.ATTENDED)
         self.attend_b = ConvAttn(channels, self.ATTENDED)
         self.shsa = SHSA(2 * channels, channels // 2, kv_pool) if kv_pool else None
@@ -190,10 +190,18 @@ class IAFM(nn.Module):
 
     @torch.no_grad()
     def fold(self) -> None:
-        """Average the static kernel once and fold the two normalisations; exact in evaluation mode."""
+        """Average the static kernel once, fold the normalisations and the shuffle; exact in evaluation mode.
+
+        Without self-attention the shuffled channels only enter a 1 x 1 convolution; its weights can be sorted instead.
+        """
         if not self.static_is_folded:
             self.static.copy_(dihedral_mean(self.static))
             self.static_is_folded = True
+        if self.shsa is None and not self.shuffle_is_folded:
+            weight = self.mix.conv.weight
+            order = channel_shuffle(torch.arange(weight.shape[1])[None, :, None, None], 2).flatten()
+            weight[:, order] = weight.clone()
+            self.shuffle_is_folded = True
         self.fuse_in.fold()
         self.fuse_out.fold()
 
@@ -202,7 +210,8 @@ class IAFM(nn.Module):
         static = self.static if self.static_is_folded else dihedral_mean(self.static)
         x1 = self.attend_a(self.project_a(maps[0]), static)
         x2 = self.attend_b(self.project_b(maps[1]), static)
-        t = channel_shuffle(torch.cat((x1, x2), 1), 2)
+        t = torch.cat((x1, x2), 1)
+        t = t if self.shuffle_is_folded else channel_shuffle(t, 2)
         mixed = self.mix(t if self.shsa is None else t + self.shsa(t))
         fused = self.fuse_in(torch.cat((x1, x2, mixed, x1 * x2), 1))
         return cast("Tensor", self.fuse_out(self.fuse_pointwise(self.fuse_depthwise(fused))))

@@ -253,3 +253,14 @@ def test_the_static_kernel_can_be_smaller_and_the_self_attention_left_out() -> N
     assert module.static.shape == (16, 16, 7, 7)
     assert module.shsa is None
     assert module(maps).shape == (2, 40, 8, 6)
+
+
+@torch.no_grad()
+def test_without_self_attention_the_shuffle_folds_into_the_convolution_behind_it() -> None:
+    module = stir(IAFM(24, 16, 16, 32, 40, kv_pool=0, static_kernel=7)).eval()
+    maps = [torch.randn(2, 24, 8, 6), torch.randn(2, 16, 8, 6)]
+    expected = module(maps)
+    for _ in range(2):
+        module.fold()
+        assert module.shuffle_is_folded
+        assert largest_difference(module(maps), expected) < 1e-4 * float(expected.abs().max())
