@@ -35,15 +35,6 @@ pytestmark = pytest.mark.usefixtures("one_thread")
 IMAGE_PX = 192
 MOST_PX = 1e-3  # a thousandth of a pixel
 
-# all of these are in the tables of ONNX Runtime and of TensorRT 10.3; loops and Fourier transforms are not
-# fmt: off
-OPERATORS = {
-    "Add", "AveragePool", "Cast", "Concat", "Constant", "Conv", "Div", "Erf", "Exp", "Gather", "Identity",
-    "InstanceNormalization", "LayerNormalization", "MatMul", "MaxPool", "Mul", "Neg", "ReduceMean", "ReduceSum", "Relu",
-    "Reshape", "Resize", "Shape", "Sigmoid", "Slice", "Softmax", "Softplus", "Split", "Sub", "Transpose", "Unsqueeze",
-}
-# fmt: on
-
 
 @dataclass(frozen=True)
 class _Exported:
@@ -130,7 +121,7 @@ def test_a_comparison_of_nothing_is_no_proof(exported: _Exported) -> None:
 def test_operators_are_standard_and_on_the_list(exported: _Exported) -> None:
     nodes = list(_nodes(exported.graph.graph))
     assert {node.domain for node in nodes} == {""}
-    assert {node.op_type for node in nodes} - OPERATORS == set()
+    check_operators(exported.graph, "tensorrt")
     assert not exported.graph.functions
     assert sum(node.op_type != "Constant" for node in nodes) < 1800
 
