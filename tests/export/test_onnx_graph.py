@@ -26,6 +26,7 @@ from export.build.onnx_graph import (
     run_graph,
     store_half_precision,
 )
+from export.build.operators import check_operators
 from models.detection.iafm import IAFM
 from models.detection.yolo_a import YoloA, export_form
 from tests.models.networks import largest_difference, untrained_detector
