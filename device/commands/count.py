@@ -84,7 +84,8 @@ def _count_one(counter: Counter, path: Path, overlay: Path | None) -> PhotoCount
     from export.runtime.photos import read_photo
 
     try:
-        photo = read_photo(path)
+        # an overlay shows more than the bundle looks at
+        photo = read_photo(path, counter.least_side_px if overlay is None else None)
         found = counter.count(photo)
     except (PhotoError, MissingPartError) as error:
         warn(f"Error: {error}")

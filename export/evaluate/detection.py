@@ -83,7 +83,7 @@ def detect_photos(
     counter = Counter(bundle, engine, LOWEST_SCORE)
     results: dict[str, list[PhotoResult]] = {label: [] for label in bundle.manifest.labels}
     for labelled in photos:
-        photo = read_photo(labelled.path)
+        photo = read_photo(labelled.path, counter.least_side_px)
         count = counter.count(photo)
         corners = labelled.corners_px(photo.width, photo.height).astype(np.float32)
         for index, label in enumerate(bundle.manifest.labels):

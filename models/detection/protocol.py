@@ -41,6 +41,7 @@ _FIRST_ABLATION = "yolo-a-glicm-fsppf"
 RUNS: tuple[ProtocolRun, ...] = (
     ProtocolRun("yolo-a"),
     ProtocolRun("yolo11n"),
+    ProtocolRun("yolo-a-light"),
     ProtocolRun(_FIRST_ABLATION),
     *(ProtocolRun(name) for name in ABLATIONS if name != _FIRST_ABLATION),
     *(ProtocolRun(name) for name in ("yolov8n", "yolov5n", "yolov10n", "yolo12n", "yolov9t", "yolov6n")),

@@ -23,7 +23,8 @@ from tests.benchmarks.detector_time import time_page
 from tests.benchmarks.paper import ABLATION, FLOWERS, FRUIT, NAMES, Printed
 
 BASE = "yolo11n"
-_COMPARED = ("yolov5n", "yolov6n", "yolov8n", "yolov9t", "yolov10n", "yolo11n", "yolo12n", "rtdetr-l", "yolo-a")
+_PEERS = ("yolov5n", "yolov6n", "yolov8n", "yolov9t", "yolov10n", "yolo11n", "yolo12n", "rtdetr-l")
+_COMPARED = (*_PEERS, "yolo-a", "yolo-a-light")
 
 _PROTOCOL = """Every network is trained the same way: two epochs of 1,600 random crops of 320 px, 16 a step, the same
 crops in the same order for the same seed, from the layers that it shares with YOLO11n's COCO weights; the last state is
