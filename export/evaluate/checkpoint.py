@@ -75,14 +75,14 @@ def measure_checkpoint(
     def find(chosen: Sequence[LabelledPhoto], thresholds: dict[str, float]) -> dict[str, list[PhotoResult]]:
         found = {}
         for kind in dict.fromkeys(photo.kind for photo in chosen):
-            bundle = _bundle(labels, LONGEST_SIDE_PX[kind], thresholds)
+            bundle = Bundle(Path(), draft_manifest(labels, LONGEST_SIDE_PX[kind], thresholds))
             shown = [photo for photo in chosen if photo.kind == kind]
             label = _LABEL_OF_KIND[kind]
             if label in labels:
                 found[kind] = detect_photos(bundle, engine, shown, step, every_overlap=True)[label]
         return found
 
-    fixing = find(held_out, dict.fromkeys(labels, _NO_THRESHOLD))
+    fixing = find(held_out, {})
     thresholds = {
         label: _threshold([result for kind, part in fixing.items() if _LABEL_OF_KIND[kind] == label for result in part])
         for label in labels
@@ -97,9 +97,15 @@ def _threshold(results: Sequence[PhotoResult]) -> float:
     return unbiased_threshold(results) if 0 < labelled < found else LOWEST_SCORE
 
 
-def _bundle(labels: tuple[str, ...], longest_side_px: int, thresholds: dict[str, float]) -> Bundle:
-    """A bundle without a graph: how photos are cut up and counted."""
-    manifest = Manifest(
+def draft_manifest(labels: tuple[str, ...], longest_side_px: int, thresholds: dict[str, float]) -> Manifest:
+    """How photos are cut up and counted before a bundle is made.
+
+    Args:
+        labels: what the network finds.
+        longest_side_px: longer side that photos are scaled down to.
+        thresholds: counting threshold of each label; 0.25 where none is given.
+    """
+    return Manifest(
         schema_version=SCHEMA,
         name="checkpoint",
         version="0.0.0",
@@ -112,7 +118,7 @@ def _bundle(labels: tuple[str, ...], longest_side_px: int, thresholds: dict[str,
         input=Input(name="images", size_px=_TILE_PX, colour_order="RGB", scale=1 / 255, padding=114),
         tiling=Tiling(overlap_px=_OVERLAP_PX, match_threshold=0.5, longest_side_px=longest_side_px),
         suppression=Suppression(iou_threshold=0.6, most_candidates=1000),
-        counting={label: Counting(threshold=thresholds[label]) for label in labels},
+        counting={label: Counting(threshold=thresholds.get(label, _NO_THRESHOLD)) for label in labels},
         metrics=(),
         parity_px=0,
         smallest_runtime="1.18",
@@ -122,7 +128,6 @@ def _bundle(labels: tuple[str, ...], longest_side_px: int, thresholds: dict[str,
         attribution=(),
         files={},
     )
-    return Bundle(Path(), manifest)
 
 
 # --- files ----------------------------------------------------------------------------------------------------------

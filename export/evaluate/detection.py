@@ -29,6 +29,8 @@ from models.labelled_photos import LABELS, LabelledPhoto, read_labelled_photos
 
 # average precision needs the whole curve, not only what is counted
 LOWEST_SCORE = 0.001
+# above this many fruit a tree, commercial counting systems are known to count too many
+FULL_TREE = 200
 STAGE_NAMES = {"fruit_expansion_bbch76": "fruit_expansion", "ripening_bbch81": "ripening"}
 
 Measure = Callable[[Sequence[PhotoResult]], float]
@@ -152,6 +154,9 @@ def evaluate(
             for stage in dict.fromkeys(result.stage for result in trees)
             if stage
         ]
+        full = [result for result in trees if result.labelled > FULL_TREE]
+        if full:
+            rows.append(_row(f"whole trees with over {FULL_TREE} fruit", "apple", full, everything))
     if "tiles" in by_kind and "apple" in by_kind["tiles"]:
         rows.append(_row("tiles", "apple", by_kind["tiles"]["apple"], ("AP50", "precision", "recall")))
     if "flowers" in by_kind and "apple_flower" in by_kind["flowers"]:
