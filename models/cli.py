@@ -97,8 +97,7 @@ def _network_command(name: str) -> click.Command:
     @click.option(
         "--label", "labels", multiple=True, type=click.Choice(LABELS), help="Label to train.  [default: both]"
     )
-    @click.option("--plain", is_flag=True, hidden=True, help="The same as pomona train yolo11n.")
-    @click.option("--seed", default=0, show_default=True, type=int)
+    @click.option("--seed", default=0, show_default=True, type=click.IntRange(0))
     def command(
         data: Path,
         out: Path,
@@ -114,7 +113,6 @@ def _network_command(name: str) -> click.Command:
         bfloat16: bool,
         hold_out: tuple[str, ...],
         labels: tuple[str, ...],
-        plain: bool,
         seed: int,
     ) -> None:
         from models.detection.crops import CropSettings
@@ -127,7 +125,7 @@ def _network_command(name: str) -> click.Command:
         settings = DetectorTraining(
             data=data,
             output=out,
-            network="yolo11n" if plain else name,
+            network=name,
             weights=weights,
             teacher=teacher,
             epochs=epochs,

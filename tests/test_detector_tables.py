@@ -17,6 +17,8 @@ from tests.benchmarks import detectors
 from tests.benchmarks.detector_runs import find_runs
 from tests.benchmarks.detector_time import take_turns
 
+VAL = str(Path("unused/val").resolve())
+
 
 def measured(seed: int, skill: float) -> Measured:
     random = np.random.default_rng(seed)
@@ -28,7 +30,9 @@ def measured(seed: int, skill: float) -> Measured:
         return PhotoResult(f"t{tree}", "ripening", scores, matched, scores > 0.1, 20, closely, row)
 
     trees = [photo(i, "row1" if i < 3 else "row2") for i in range(6)]
-    return Measured({"trees": trees, "tiles": trees[:1], "flowers": trees[:2]}, {"apple": 0.1, "apple_flower": 0.2})
+    return Measured(
+        {"trees": trees, "tiles": trees[:1], "flowers": trees[:2]}, {"apple": 0.1, "apple_flower": 0.2}, VAL
+    )
 
 
 def finish(runs: Path, name: str, skill: float, epoch: int = 1) -> None:

@@ -84,8 +84,7 @@ def _count_one(counter: Counter, path: Path, overlay: Path | None) -> PhotoCount
     from export.runtime.photos import read_photo
 
     try:
-        # an overlay shows more than the bundle looks at
-        photo = read_photo(path, counter.least_side_px if overlay is None else None)
+        photo = read_photo(path, counter.least_side_px)
         found = counter.count(photo)
     except (PhotoError, MissingPartError) as error:
         warn(f"Error: {error}")
@@ -93,6 +92,9 @@ def _count_one(counter: Counter, path: Path, overlay: Path | None) -> PhotoCount
     if overlay is not None:
         try:
             write_overlay(overlay, photo, found)
+        except PhotoError as error:  # it shows more than the bundle looked at, and the file is gone
+            warn(f"Error: {error}")
+            return None
         except OSError as error:
             raise _cannot_write(overlay, error) from error
     return found

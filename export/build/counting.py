@@ -11,6 +11,8 @@ from export.evaluate.matching import RESAMPLES, PhotoResult, by_tree, count_bias
 from export.runtime.manifest import Counting, StageBias
 
 _RESAMPLES_SEED = 0
+# trees from which on an orchard row speaks for itself
+LEAST_TREES = 3
 
 
 def unbiased_threshold(results: Sequence[PhotoResult]) -> float:
@@ -35,32 +37,70 @@ def unbiased_threshold(results: Sequence[PhotoResult]) -> float:
     return float((scores[labelled - 1] + scores[labelled]) / 2)
 
 
-def counting_of(results: Sequence[PhotoResult]) -> Counting:
-    """Threshold and bias per stage of one label, from held-out photos.
+def threshold_of(results: Sequence[PhotoResult]) -> float:
+    """The counting threshold: the mean over orchard rows of the unbiased ones.
 
-    The bias of a tree is counted at the threshold that the other trees give, since at its own it would be too small.
-    Its variance comes from resampling trees, so it says how far another set of trees could lie.
+    Rows differ more than trees of a row do, so another row is best counted at the mean over rows, each weighing the
+    same. Where fewer than two rows are known, all photos together decide.
+
+    Raises:
+        ValueError: as :func:`unbiased_threshold`.
     """
-    trees = by_tree(results)
+    rows = full_rows(results)
+    if len(rows) < 2:
+        return unbiased_threshold(results)
+    return float(np.mean([unbiased_threshold(row) for row in rows.values()]))
+
+
+def full_rows(results: Sequence[PhotoResult]) -> dict[str, list[PhotoResult]]:
+    """The photos of each orchard row that shows labels on enough trees to speak for itself."""
+    rows: dict[str, list[PhotoResult]] = {}
+    for result in results:
+        if result.row and result.labelled:
+            rows.setdefault(result.row, []).append(result)
+    return {row: photos for row, photos in rows.items() if len(by_tree(photos)) >= LEAST_TREES}
+
+
+def counting_of(results: Sequence[PhotoResult]) -> Counting:
+    """Threshold and bias per stage of one label.
+
+    The bias of a tree is counted at the threshold that the other rows give (the other trees, where rows are not known),
+    since at its own it would be too small. Its variance is that between rows: how far another row may be off.
+    """
+    rows = full_rows(results)
+    units = rows if len(rows) > 1 else by_tree(results)
     biases: dict[str, list[PhotoResult]] = {}
-    for tree, photos in trees.items():
-        others = [result for result in results if result.tree != tree]
-        threshold = unbiased_threshold(others) if any(other.labelled for other in others) else None
+    for photos in units.values():
+        own = {id(photo) for photo in photos}
+        others = [result for result in results if id(result) not in own]
+        threshold = threshold_of(others) if any(other.labelled for other in others) else None
         for photo in photos:
             if photo.stage and photo.labelled and threshold is not None:
                 counted = replace(photo, counted=photo.scores >= threshold)
                 biases.setdefault(photo.stage, []).append(counted)
     stages = {stage: bias for stage, photos in biases.items() if (bias := _bias(photos)) is not None}
-    return Counting(threshold=round(unbiased_threshold(results), 4), stages=stages)
+    return Counting(threshold=round(threshold_of(results), 4), stages=stages)
 
 
 def _bias(photos: Sequence[PhotoResult]) -> StageBias | None:
     trees = list(by_tree(photos).values())
     if len(trees) < 2:  # one tree says nothing of how far the next may lie
         return None
+    rows: dict[str, list[PhotoResult]] = {}
+    for photo in photos:
+        rows.setdefault(photo.row, []).append(photo)
+    if "" not in rows and len(rows) > 1 and len(rows) < len(trees):
+        of_rows = [count_bias(row) for row in rows.values()]
+        bias, variance, known = float(np.mean(of_rows)), float(np.var(of_rows, ddof=1)), len(rows)
+    else:
+        bias, variance, known = count_bias(photos), _variance_between_trees(trees), 0
+    return StageBias(bias=round(bias, 4), variance=round(variance, 6), trees=len(trees), rows=known)
+
+
+def _variance_between_trees(trees: Sequence[Sequence[PhotoResult]]) -> float:
     random = np.random.default_rng(_RESAMPLES_SEED)
     resampled = [
         count_bias([photo for i in random.integers(len(trees), size=len(trees)) for photo in trees[i]])
         for _ in range(RESAMPLES)
     ]
-    return StageBias(bias=round(count_bias(photos), 4), variance=round(float(np.var(resampled)), 6), trees=len(trees))
+    return float(np.var(resampled))

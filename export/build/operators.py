@@ -1,6 +1,6 @@
 """The operators that every engine takes: read from a graph, no engine needed.
 
-TensorRT cannot be installed where graphs are made, so a graph is held to what its ONNX importer documents for 10.3, the
+TensorRT need not be installed where graphs are made: a graph is held to what its ONNX importer documents for 10.3, the
 release of JetPack 6, and to what ONNX Runtime 1.23 reads, the last one for its Python 3.10. What TensorRT builds is
 inside what ONNX Runtime and OpenVINO run, but for numbers: TensorRT knows no quantisation with a zero point.
 """

@@ -1,26 +1,22 @@
 """Detector graphs in 8-bit integers, in one form for each engine.
 
-What was chosen, and why. Measured with YOLO-A on tiles of held-out rows; *off* is the root mean square difference from
-float32 of the scores of all boxes that score more than 0.05. Times are one thread's on an x86 server core with AVX-512
-VNNI, of the light YOLO-A where no network is named.
+What was chosen, and why; ``python -m tests.benchmarks.engines`` times the forms, and the manifest of a bundle says what
+its own lost.
 
-* Convolutions run in integers, three times as fast as in float32. Attention, scans, Fourier products and normalisations
-  would gain little, so they stay in float32. So do the convolutions of gates and kernels made from the image, which
-  work on single values; the decoding of boxes, whose coordinates and scores share one tensor; and the first
-  convolution, which with three input channels is slower in integers (YOLO-A: 2.5 instead of 1.2 ms) and rounds what
-  all others see (off by 0.063 instead of 0.072). Of layers 1 to 5 and the head's last
-  convolutions none stands out when it alone is left in float32; the others were not tried one by one.
-* Ranges are the mean over the tiles of each tile's extremes (off by 0.053). The extremes of all tiles leave too few
-  steps for what is common (0.072), as does cutting off what is rarer than one in 10,000 (0.073) or 1,000 (0.149).
-* Weights have a scale for each channel; with one a tensor, scores are off by 0.093 instead of 0.072.
-* Weights use all 8 bits. With 7, which no processor sums wrongly, scores are off by 0.073 instead of 0.048; the engines
-  instead look at the processor.
+* Convolutions run in integers. Attention, scans, Fourier products and normalisations would gain little, so they stay in
+  float32. So do the convolutions of gates and kernels made from the image, which work on single values; the decoding of
+  boxes, whose coordinates and scores share one tensor; and the first convolution, which with three input channels is
+  slower in integers and rounds what all others see.
+* Ranges are the mean over the tiles of each tile's extremes. The extremes of all tiles leave too few steps for what is
+  common; cutting off what is rare was no better.
+* Weights have a scale for each channel and use all 8 bits. With 7, which no processor sums wrongly, much more is lost;
+  the engines instead look at the processor.
 * ONNX Runtime multiplies unsigned activations with signed weights fastest; with both signed it is slower than float32.
   Results of convolutions have to be rounded for it, and SiLU as a table then costs less than the way to float32 and
-  back, as do nodes that only pick values; concatenations and sums do not. 52 instead of 81 ms, off by 0.048.
-* OpenVINO joins a convolution with the activation behind it where nothing is rounded between them: 44 instead of 82 ms,
-  off by 0.043; in ONNX Runtime's form 54 ms. It has to be unsigned: signed activations put 2026.4 off by 0.168.
-* TensorRT wants activations signed and without zero point. Computed by ONNX Runtime, that form is off by 0.056.
+  back, as do nodes that only pick values; concatenations and sums do not.
+* OpenVINO joins a convolution with the activation behind it where nothing is rounded between them. It has to be
+  unsigned: release 2026.4 computes signed activations wrongly.
+* TensorRT wants activations signed and without zero point.
 """
 
 from __future__ import annotations

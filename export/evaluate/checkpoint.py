@@ -1,4 +1,7 @@
-"""Measuring a training checkpoint, of any network, as a bundle of it would be measured."""
+"""Measuring a training checkpoint of any network: every network sees the same pixels of a photo.
+
+Unlike a bundle, which decides by what it sees, it is told which photos show trees in flower.
+"""
 
 from __future__ import annotations
 
@@ -34,10 +37,12 @@ class Measured:
     Attributes:
         results: for each kind of photo the results of the label it shows, in the photos' order.
         thresholds: counting threshold of each label, fixed on the rows held out from training.
+        data: folder of the photos.
     """
 
     results: dict[str, list[PhotoResult]]
     thresholds: dict[str, float]
+    data: str
 
 
 def measure_checkpoint(
@@ -87,14 +92,16 @@ def measure_checkpoint(
         label: _threshold([result for kind, part in fixing.items() if _LABEL_OF_KIND[kind] == label for result in part])
         for label in labels
     }
-    return Measured(find(photos, thresholds), thresholds)
+    return Measured(find(photos, thresholds), thresholds, str(evaluation_data.resolve()))
 
 
 def _threshold(results: Sequence[PhotoResult]) -> float:
     """Where as many count as are labelled; the lowest score where the network finds too little for that."""
     labelled = sum(result.labelled for result in results)
+    if not labelled:
+        raise ValueError("a label of this network is in no photo held out from training, so it cannot be counted")
     found = sum(len(result.scores) for result in results)
-    return unbiased_threshold(results) if 0 < labelled < found else LOWEST_SCORE
+    return unbiased_threshold(results) if labelled < found else LOWEST_SCORE
 
 
 def draft_manifest(labels: tuple[str, ...], longest_side_px: int, thresholds: dict[str, float]) -> Manifest:
@@ -138,6 +145,7 @@ def save_measured(path: Path, measured: Measured) -> None:
     arrays: dict[str, NDArray[Any]] = {
         "labels": np.array(list(measured.thresholds), dtype=np.str_),
         "thresholds": np.array(list(measured.thresholds.values())),
+        "data": np.array(measured.data, dtype=np.str_),
     }
     for kind, results in measured.results.items():
         arrays[f"{kind}/sizes"] = np.array([len(result.scores) for result in results])
@@ -166,7 +174,8 @@ def read_measured(path: Path) -> Measured:
         if inner:
             kinds.setdefault(kind, {})[inner] = array
     results = {kind: _read_kind(inner) for kind, inner in kinds.items()}
-    return Measured(results, dict(zip(arrays["labels"].tolist(), arrays["thresholds"].tolist(), strict=True)))
+    thresholds = dict(zip(arrays["labels"].tolist(), arrays["thresholds"].tolist(), strict=True))
+    return Measured(results, thresholds, str(arrays["data"]))
 
 
 def _read_kind(arrays: dict[str, NDArray[Any]]) -> list[PhotoResult]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -15,6 +16,8 @@ DEFAULT_DETECTOR = "yolo-a"
 INT8_GRAPH = "model.int8.onnx"
 OPENVINO_INT8_GRAPH = "model.int8.openvino.onnx"
 TENSORRT_INT8_GRAPH = "model.int8.qdq.onnx"
+# what of a manifest decides a count, besides the thresholds
+_DECIDING = {"labels", "input", "tiling", "suppression", "precision", "files"}
 GraphPrecision = Literal["auto", "float32", "int8"]
 
 
@@ -57,9 +60,10 @@ class Bundle:
 
     @property
     def identity(self) -> str:
-        """Name, version and the first digits of the hash of the graph that counts, as written beside every count."""
-        graph = INT8_GRAPH if self.manifest.precision == "int8" else "model.onnx"
-        return f"{self.manifest.name}-{self.manifest.version}+{self.manifest.files[graph][:12]}"
+        """Name, version and the first digits of a hash of all that decides a count; written beside every count."""
+        deciding = self.manifest.model_dump(mode="json", include=_DECIDING) | {"thresholds": self.manifest.thresholds()}
+        digest = hashlib.sha256(json.dumps(deciding, sort_keys=True).encode()).hexdigest()
+        return f"{self.manifest.name}-{self.manifest.version}+{digest[:12]}"
 
 
 def sha256_of(path: Path) -> str:

@@ -14,8 +14,8 @@ from export.runtime.engines import Engine
 from export.runtime.photos import Photo
 from export.runtime.tiling import Tile, lay_tiles, merge_tiles
 
-# the longer side of photos after which memory is given back
-_LARGE_PX = 5376
+# pixels of a photo after which memory is given back: the formats that are only decoded whole need it for the next one
+_LARGE_PHOTO = 24_000_000
 # detections from this score on say which label a photo shows most of
 _TELLING_SCORE = 0.1
 
@@ -84,7 +84,7 @@ class Counter:
         found = found.select(found.above(self._keep))
         found = found.select(np.argsort(-found.scores, kind="stable"))
         counted = found.above(self.bundle.manifest.thresholds())
-        if max(photo.pixels.shape) > _LARGE_PX:
+        if photo.width * photo.height > _LARGE_PHOTO:
             self.engine.rest()  # the next photo may be as large, and has to be decoded
         return PhotoCount(found, counted, milliseconds=(time.perf_counter() - started) * 1000)
 

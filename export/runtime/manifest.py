@@ -54,8 +54,11 @@ class StageBias(_Part):
     """How far counts at the threshold are off at one growth stage, on photos the model was not trained on."""
 
     bias: float = Field(gt=-1, description="(counted - labelled) / labelled over all trees; +0.03 counts 3 % too many")
-    variance: float = Field(ge=0, description="variance of that share, from resampling trees")
+    variance: float = Field(
+        ge=0, description="variance of that share between orchard rows; from resampling trees where rows are 0"
+    )
     trees: int = Field(ge=1, description="trees it was measured on")
+    rows: int = Field(default=0, ge=0, description="orchard rows they stand in; 0 where too few are known")
 
 
 class Counting(_Part):

@@ -52,7 +52,7 @@ class Photo:
         latitude: degrees north, None where the file does not say.
         longitude: degrees east, None where the file does not say.
         size: width and height of the whole photo where ``pixels`` are fewer.
-        decode_whole: decodes all pixels where ``pixels`` are fewer.
+        decode_larger: decodes again to a longer side of at least so many pixels, where ``pixels`` are not all.
     """
 
     pixels: NDArray[np.uint8]
@@ -60,7 +60,7 @@ class Photo:
     latitude: float | None
     longitude: float | None
     size: tuple[int, int] | None = None
-    decode_whole: Callable[[], Photo] | None = None
+    decode_larger: Callable[[int], Photo] | None = None
 
     @property
     def width(self) -> int:
@@ -80,8 +80,8 @@ class Photo:
         """
         longest = max(self.width, self.height)
         pixels = self.pixels
-        if self.decode_whole is not None and max(pixels.shape) < min(longest_side_px, longest):
-            pixels = self.decode_whole().pixels
+        if self.decode_larger is not None and max(pixels.shape) < min(longest_side_px, longest):
+            pixels = self.decode_larger(longest_side_px).pixels
         if max(pixels.shape) <= longest_side_px:
             return pixels
         factor = longest_side_px / longest
@@ -159,7 +159,7 @@ def decode_photo(content: bytes, name: str, least_side_px: int | None = None) ->
     return _decode(io.BytesIO(content), name, least_side_px, partial(decode_photo, content, name))
 
 
-def _decode(file: IO[bytes], name: str, least_side_px: int | None, decode_whole: Callable[[], Photo]) -> Photo:
+def _decode(file: IO[bytes], name: str, least_side_px: int | None, decode_larger: Callable[[int], Photo]) -> Photo:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # odd but readable metadata is no reason to alarm a technician
@@ -184,7 +184,7 @@ def _decode(file: IO[bytes], name: str, least_side_px: int | None, decode_whole:
             width, height = height, width
     if is_whole:
         return Photo(pixels, said.taken_at, said.latitude, said.longitude)
-    return Photo(pixels, said.taken_at, said.latitude, said.longitude, (width, height), decode_whole)
+    return Photo(pixels, said.taken_at, said.latitude, said.longitude, (width, height), decode_larger)
 
 
 def _least_size(width: int, height: int, least_side_px: int) -> tuple[int, int]:

@@ -49,7 +49,7 @@ class _Loaded:
 def _load(photos: list[LabelledPhoto]) -> list[_Loaded]:
     loaded = []
     for photo in photos:
-        pixels = cv2.imread(str(photo.path), cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION)
+        pixels = cv2.imread(str(photo.path), cv2.IMREAD_COLOR)  # upright, as photos are counted
         if pixels is None:
             raise ValueError(f"{photo.path} cannot be decoded; remove it or replace it by an intact copy")
         height, width = pixels.shape[:2]
@@ -176,23 +176,24 @@ class RandomCrops(Dataset[dict[str, Any]]):
 
 
 class OnwardSampler(Sampler[int]):
-    """Numbers the crops of a run: each pass goes on where the last one ended.
+    """Numbers the crops of a run onwards over its epochs.
 
     Args:
         crops: what is sampled; its length is one epoch.
-        start: epochs that are done already.
+
+    Attributes:
+        epoch: the epoch to draw. Whoever trains sets it: a loader starts a pass more often than once an epoch.
     """
 
-    def __init__(self, crops: Sized, start: int) -> None:
+    def __init__(self, crops: Sized) -> None:
         self.crops = crops
-        self.epoch = start
+        self.epoch = 0
 
     def __len__(self) -> int:
         return len(self.crops)
 
     def __iter__(self) -> Iterator[int]:
         first = self.epoch * len(self)
-        self.epoch += 1
         return iter(range(first, first + len(self)))
 
 

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from ultralytics.nn.modules import Detect
+
+from models.detection.settings import DetectorTraining
 
 Predictions = dict[str, Any]
 
@@ -22,6 +25,22 @@ class Criterion(Protocol):
     def __call__(self, preds: Any, batch: dict[str, Any]) -> tuple[Tensor, dict[str, Tensor]]:
         """Compare predictions with the labels of a batch."""
         ...
+
+
+def check_teachable(student: nn.Module, teacher: nn.Module, settings: DetectorTraining) -> None:
+    """Make sure that a student's cells are the first of its teacher's.
+
+    Raises:
+        ValueError: heads that say other things of a cell, or of other cells.
+    """
+    heads = [list(cast("nn.Sequential", network.model))[-1] for network in (student, teacher)]
+    strides = [cast("Tensor", network.stride).tolist() for network in (student, teacher)]
+    plain = all(type(head) is Detect and not head.end2end for head in heads)
+    if not plain or strides[1][: len(strides[0])] != strides[0]:
+        raise ValueError(
+            f"{settings.teacher} cannot teach {settings.network}: both need plain heads with the same finest cells, as "
+            "YOLO-A, its light form and ablations, and YOLOv8n to YOLO12n but for v10 have"
+        )
 
 
 class Distillation:

@@ -25,8 +25,8 @@ def dihedral_mean(kernel: Tensor) -> Tensor:
 class ConvAttn(nn.Module):
     """Convolutional attention of ESC (Lee et al. 2025) on the first channels of a map; the rest pass through.
 
-    A static 13 x 13 kernel, shared with whoever owns it and therefore an argument of :meth:`forward`, plus a
-    depthwise 3 x 3 kernel made from the image itself.
+    A large static kernel (13 x 13 as published), shared with whoever owns it and therefore an argument of
+    :meth:`forward`, plus a depthwise 3 x 3 kernel made from the image itself.
 
     Args:
         channels: width of the map.

@@ -89,4 +89,5 @@ def settings_of(run: ProtocolRun, data: Path, weights: Path | None, output: Path
 def rehearsal_of(settings: DetectorTraining) -> DetectorTraining:
     """The same run so short, and of photos so small, that it only shows that it works."""
     small = replace(settings.crops, scale=(0.15, 0.25), flower_scale=(0.15, 0.25))
-    return replace(settings, epochs=1, crops_per_epoch=32, image_px=128, crops=small)
+    apart = settings.output.parent / "rehearsal" / settings.output.name  # lest the real run go on from it
+    return replace(settings, output=apart, epochs=1, crops_per_epoch=32, image_px=128, crops=small)

@@ -3,7 +3,7 @@
 A program scans a tile of rows by steps with an associative scan and carries the last state into the next tile, so
 that each input is read and each result written once. Steps are counted in the order of the scan; a scan that runs
 from the last position to the first is *mirrored*: it reads the same memory from the other end. (Triton's own
-``associative_scan(…, reverse=True)`` is avoided: Triton issue 4362, wrong results, is open.)
+``associative_scan(…, reverse=True)`` is avoided: its results are known to be wrong in places, triton-lang/triton#4362.)
 """
 
 # Triton looks at the kernels' annotations and takes none but its own.

@@ -20,12 +20,12 @@ from ultralytics.models.yolo.detect import DetectionTrainer
 from ultralytics.utils import LOGGER
 
 from models.detection.crops import GridCrops, OnwardSampler, RandomCrops
-from models.detection.distillation import Distillation
+from models.detection.distillation import Distillation, check_teachable
 from models.detection.fsppf import FourierModulatedAttention
 from models.detection.held_out import HeldOutRecord, make_validator
 from models.detection.networks import build_network, network_of, use_low_precision
 from models.detection.pruning import prune_to_light
-from models.detection.results_page import write_results_page
+from models.detection.results_page import STEPS, write_results_page
 from models.detection.settings import DetectorTraining, split_photos
 from models.detection.ss2d import SS2D, ChannelLayerNorm
 from models.detection.start_weights import load_detector, read_checkpoint, save_checkpoint, start_from_coco
@@ -36,7 +36,10 @@ from models.labelled_photos import LABELS, LabelledPhoto, read_labelled_photos
 _STATISTICS_CROPS = 128
 # side of the squares of held-out photos
 _HELD_OUT_PX = 640
-STEPS = "steps.csv"
+
+
+# what may change from one sitting of a run to the next
+_MAY_CHANGE = frozenset({"data", "output", "epochs", "validate_every", "low_precision", "commit", "weights", "teacher"})
 
 
 class DivergedError(RuntimeError):
@@ -99,6 +102,8 @@ class DetectorTrainer(DetectionTrainer):  # type: ignore[misc]
         done = epochs_done(settings.output)
         if done and losses:  # ultralytics has removed the table; line 0 is its header
             self.csv.write_text("".join(losses[: done + 1]), encoding="utf-8")
+        torch.set_num_threads(os.cpu_count() or 1)  # ultralytics leaves one core idle, of two as of twenty
+        self.add_callback("on_train_epoch_start", _draw_this_epoch)
         self.add_callback("on_train_batch_end", _note_step)
         if settings.teacher is not None:
             teacher, taught = load_detector(settings.teacher)
@@ -106,6 +111,7 @@ class DetectorTrainer(DetectionTrainer):  # type: ignore[misc]
                 raise ValueError(
                     f"{settings.teacher} knows {taught['labels']}; a teacher has to know {settings.labels}"
                 )
+            check_teachable(build_network(settings.network, len(settings.labels)), teacher, settings)
             self.teacher = teacher
             self.add_callback("on_train_start", _follow_teacher)
 
@@ -138,7 +144,7 @@ class DetectorTrainer(DetectionTrainer):  # type: ignore[misc]
         return DataLoader(
             dataset,
             batch_size=batch_size,
-            sampler=OnwardSampler(dataset, self.start_epoch),
+            sampler=OnwardSampler(dataset),
             num_workers=workers if workers > 1 else 0,
             persistent_workers=workers > 1,
             collate_fn=RandomCrops.collate_fn,
@@ -156,6 +162,7 @@ class DetectorTrainer(DetectionTrainer):  # type: ignore[misc]
         if self.last.exists():
             checkpoint = read_checkpoint(self.last)
             _check_same_network(self.last, checkpoint["settings"], settings)
+            _check_same_run(self.last, checkpoint["settings"], settings)
             self.model.load_state_dict(checkpoint["model"])
             self.start_epoch = checkpoint["epoch"] + 1
             self.initialised = checkpoint["settings"].get("initialised", 0.0)
@@ -207,12 +214,12 @@ class DetectorTrainer(DetectionTrainer):  # type: ignore[misc]
             "best_fitness": None if self.best_fitness is None else float(self.best_fitness),
             "metrics": {name: float(value) for name, value in (self.metrics or {}).items()},
         }
-        if self.epoch + 1 >= self.epochs:  # before the checkpoint that says the run is finished
-            record: HeldOutRecord = self.validator.record
-            write_results_page(self.settings.output, settings, record, self.test_loader.dataset)
-        save_checkpoint(self.last, content)
         if self.last_validated == self.epoch + 1 and self.fitness == self.best_fitness:
             save_checkpoint(self.best, {**content, "optimizer": None, "model": None})
+        save_checkpoint(self.last, content)
+        if self.epoch + 1 >= self.epochs:
+            record: HeldOutRecord = self.validator.record
+            write_results_page(self.settings.output, settings, record, self.test_loader.dataset)
         return True
 
     def _write_step_losses(self) -> None:
@@ -223,10 +230,12 @@ class DetectorTrainer(DetectionTrainer):  # type: ignore[misc]
                 first = int(self.step_losses[0]["step"]) if self.step_losses else math.inf
                 # what a cut epoch left behind is run again
                 earlier = [line for line in csv.DictReader(file) if int(line["step"]) < first]
-        with path.open("w", newline="", encoding="utf-8") as file:
+        partial = path.with_suffix(".partial")
+        with partial.open("w", newline="", encoding="utf-8") as file:
             writer = csv.DictWriter(file, ("step", *self.loss_names))
             writer.writeheader()
             writer.writerows([*earlier, *self.step_losses])
+        partial.replace(path)
         self.step_losses = []
 
     def resume_training(self, ckpt: dict[str, Any] | None) -> None:
@@ -260,12 +269,17 @@ class DetectorTrainer(DetectionTrainer):  # type: ignore[misc]
     def _handle_nan_recovery(self, epoch: int) -> bool:
         if self.loss is not None and not torch.isfinite(self.loss):
             raise DivergedError(
-                f"loss is not finite in epoch {epoch + 1}; lower the learning rate and resume from {self.last}"
+                f"loss is not finite in epoch {epoch + 1} of {self.settings.network}; start it again with a lower "
+                f"--learning-rate, from {self.last} as --weights and with another --out"
             )
         return False
 
     def final_eval(self) -> None:
         """Nothing to do: the last epoch was validated, and the checkpoints are already plain."""
+
+
+def _draw_this_epoch(trainer: DetectorTrainer) -> None:
+    trainer.train_loader.sampler.epoch = trainer.epoch
 
 
 def _follow_teacher(trainer: DetectorTrainer) -> None:
@@ -297,6 +311,25 @@ def _check_same_network(path: Path, trained: dict[str, Any], settings: DetectorT
             f"{path} is {theirs[0]} with labels {theirs[1]}, this run is {ours[0]} with {ours[1]}; "
             "choose other weights or another output folder"
         )
+
+
+def _check_same_run(path: Path, begun: dict[str, Any], settings: DetectorTraining) -> None:
+    """A run goes on as it began, above all with the same rows held out: those choose checkpoint and threshold."""
+    wanted = settings.as_dict()
+    differ = [
+        f"{name} {begun[name]!r} instead of {wanted[name]!r}"
+        for name in wanted
+        if name not in _MAY_CHANGE and name in begun and _plain(begun[name]) != _plain(wanted[name])
+    ]
+    if differ:
+        raise ValueError(f"{path} was begun with {', '.join(differ)}; go on with that, or choose another output folder")
+
+
+def _plain(value: Any) -> Any:
+    """The value as a checkpoint that was written and read has it."""
+    if isinstance(value, dict):
+        return {name: _plain(part) for name, part in value.items()}
+    return [_plain(part) for part in value] if isinstance(value, list | tuple) else value
 
 
 def epochs_done(output: Path) -> int:

@@ -69,7 +69,8 @@ def find_runs(folder: Path, data: Path) -> tuple[dict[str, Found], list[str]]:
 
 def _measure(checkpoint: Path, run: ProtocolRun, data: Path) -> Measured:
     kept = checkpoint.parent.parent / MEASURED
-    if not kept.exists() or kept.stat().st_mtime < checkpoint.stat().st_mtime:
+    known = kept.exists() and kept.stat().st_mtime >= checkpoint.stat().st_mtime
+    if not known or read_measured(kept).data != str((data / "val").resolve()):
 
         def progress(done: int, total: int) -> None:
             if sys.stderr.isatty():

@@ -66,6 +66,8 @@ LAYOUTS = (
 )
 
 
+# merging takes in the boxes of whatever it merges, so what is too weak to count has to be left out
+_LEAST_MERGED = 0.1
 _MEASURES = (average_precision, count_mape)
 
 
@@ -100,6 +102,8 @@ def _sahi(match: str) -> Joining:
         if match == "suppress":
             kept = everything.select(np.array(batched_nms(table, "IOU", 0.5), dtype=np.int64))
         else:
+            sure = np.flatnonzero(everything.scores >= _LEAST_MERGED)
+            everything, table = everything.select(sure), table[sure]
             groups = batched_greedy_nmm(table, "IOS", 0.5)
             boxes = everything.boxes.copy()
             for first, others in groups.items():

@@ -13,11 +13,11 @@ from export.build.counting import counting_of, unbiased_threshold
 from export.evaluate.matching import PhotoResult
 
 
-def result(scores: list[float], labelled: int, tree: str = "t", stage: str = "ripening") -> PhotoResult:
+def result(scores: list[float], labelled: int, tree: str = "t", stage: str = "ripening", row: str = "") -> PhotoResult:
     """A photo with these detections, of which the threshold decides what counts."""
     falling = np.array(sorted(scores, reverse=True), np.float32)
     nothing = np.zeros(len(scores), np.bool_)
-    return PhotoResult(tree, stage, falling, nothing, nothing, labelled)
+    return PhotoResult(tree, stage, falling, nothing, nothing, labelled, row=row)
 
 
 def test_the_threshold_lies_between_the_last_that_counts_and_the_first_that_does_not() -> None:
@@ -78,3 +78,34 @@ def test_the_variance_is_that_of_other_trees_of_the_same_kind(trees: int) -> Non
     assert few.bias == pytest.approx(0, abs=1e-3)
     # the mean of n trees that are off by 0.2 either way has variance 0.04 / n
     assert few.variance == pytest.approx(0.04 / (2 * trees), rel=0.35)
+
+
+def row(name: str, scores: list[float], labelled: int, trees: int = 3, stage: str = "ripening") -> list[PhotoResult]:
+    return [result(scores, labelled, f"{name}{i}", stage, name) for i in range(trees)]
+
+
+def test_each_orchard_row_weighs_the_same_in_the_threshold() -> None:
+    long = row("r1", [0.9, 0.7, 0.5], 2, trees=20)  # unbiased at 0.6
+    short = row("r2", [0.9, 0.5, 0.3], 2)  # at 0.4
+    assert counting_of([*long, *short]).threshold == pytest.approx(0.5)
+    alone = row("r3", [0.9, 0.2, 0.1], 2, trees=2)  # too few trees to speak for a row
+    assert counting_of([*long, *short, *alone]).threshold == pytest.approx(0.5)
+
+
+def test_a_row_is_counted_at_the_threshold_of_the_other_rows_and_rows_tell_the_variance() -> None:
+    rows = [
+        *row("r1", [0.9, 0.8, 0.75, 0.7, 0.65, 0.3], 5),  # unbiased at 0.475
+        *row("r2", [0.9, 0.8, 0.6, 0.5, 0.1], 4),  # at 0.3
+        *row("r3", [0.9, 0.8, 0.7, 0.6, 0.2], 4),  # at 0.4
+    ]
+    bias = counting_of(rows).stages["ripening"]
+    # at the others' 0.35, 0.4375 and 0.3875 each counts what is labelled
+    assert (bias.bias, bias.variance, bias.trees, bias.rows) == (0, 0, 9, 3)
+
+
+def test_rows_that_count_differently_make_the_next_one_uncertain() -> None:
+    rows = [*row("r1", [0.9, 0.8, 0.5, 0.1], 2), *row("r2", [0.9, 0.6, 0.4, 0.3], 2), *row("r3", [0.9, 0.8, 0.6], 1)]
+    bias = counting_of(rows).stages["ripening"]
+    assert bias.rows == 3
+    assert bias.variance == pytest.approx(np.var([0.0, -0.5, 2.0], ddof=1), abs=1e-4)
+    assert bias.bias == pytest.approx(np.mean([0.0, -0.5, 2.0]), abs=1e-4)

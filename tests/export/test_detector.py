@@ -10,6 +10,7 @@ from click.testing import CliRunner, Result
 from export.cli import export
 from export.runtime.bundle import open_bundle
 from export.runtime.engines.onnx_runtime import OnnxRuntimeEngine
+from models.detection.networks import build_network
 from models.detection.start_weights import save_checkpoint
 from models.detection.train import DetectorTraining
 from tests.models.drawn_photos import Square, draw_photo, write_counts
@@ -74,11 +75,24 @@ def test_a_bundle_in_integers_counts_with_them_and_says_what_that_changes(tmp_pa
     assert done.exit_code == 0, done.output
     bundle = open_bundle(tmp_path / "bundle")
     assert bundle.manifest.precision == "int8"
-    assert set(bundle.manifest.files) == {"model.onnx", "model.int8.onnx", "model.int8.qdq.onnx"}
-    assert bundle.identity.endswith(bundle.manifest.files["model.int8.onnx"][:12])
+    assert set(bundle.manifest.files) == {
+        "model.onnx",
+        "model.int8.onnx",
+        "model.int8.openvino.onnx",
+        "model.int8.qdq.onnx",
+    }
     assert OnnxRuntimeEngine(bundle).name.endswith("-int8")
     measured = {metrics.data: metrics.values for metrics in bundle.manifest.metrics}
     assert measured["val, apple, integers against float32"]["photos"] == 3
+
+
+def test_only_yolo_a_and_its_kin_become_bundles(tmp_path: Path) -> None:
+    settings = DetectorTraining(data=Path("photos"), output=Path("run"), network="yolov10n", hold_out=HELD_OUT)
+    other = tmp_path / "v10.pt"
+    save_checkpoint(other, {"settings": settings.as_dict(), "averaged": build_network("yolov10n", 2).state_dict()})
+    done = export_to(tmp_path / "bundle", other, draw(tmp_path / "train"), draw(tmp_path / "val"))
+    assert done.exit_code == 2
+    assert "v10.pt is yolov10n, which cannot be exported; YOLO-A, its light form" in done.output
 
 
 def test_an_overlap_as_wide_as_a_tile_is_refused(tmp_path: Path, checkpoint: Path) -> None:

@@ -35,7 +35,7 @@ def test_options_become_settings(started: list[DetectorTraining]) -> None:
         "--scale 0.35 1.1 --flower-scale 0.5 1.5"
     )
     result = CliRunner().invoke(
-        train, ["yolo-a", *options.split(), "--bfloat16", "--hold-out", "7", "--plain", "--label", "apple"]
+        train, ["yolo-a", *options.split(), "--bfloat16", "--hold-out", "7", "--label", "apple"]
     )
     assert result.exit_code == 0, result.output
     assert result.output == "best checkpoint on what was held out: o/weights/best.pt\nresults: o/results.html\n"
@@ -53,7 +53,6 @@ def test_options_become_settings(started: list[DetectorTraining]) -> None:
             low_precision=True,
             hold_out=("7",),
             labels=("apple",),
-            network="yolo11n",
             crops=CropSettings(scale=(0.35, 1.1), flower_scale=(0.5, 1.5)),
         )
     ]
@@ -105,7 +104,7 @@ def test_the_protocol_differs_between_runs_in_network_seed_and_rt_detrs_rate_onl
 
 
 def test_the_protocol_begins_with_what_says_most() -> None:
-    assert [run.name for run in RUNS[:3]] == ["yolo-a-seed0", "yolo11n-seed0", "yolo-a-glicm-fsppf-seed0"]
+    assert [run.name for run in RUNS[:3]] == ["yolo-a-seed0", "yolo11n-seed0", "yolo-a-light-seed0"]
     assert RUNS[-1].network == "rtdetr-l"
     assert sum(run.network == "yolo-a" for run in RUNS) == sum(run.network == "yolo11n" for run in RUNS) == 3
 

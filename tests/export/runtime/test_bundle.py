@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from export.runtime.bundle import Bundle, open_bundle
 from export.runtime.errors import BundleError
+from export.runtime.manifest import Counting
 from tests.disc_bundle import make_disc_bundle, write_manifest
 
 
@@ -22,8 +25,16 @@ def test_the_bundle_that_comes_with_pomona_is_whole() -> None:
     assert bundle.model.is_file()
 
 
-def test_the_identity_names_version_and_graph(bundle: Bundle) -> None:
-    assert bundle.identity == f"discs-1.0.0+{bundle.manifest.files['model.onnx'][:12]}"
+def test_the_identity_names_version_and_all_that_decides_a_count(bundle: Bundle) -> None:
+    def identity(**changes: object) -> str:
+        return replace(bundle, manifest=bundle.manifest.model_copy(update=changes)).identity
+
+    assert re.fullmatch(r"discs-1\.0\.0\+[0-9a-f]{12}", bundle.identity)
+    assert identity() == identity(metrics=(), attribution=("somebody",)) == bundle.identity
+    tiling = bundle.manifest.tiling.model_copy(update={"longest_side_px": 900})
+    counting = {label: Counting(threshold=0.9) for label in bundle.manifest.labels}
+    others = {identity(tiling=tiling), identity(counting=counting), identity(files={"model.onnx": "0" * 64})}
+    assert len(others | {bundle.identity}) == 4
 
 
 def test_another_graph_is_another_identity(bundle: Bundle, tmp_path: Path) -> None:

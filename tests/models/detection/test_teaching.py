@@ -77,6 +77,12 @@ def test_a_student_follows_its_teacher(
     assert set(checkpoint["averaged"]) == set(build_network("yolo-a-light").state_dict()), "the teacher is not in it"
 
 
+@pytest.mark.parametrize("student", ["yolov10n", "rtdetr-l"])
+def test_a_network_with_another_head_cannot_be_taught(photos: Path, large: Path, tmp_path: Path, student: str) -> None:
+    with pytest.raises(ValueError, match=rf"large\.pt cannot teach {student}: both need plain heads"):
+        DetectorTrainer(settings(photos, tmp_path / "run", network=student, teacher=large))
+
+
 def test_a_teacher_has_to_know_the_same_labels(photos: Path, large: Path, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"large\.pt knows .*apple_flower.*; a teacher has to know \('apple',\)"):
         DetectorTrainer(settings(photos, tmp_path / "run", labels=("apple",), teacher=large))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import pickletools
 import zipfile
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from models.detection import trainer as training
+from models.detection.crops import CropSettings, RandomCrops
 from models.detection.fsppf import FourierModulatedAttention
 from models.detection.ss2d import SS2D
 from models.detection.start_weights import load_detector, read_checkpoint, save_checkpoint
@@ -207,12 +208,44 @@ def trainer(tmp_path: Path) -> DetectorTrainer:
     return DetectorTrainer(_settings(tmp_path))
 
 
-def test_resumed_epochs_draw_other_crops_than_the_first(trainer: DetectorTrainer) -> None:
-    first = trainer.get_dataloader("", 2)
-    trainer.start_epoch = 1
-    resumed = trainer.get_dataloader("", 2)
-    assert list(first.sampler) == [0, 1, 2, 3]
-    assert list(resumed.sampler) == [4, 5, 6, 7] == list(first.sampler), "the second epoch, resumed or not"
+def test_each_epoch_draws_other_crops_resumed_or_not(run: _Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    drawn: list[int] = []
+    monkeypatch.setattr(RandomCrops, "__getitem__", _noting(drawn))
+    folder = run.settings.output.parent
+    trainer = DetectorTrainer(replace(run.settings, output=folder / "cut"))
+    trainer.add_callback("on_train_batch_end", _cut_power_in_the_second_epoch)
+    with pytest.raises(_PowerCutError):
+        trainer.train()
+    assert drawn == [0, 1, 2, 3, 4, 5]  # cut off behind the second epoch's first step
+    drawn.clear()
+    train(replace(run.settings, output=folder / "cut"))
+    assert drawn == [4, 5, 6, 7]
+
+
+def _noting(drawn: list[int]) -> Callable[[RandomCrops, int], dict[str, Any]]:
+    draw = RandomCrops.__getitem__
+
+    def note(crops: RandomCrops, index: int) -> dict[str, Any]:
+        drawn.append(index)
+        return draw(crops, index)
+
+    return note
+
+
+@pytest.mark.parametrize(
+    ("changes", "named"),
+    [
+        ({"hold_out": ("17kv10r", "17kv1r", "tree_2_*")}, r"hold_out .*17kv9r.* instead of .*17kv10r"),
+        ({"seed": 3}, "seed 0 instead of 3"),
+        ({"crops": CropSettings(flower_share=0.5)}, r"crops .*0\.2.* instead of .*0\.5"),
+    ],
+)
+def test_a_run_goes_on_as_it_was_begun(run: _Run, changes: dict[str, Any], named: str) -> None:
+    trainer = DetectorTrainer(replace(run.settings, epochs=3, **changes))
+    with pytest.raises(
+        ValueError, match=rf"last\.pt was begun with {named}.*; go on with that, or choose another output"
+    ):
+        trainer.setup_model()
 
 
 def test_coco_weights_are_measured_on_crops_as_they_are_trained_on(
@@ -283,6 +316,6 @@ def test_a_loss_that_is_no_number_ends_the_run_with_its_remedy(trainer: Detector
     trainer.loss = torch.tensor(1.0)
     assert trainer._handle_nan_recovery(3) is False
     trainer.loss = torch.tensor(float("nan"))
-    with pytest.raises(DivergedError, match=r"epoch 4; lower the learning rate and resume from .*last\.pt") as caught:
+    with pytest.raises(DivergedError, match=r"epoch 4 of yolo-a; .*lower --learning-rate, from .*last\.pt") as caught:
         trainer._handle_nan_recovery(3)
     assert caught.value.exit_code == 1
