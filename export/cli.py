@@ -27,14 +27,14 @@ def export() -> None:
 @click.option("--out", required=True, type=click.Path(path_type=Path), help="Folder of the bundle.")
 @click.option("--version", default="0.1.0", show_default=True, help="Version of the bundle.")
 @click.option(
-    "--image", "image_px", default=480, show_default=True, type=click.IntRange(320, 2048), help="Side of a tile in px."
+    "--image", "image_px", default=608, show_default=True, type=click.IntRange(320, 2048), help="Side of a tile in px."
 )
 @click.option(
-    "--overlap", default=48, show_default=True, type=click.IntRange(0), help="Least px that neighbouring tiles share."
+    "--overlap", default=64, show_default=True, type=click.IntRange(0), help="Least px that neighbouring tiles share."
 )
 @click.option(
     "--longest-side",
-    default=1344,
+    default=1680,
     show_default=True,
     type=click.IntRange(640),
     help="Photos with a longer side are scaled down to it.",

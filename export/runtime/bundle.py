@@ -12,7 +12,7 @@ from export.runtime.errors import BundleError
 from export.runtime.manifest import MANIFEST, Manifest, read_manifest
 
 BUNDLES = Path(__file__).parent.parent / "bundles"
-DEFAULT_DETECTOR = "yolo-a"
+DEFAULT_DETECTOR = "yolo-a-light"
 INT8_GRAPH = "model.int8.onnx"
 OPENVINO_INT8_GRAPH = "model.int8.openvino.onnx"
 TENSORRT_INT8_GRAPH = "model.int8.qdq.onnx"

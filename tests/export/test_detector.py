@@ -65,7 +65,7 @@ def test_a_bundle_says_what_it_is_how_it_counts_and_how_well(tmp_path: Path, che
     assert set(rounding) >= {"AP50 change", "photos counted otherwise", "largest change of a count"}
     assert manifest.name == "yolo-a"
     assert manifest.precision == "float32"
-    assert (manifest.tiling.longest_side_px, manifest.tiling.closer_px) == (1344, {"apple_flower": 2688})
+    assert (manifest.tiling.longest_side_px, manifest.tiling.closer_px) == (1680, {"apple_flower": 2688})
 
 
 @pytest.mark.slow
