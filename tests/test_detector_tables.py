@@ -77,7 +77,7 @@ def test_the_comparison_has_the_means_over_seeds_beside_the_papers_figures(runs:
     assert float(cells[5]) == pytest.approx(np.mean([average_precision(photos) for photos in seeds]), abs=5e-4)
     assert cells[7:] == ["0.9217", "0.8852", "0.9530", "0.6321"]
     assert line(page, "YOLOv8n")[:2] == ["YOLOv8n", "missing"]
-    assert "Not trained yet: yolov8n-seed0, yolov5n-seed0" in page
+    assert "Not trained yet: yolo-a-light-seed0, yolov8n-seed0, yolov5n-seed0" in page
 
 
 def test_differences_say_what_can_be_told_apart(runs: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import tempfile
+from collections import Counter as Counted
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +14,7 @@ import numpy as np
 import onnx
 from numpy.typing import NDArray
 
-from export.build.counting import counting_of
+from export.build.counting import LEAST_TREES, counting_of
 from export.build.onnx_graph import INPUT_NAME, export_graph, parity_px, rounded_export_form
 from export.build.operators import check_operators
 from export.build.precision import compare_half_precision, compare_integers
@@ -216,7 +217,9 @@ def _counting(
     engine = OnnxRuntimeEngine(bundle)
     trees = [photo for photo in held_out if photo.kind == "trees"]
     if len({photo.row for photo in trees if photo.row}) < _ENOUGH_ROWS and trees:
-        trees += [photo for photo in trained_on if photo.kind == "trees" and photo.row]
+        others = [photo for photo in trained_on if photo.kind == "trees"]
+        full = Counted(photo.row for photo in others if photo.row)
+        trees += [photo for photo in others if full[photo.row] >= LEAST_TREES]
     fruit = detect_photos(bundle, engine, trees)
     flowers = detect_photos(bundle, engine, [photo for photo in held_out if photo.kind == "flowers"])
     counting = {}

@@ -13,7 +13,7 @@ from onnx import NodeProto, TensorProto, helper, numpy_helper
 
 from export.build.onnx_graph import export_graph, rounded_export_form
 from export.build.operators import Target, UnsupportedGraphError, check_operators, unsupported
-from export.runtime.bundle import open_bundle
+from export.runtime.bundle import BUNDLES, INT8_GRAPH, OPENVINO_INT8_GRAPH, open_bundle
 from models.detection.yolo_a import Part, YoloA
 from tests.export.small_network import small_network
 from tests.models.networks import stir
@@ -48,12 +48,14 @@ def found(model: onnx.ModelProto, target: Target = "tensorrt") -> list[str]:
 # --- ours -----------------------------------------------------------------------------------------------------------
 
 
-def test_every_graph_of_the_bundle_that_comes_with_pomona_is_taken() -> None:
-    bundle = open_bundle()
-    graphs = [name for name in bundle.manifest.files if name.endswith(".onnx")]
+@pytest.mark.parametrize("bundle", ["yolo-a", "yolo-a-light"])
+def test_every_graph_of_the_bundles_that_come_with_pomona_is_taken(bundle: str) -> None:
+    opened = open_bundle(BUNDLES / bundle)
+    graphs = [name for name in opened.manifest.files if name.endswith(".onnx")]
     assert "model.onnx" in graphs
     for name in graphs:
-        check_operators(onnx.load(bundle.folder / name), "onnxruntime" if name == "model.int8.onnx" else "tensorrt")
+        of_processors = name in (INT8_GRAPH, OPENVINO_INT8_GRAPH)  # these have zero points
+        check_operators(onnx.load(opened.folder / name), "onnxruntime" if of_processors else "tensorrt")
 
 
 @pytest.mark.parametrize("parts", [("glicm", "fsppf", "iafm"), ()], ids=["YOLO-A", "YOLO11n"])

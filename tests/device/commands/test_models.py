@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from device.commands.common import ENGINES, default_engines
-from export.runtime.bundle import Bundle
+from export.runtime.bundle import BUNDLES, Bundle
 from export.runtime.engine_cache import EngineCache
 from export.runtime.engines import choice
 from tests.conftest import Pomona
@@ -59,7 +59,10 @@ def test_building_without_tensorrt_says_what_is_missing_and_the_code_is_one(disc
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["--precision", "int8"], "has no model.int8.qdq.onnx, the graph with explicit quantisation"),
+        (
+            ["--precision", "int8", "--bundle", str(BUNDLES / "yolo-a")],
+            "has no model.int8.qdq.onnx, the graph with explicit quantisation",
+        ),
         (["--precision", "int4"], "'int4' is not one of 'fp32', 'fp16', 'int8'"),
         (["--workspace-mib", "0"], "0 is not in the range"),
         (["--time-limit", "0"], "0.0 is not in the range x>0"),

@@ -49,7 +49,7 @@ def test_an_ablation_has_the_modules_its_name_says() -> None:
 
 
 def test_an_unknown_network_is_named() -> None:
-    with pytest.raises(ValueError, match="there is no network yolo13n; known are yolo-a, yolo-a-glicm"):
+    with pytest.raises(ValueError, match="there is no network yolo13n; known are yolo-a, yolo-a-light, yolo-a-glicm"):
         build_network("yolo13n")
 
 
