@@ -19,6 +19,7 @@ class TorchEngine:
     """
 
     def __init__(self, network: DetectionModel) -> None:
+        self.at_once = 1
         self.name = f"torch-{torch.__version__}"
         self._network = network.eval()
 

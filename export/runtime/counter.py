@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -53,8 +56,8 @@ class Counter:
         self.bundle = bundle
         self.engine = engine
         thresholds = bundle.manifest.thresholds()
-        size = bundle.manifest.input.size_px
-        self._image = np.empty((1, 3, size, size), dtype=np.float32)  # one for all tiles: fresh memory costs time
+        self._own = threading.local()  # an image for each thread: fresh memory for each tile costs time
+        self._threads = ThreadPoolExecutor(engine.at_once) if engine.at_once > 1 else None
         self._keep = thresholds if min_score is None else tuple(min(min_score, t) for t in thresholds)
         # what is too weak to count still tells which label shows most, whatever is listed
         weakest = _TELLING_SCORE if bundle.manifest.tiling.closer_px else 1.0
@@ -97,7 +100,8 @@ class Counter:
         pixels = photo.scaled(longest_side_px)
         height, width = pixels.shape[:2]
         tiles = lay_tiles(width, height, manifest.input.size_px, manifest.tiling.overlap_px)
-        found = [self._detect(pixels, tile) for tile in tiles]
+        detect = partial(self._detect, pixels)
+        found = list(self._threads.map(detect, tiles) if self._threads and len(tiles) > 1 else map(detect, tiles))
         shown = np.zeros(len(manifest.labels), dtype=np.float32)
         for part in found:
             telling = part.scores >= _TELLING_SCORE
@@ -115,8 +119,11 @@ class Counter:
         if manifest.input.colour_order == "BGR":
             patch = patch[..., ::-1]
         planes = np.ascontiguousarray(patch.transpose(2, 0, 1))  # move bytes, not floats
-        np.multiply(planes, np.float32(manifest.input.scale), out=self._image[0])
-        output = self.engine.infer(self._image)[0]
+        if not hasattr(self._own, "image"):
+            self._own.image = np.empty((1, *planes.shape), dtype=np.float32)
+        image: NDArray[np.float32] = self._own.image
+        np.multiply(planes, np.float32(manifest.input.scale), out=image[0])
+        output = self.engine.infer(image)[0]
         scores = output[4:]  # (classes, candidates)
         classes, candidates = np.nonzero(scores >= self._floor)
         centre, size = output[:2, candidates].T, output[2:4, candidates].T

@@ -76,7 +76,7 @@ class TimedEngine:
 
     def __init__(self, engine: Engine) -> None:
         self.engine = engine
-        self.name = engine.name
+        self.name, self.at_once = engine.name, 1
         self.seconds = 0.0
 
     def infer(self, images: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -45,6 +45,7 @@ class MeddlingEngine:
     engine: Engine
     meddle: Callable[[], object]
     name: str = "meddling-1"
+    at_once: int = 1
 
     def rest(self) -> None:
         """Nothing to give back."""

@@ -250,6 +250,7 @@ def test_it_ends_after_the_photo_it_is_counting(store: Store, block: Block, coun
     @dataclass
     class StoppingEngine:
         name: str = "stopping-1"
+        at_once: int = 1
 
         def rest(self) -> None:
             """Nothing to give back."""

@@ -9,9 +9,15 @@ from numpy.typing import NDArray
 
 
 class Engine(Protocol):
-    """Runs a detector's graph; pre- and post-processing are shared, so that engines agree."""
+    """Runs a detector's graph; pre- and post-processing are shared, so that engines agree.
+
+    Attributes:
+        name: library, release and precision, as written beside every count.
+        at_once: how many threads may call :meth:`infer` at a time.
+    """
 
     name: str
+    at_once: int
 
     def infer(self, images: NDArray[np.float32]) -> NDArray[np.float32]:
         """Run the graph.

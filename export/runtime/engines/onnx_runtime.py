@@ -19,7 +19,8 @@ class OnnxRuntimeSettings:
     """Settings of the ONNX Runtime engine.
 
     Attributes:
-        threads: processor threads; 0 takes one a physical core.
+        threads: processor threads; 0 takes one a core. Each computes a tile of its own: a tile is too little work, in
+            too many steps, to be shared.
         precision: which of the bundle's graphs; ``auto`` takes the one its manifest names.
     """
 
@@ -49,11 +50,12 @@ class OnnxRuntimeEngine:
                 f"onnxruntime is {onnxruntime.__version__} and {bundle.identity} needs {smallest} or newer; upgrade it"
             )
         options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = settings.threads
+        options.intra_op_num_threads = 1
         options.inter_op_num_threads = 1
         options.log_severity_level = 3
         graph = bundle.graph(settings.precision, INT8_GRAPH)
         self.name = f"onnxruntime-{onnxruntime.__version__}{'' if graph == bundle.model else '-int8'}"
+        self.at_once = settings.threads or len(os.sched_getaffinity(0))
         self._input = bundle.manifest.input
         if not sums_products_of_bytes():
             # as exact as elsewhere, at about the speed of float32; without integers it changes nothing

@@ -45,6 +45,7 @@ class OpenVinoEngine:
             precision = "float32"
         graph = bundle.graph(precision, OPENVINO_INT8_GRAPH, INT8_GRAPH)
         release = openvino.__version__.partition("-")[0]
+        self.at_once = 1  # it shares a tile among its own threads
         self.name = f"openvino-{release}{'' if graph == bundle.model else '-int8'}"
         self._input = bundle.manifest.input
         # bfloat16, which it takes by itself where a processor has it, counts otherwise than every other engine

@@ -45,6 +45,7 @@ class TensorRtEngine:
             raise EngineError(f"{decision.rebuild}; run: {build_command(bundle)}")
         from export.runtime.tensorrt_session import TensorRtSession  # noqa: PLC0415  (needs what was just found)
 
+        self.at_once = 1
         self.name = f"tensorrt-{machine.tensorrt}-{decision.engine.recipe.precision}"
         self._session = TensorRtSession(_read(cache, decision.engine))
         try:

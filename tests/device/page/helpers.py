@@ -42,6 +42,7 @@ class SeeingEngine:
     """
 
     name = "seeing-1"
+    at_once = 1
 
     def __init__(self, apples: int) -> None:
         self.apples = apples
