@@ -34,7 +34,7 @@ from onnxruntime.quantization import CalibrationDataReader, CalibrationMethod, Q
 from onnxruntime.quantization.quant_utils import add_pre_process_metadata
 
 from export.build.folding import fixed_shape, fold_constants
-from export.build.operators import check_operators
+from export.build.operators import Target, check_operators
 
 # what only moves values about, between a softmax and the convolution that weighs its shares
 _MOVES = ("Reshape", "Transpose", "Squeeze", "Unsqueeze")
@@ -77,11 +77,7 @@ def quantise_for_openvino(graph: Path, calibration_images: Iterable[NDArray[np.f
         ValueError: no image to calibrate on, or no convolution that could run in integers.
         UnsupportedGraphError: not a graph that OpenVINO takes.
     """
-    model = fold_constants(onnx.load(graph))
-    nodes = _convolutions(model.graph)
-    quantised = _quantise(model, nodes, calibration_images, QuantType.QUInt8, _INPUTS_ONLY)
-    check_operators(quantised, "onnxruntime")
-    onnx.save(quantised, output)
+    _quantise_inputs(graph, calibration_images, QuantType.QUInt8, "onnxruntime", output)
 
 
 def quantise_for_tensorrt(graph: Path, calibration_images: Iterable[NDArray[np.float32]], output: Path) -> None:
@@ -96,11 +92,17 @@ def quantise_for_tensorrt(graph: Path, calibration_images: Iterable[NDArray[np.f
         ValueError: no image to calibrate on, or no convolution that could run in integers.
         UnsupportedGraphError: not a graph that TensorRT takes.
     """
+    _quantise_inputs(graph, calibration_images, QuantType.QInt8, "tensorrt", output)
+
+
+def _quantise_inputs(
+    graph: Path, calibration_images: Iterable[NDArray[np.float32]], kind: QuantType, target: Target, output: Path
+) -> None:
+    """Round what goes into each convolution; runtimes that compile a graph find the rest from there."""
     model = fold_constants(onnx.load(graph))
-    nodes = _convolutions(model.graph)
-    options = {**_INPUTS_ONLY, "ActivationSymmetric": True}
-    quantised = _quantise(model, nodes, calibration_images, QuantType.QInt8, options)
-    check_operators(quantised, "tensorrt")
+    options = {**_INPUTS_ONLY, "ActivationSymmetric": kind == QuantType.QInt8}
+    quantised = _quantise(model, _convolutions(model.graph), calibration_images, kind, options)
+    check_operators(quantised, target)
     onnx.save(quantised, output)
 
 

@@ -1,8 +1,8 @@
-"""Structured pruning: YOLO-A light out of a trained YOLO-A.
+"""Structured pruning: YOLO-A light out of a trained YOLO-A, ablation of it, or YOLO11n.
 
 Whole channels go, so that what is left is a smaller dense network. Those stay through which most passes: the product
 of the norms of a channel's incoming and outgoing weights (after Li et al., ICLR 2017). What the light form has in full
-is copied, static kernels keep their middle. The result is a start to train from, not a finished network.
+is copied. The result is a start to train from, not a finished network.
 """
 
 from __future__ import annotations
@@ -13,46 +13,28 @@ import torch
 from torch import Tensor, nn
 from ultralytics.nn.modules import Conv, Detect
 
-from models.detection.glicm import GLICM
-from models.detection.iafm import IAFM
-from models.detection.ss2d import SS2D
 from models.detection.start_weights import load_matching
-from models.detection.yolo_a import PARTS, YoloA
+from models.detection.yolo_a import YoloA
 from models.detection.yolo_a_light import YoloALight
 
 
 @torch.no_grad()
 def prune_to_light(trained: YoloA) -> YoloALight:
-    """Start the light form from a trained YOLO-A.
+    """Start the light form from a trained network that has its layers.
 
     Args:
-        trained: with all its parts.
+        trained: YOLO-A with any of its parts. A layer of another kind than the light form's leaves that one at its
+            initial values.
 
     Returns:
         The light form in training mode.
-
-    Raises:
-        ValueError: a network that lacks parts of YOLO-A.
     """
-    if set(trained.parts) != set(PARTS):
-        raise ValueError(f"pruning starts from a whole YOLO-A, this one has {', '.join(trained.parts) or 'no part'}")
-    light = YoloALight(int(cast("nn.Sequential", trained.model)[-1].nc))  # type: ignore[arg-type]
+    large = cast("nn.Sequential", trained.model)
+    light = YoloALight(int(large[-1].nc))  # type: ignore[arg-type]
     load_matching(light, trained.state_dict())
-    large, small = cast("nn.Sequential", trained.model), cast("nn.Sequential", light.model)
-    for index in range(len(small)):
-        source, target = large[index], small[index]
-        if isinstance(target, GLICM):
-            _prune_glicm(cast("GLICM", source), target)
-        elif isinstance(target, IAFM):
-            target.static.copy_(_middle(cast("IAFM", source).static, target.static.shape[-1]))
-    _prune_box_branch(*(cast("Detect", layers[-1]).cv2[0] for layers in (large, small)))
+    _prune_box_branch(*(cast("Detect", layers[-1]).cv2[0] for layers in (large, light.model)))
     light.names = trained.names
     return light
-
-
-def _middle(kernel: Tensor, size: int) -> Tensor:
-    edge = (kernel.shape[-1] - size) // 2
-    return kernel[..., edge : edge + size, edge : edge + size]
 
 
 def _strongest(importance: Tensor, count: int) -> Tensor:
@@ -87,46 +69,6 @@ def _copy_conv(target: Conv, source: Conv, out: Tensor | None, into: Tensor | No
     _copy(target.conv.weight, source.conv.weight, out, into)
     if out is not None:
         _copy_norm(target.bn, source.bn, out)
-
-
-def _prune_glicm(source: GLICM, target: GLICM) -> None:
-    channels = _strongest(
-        _incoming(source.reduce.conv.weight) * _outgoing(source.expand.conv.weight), target.reduce.conv.out_channels
-    )
-    _copy_conv(target.reduce, source.reduce, channels, None)
-    _copy_conv(target.local_depthwise, source.local_depthwise, channels, None)
-    _copy_conv(target.local_pointwise, source.local_pointwise, channels, channels)
-    _copy_conv(target.expand, source.expand, None, channels)
-    target.expand.bn.load_state_dict(source.expand.bn.state_dict())
-    for norm in ("weight", "bias"):
-        _copy(getattr(target.norm, norm), getattr(source.norm, norm), channels)
-    for name in ("along_height", "along_width"):
-        new, old = getattr(target.attention, name), getattr(source.attention, name)
-        _copy(new[0].weight, old[0].weight, channels)
-        _copy_norm(new[1], old[1], channels)
-    squeeze, excite = source.attention.squeeze, source.attention.excite
-    squeezed = _strongest(_incoming(squeeze.weight) * _outgoing(excite.weight), target.attention.squeeze.out_channels)
-    _copy(target.attention.squeeze.weight, squeeze.weight, squeezed, channels)
-    _copy(cast("Tensor", target.attention.squeeze.bias), cast("Tensor", squeeze.bias), squeezed)
-    _copy(target.attention.excite.weight, excite.weight, channels, squeezed)
-    _copy(cast("Tensor", target.attention.excite.bias), cast("Tensor", excite.bias), channels)
-    _prune_scan(source.ss2d, target.ss2d, channels)
-
-
-def _prune_scan(source: SS2D, target: SS2D, channels: Tensor) -> None:
-    inner = _strongest(_incoming(source.in_proj.weight) * _outgoing(source.out_proj.weight), target.inner)
-    steps = _incoming(source.x_proj_weight[:, : source.rank].transpose(0, 1))
-    ranks = _strongest(steps * _outgoing(source.dt_proj_weight.flatten(0, 1)), target.rank)
-    rows = torch.cat((ranks, torch.arange(source.rank, source.x_proj_weight.shape[1])))  # B and C of each state stay
-    _copy(target.in_proj.weight, source.in_proj.weight, inner, channels)
-    _copy(target.dwconv.weight, source.dwconv.weight, inner)
-    _copy(target.out_proj.weight, source.out_proj.weight, channels, inner)
-    _copy(target.x_proj_weight, source.x_proj_weight, None, rows, inner)
-    _copy(target.dt_proj_weight, source.dt_proj_weight, None, inner, ranks)
-    for name in ("dt_proj_bias", "A_log", "D_skip"):
-        _copy(getattr(target, name), getattr(source, name), None, inner)
-    for norm in ("weight", "bias"):
-        _copy(getattr(target.norm, norm), getattr(source.norm, norm), inner)
 
 
 def _prune_box_branch(source: nn.Sequential, target: nn.Sequential) -> None:

@@ -39,7 +39,7 @@ class DetectorTraining:
         output: folder for checkpoints, the table of losses and the results page.
         network: which detector, one of :data:`models.detection.networks.NETWORKS`.
         weights: folded COCO weights of YOLO11n to start from, or a checkpoint of ours to continue from; YOLO-A light
-            also starts from a YOLO-A, pruned.
+            also starts from YOLO-A, an ablation of it or YOLO11n, pruned.
         teacher: checkpoint of a network whose scores and sides are learned beside the labels.
         labels: classes to train; photos that show only others are left out.
         epochs: passes; an epoch is a fixed number of random crops.

@@ -30,6 +30,7 @@ from models.detection.settings import DetectorTraining, split_photos
 from models.detection.ss2d import SS2D, ChannelLayerNorm
 from models.detection.start_weights import load_detector, read_checkpoint, save_checkpoint, start_from_coco
 from models.detection.yolo_a import YoloA
+from models.detection.yolo_a_light import YoloALight
 from models.labelled_photos import LABELS, LabelledPhoto, read_labelled_photos
 
 # crops on which the folded normalisations of the COCO weights are measured
@@ -169,7 +170,7 @@ class DetectorTrainer(DetectionTrainer):  # type: ignore[misc]
             return checkpoint
         if settings.weights is not None and settings.weights.suffix == ".pt":
             start, trained = load_detector(settings.weights)
-            if settings.network == "yolo-a-light" and isinstance(start, YoloA) and network_of(trained) == "yolo-a":
+            if settings.network == "yolo-a-light" and isinstance(start, YoloA) and not isinstance(start, YoloALight):
                 start, trained = prune_to_light(start), {**trained, "network": "yolo-a-light"}
             _check_same_network(settings.weights, trained, settings)
             self.model.load_state_dict(start.state_dict())

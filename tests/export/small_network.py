@@ -10,7 +10,8 @@ import onnx
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
-from export.runtime.bundle import Bundle, open_bundle, sha256_of
+from export.build.quantise import quantise_for_onnx_runtime, quantise_for_openvino
+from export.runtime.bundle import INT8_GRAPH, OPENVINO_INT8_GRAPH, Bundle, open_bundle, sha256_of
 from tests.disc_bundle import write_manifest
 
 SIZE_PX = 64
@@ -111,3 +112,13 @@ def write_bundle(folder: Path, **changes: object) -> Bundle:
     tiling = {"overlap_px": 16, "match_threshold": 0.5, "longest_side_px": 1280}
     write_manifest(folder, **{"input": image, "tiling": tiling, "files": files, **changes})
     return open_bundle(folder)
+
+
+def write_integer_bundle(folder: Path, *, openvino: bool = False) -> Bundle:
+    """The small network as a bundle that runs in integers where nobody says otherwise."""
+    graph = folder / "model.onnx"
+    onnx.save(small_network(), graph)
+    quantise_for_onnx_runtime(graph, images(8), folder / INT8_GRAPH)
+    if openvino:
+        quantise_for_openvino(graph, images(8), folder / OPENVINO_INT8_GRAPH)
+    return write_bundle(folder, precision="int8")

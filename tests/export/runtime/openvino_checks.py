@@ -5,12 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-import onnx
 import openvino
 import pytest
 
-from export.build.quantise import quantise_for_onnx_runtime, quantise_for_openvino
-from export.runtime.bundle import INT8_GRAPH, OPENVINO_INT8_GRAPH, Bundle, GraphPrecision, open_bundle
+from export.runtime.bundle import OPENVINO_INT8_GRAPH, Bundle, GraphPrecision, open_bundle
 from export.runtime.counter import Counter
 from export.runtime.engines import openvino as engine_module
 from export.runtime.engines.onnx_runtime import OnnxRuntimeEngine, OnnxRuntimeSettings
@@ -18,7 +16,7 @@ from export.runtime.engines.openvino import OpenVinoEngine, OpenVinoSettings
 from export.runtime.errors import BundleError, EngineError
 from tests.disc_bundle import TILE_PX, write_manifest
 from tests.drawing import draw_discs, in_rows
-from tests.export.small_network import images, small_network, write_bundle
+from tests.export.small_network import images, write_integer_bundle
 
 NAME = f"openvino-{openvino.__version__.partition('-')[0]}"
 
@@ -26,11 +24,7 @@ NAME = f"openvino-{openvino.__version__.partition('-')[0]}"
 @pytest.fixture(scope="module")
 def bundle(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
     """The small network, in integers where nobody says otherwise."""
-    folder = tmp_path_factory.mktemp("bundle")
-    onnx.save(small_network(), folder / "model.onnx")
-    quantise_for_onnx_runtime(folder / "model.onnx", images(8), folder / INT8_GRAPH)
-    quantise_for_openvino(folder / "model.onnx", images(8), folder / OPENVINO_INT8_GRAPH)
-    return write_bundle(folder, precision="int8")
+    return write_integer_bundle(tmp_path_factory.mktemp("bundle"), openvino=True)
 
 
 def _engine(bundle: Bundle, precision: GraphPrecision = "auto") -> OpenVinoEngine:

@@ -5,16 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-import onnx
 import onnxruntime
 import pytest
 
-from export.build.quantise import quantise_for_onnx_runtime
 from export.runtime.bundle import INT8_GRAPH, OPENVINO_INT8_GRAPH, Bundle, GraphPrecision
 from export.runtime.engines import onnx_runtime
 from export.runtime.engines.onnx_runtime import OnnxRuntimeEngine, OnnxRuntimeSettings
 from export.runtime.errors import BundleError
-from tests.export.small_network import images, small_network, write_bundle
+from tests.export.small_network import images, write_integer_bundle
 
 NAME = f"onnxruntime-{onnxruntime.__version__}"
 
@@ -22,10 +20,7 @@ NAME = f"onnxruntime-{onnxruntime.__version__}"
 @pytest.fixture(scope="module")
 def bundle(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
     """Runs in integers where nobody says otherwise."""
-    folder = tmp_path_factory.mktemp("bundle")
-    onnx.save(small_network(), folder / "model.onnx")
-    quantise_for_onnx_runtime(folder / "model.onnx", images(8), folder / INT8_GRAPH)
-    return write_bundle(folder, precision="int8")
+    return write_integer_bundle(tmp_path_factory.mktemp("bundle"))
 
 
 def _engine(bundle: Bundle, precision: GraphPrecision = "auto") -> OnnxRuntimeEngine:

@@ -30,11 +30,11 @@ def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def large(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A checkpoint of a whole YOLO-A."""
+    """A checkpoint of YOLO11n with F-SPPF."""
     torch.manual_seed(0)
     path = tmp_path_factory.mktemp("large") / "large.pt"
-    network = stir(YoloA(2))
-    settings = {"network": "yolo-a", "labels": ["apple", "apple_flower"], "hold_out": []}
+    network = stir(YoloA(2, ("fsppf",)))
+    settings = {"network": "yolo-a-fsppf", "labels": ["apple", "apple_flower"], "hold_out": []}
     save_checkpoint(path, {"settings": settings, "averaged": network.state_dict()})
     return path
 
@@ -44,7 +44,7 @@ def settings(photos: Path, output: Path, **changes: Any) -> DetectorTraining:
     return DetectorTraining(data=photos, output=output, **{"network": "yolo-a-light", **fast, **changes})
 
 
-def test_the_light_form_starts_from_a_pruned_yolo_a(photos: Path, large: Path, tmp_path: Path) -> None:
+def test_the_light_form_starts_from_a_larger_network_pruned(photos: Path, large: Path, tmp_path: Path) -> None:
     trainer = DetectorTrainer(settings(photos, tmp_path / "run", weights=large))
     trainer.setup_model()
     whole, _ = load_detector(large)
@@ -55,7 +55,7 @@ def test_the_light_form_starts_from_a_pruned_yolo_a(photos: Path, large: Path, t
 
 def test_a_network_does_not_start_from_another_one(photos: Path, large: Path, tmp_path: Path) -> None:
     trainer = DetectorTrainer(settings(photos, tmp_path / "run", network="yolo11n", weights=large))
-    with pytest.raises(ValueError, match=r"large\.pt is yolo-a with labels .* this run is yolo11n"):
+    with pytest.raises(ValueError, match=r"large\.pt is yolo-a-fsppf with labels .* this run is yolo11n"):
         trainer.setup_model()
 
 
