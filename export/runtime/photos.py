@@ -34,6 +34,8 @@ _TURNS: dict[int, Callable[[NDArray[np.uint8]], NDArray[np.uint8]]] = {
 }
 _LYING = frozenset({5, 6, 7, 8})  # orientations that swap width and height
 _STRIP_ROWS = 256
+# what can be averaged as it is; palettes and 16-bit grey are converted first
+_SHRINKING_MODES = frozenset({"RGB", "L"})
 # what Pillow raises on bytes that are no image, or metadata that is none
 _MALFORMED = (OSError, SyntaxError, TypeError, ValueError, EOFError, KeyError, struct.error)
 
@@ -84,8 +86,7 @@ class Photo:
             pixels = self.decode_larger(longest_side_px).pixels
         if max(pixels.shape) <= longest_side_px:
             return pixels
-        factor = longest_side_px / longest
-        size = (max(1, round(self.width * factor)), max(1, round(self.height * factor)))
+        size = _scaled_size(self.width, self.height, longest_side_px)
         return np.asarray(Image.fromarray(pixels).resize(size, Image.Resampling.BOX))
 
 
@@ -129,8 +130,9 @@ def read_photo(path: Path, least_side_px: int | None = None) -> Photo:
 
     Args:
         path: the file.
-        least_side_px: a longer side of this many pixels is enough; a JPEG is then decoded at a half, a quarter or an
-            eighth where that leaves as many, in a fraction of the time. None decodes everything.
+        least_side_px: a longer side of this many pixels is enough: a JPEG is then decoded at a half, a quarter or an
+            eighth where that leaves as many, in a fraction of the time, and the rest is averaged away. None keeps
+            everything.
 
     Raises:
         PhotoError: the file cannot be read or decoded whole, or is smaller or larger than can be counted in.
@@ -170,7 +172,7 @@ def _decode(file: IO[bytes], name: str, least_side_px: int | None, decode_larger
                     image.draft("RGB", _least_size(width, height, least_side_px))
                 image.load()
                 said = _metadata(image)
-                pixels = _rgb(image)
+                pixels = _rgb(image if least_side_px is None else _shrunk(image, width, height, least_side_px))
     except PhotoError:
         raise
     except UnidentifiedImageError as error:
@@ -185,6 +187,18 @@ def _decode(file: IO[bytes], name: str, least_side_px: int | None, decode_larger
     if is_whole:
         return Photo(pixels, said.taken_at, said.latitude, said.longitude)
     return Photo(pixels, said.taken_at, said.latitude, said.longitude, (width, height), decode_larger)
+
+
+def _scaled_size(width: int, height: int, longest_side_px: int) -> tuple[int, int]:
+    factor = longest_side_px / max(width, height)
+    return max(1, round(width * factor)), max(1, round(height * factor))
+
+
+def _shrunk(image: Image.Image, width: int, height: int, least_side_px: int) -> Image.Image:
+    """The decoded image at the size that is enough, before it is copied; ``width`` and ``height`` are the file's."""
+    if image.mode not in _SHRINKING_MODES or max(image.size) <= least_side_px:
+        return image
+    return image.resize(_scaled_size(width, height, least_side_px), Image.Resampling.BOX)
 
 
 def _least_size(width: int, height: int, least_side_px: int) -> tuple[int, int]:

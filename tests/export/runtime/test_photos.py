@@ -274,18 +274,28 @@ def test_a_path_without_photos_is_refused_by_name(tmp_path: Path, name: str, sai
 
 
 @pytest.mark.parametrize("orientation", [1, 3, 6, 8])
-def test_a_jpeg_is_decoded_no_larger_than_needed(orientation: int) -> None:
+def test_a_photo_is_kept_no_larger_than_needed(orientation: int) -> None:
     content = encode(draw_discs(in_rows(10), size=(1601, 1000), radius=40), said=exif(TAKEN_AT, None, orientation))
     whole, small = decode_photo(content, "a.jpg"), decode_photo(content, "a.jpg", 800)
     assert (small.width, small.height) == (whole.width, whole.height)
-    assert max(small.pixels.shape) == 801  # a half, rounded up
-    assert max(decode_photo(content, "a.jpg", 802).pixels.shape) == 1601
+    assert max(small.pixels.shape) == 800
+    between = decode_photo(content, "a.jpg", 1200)  # no half or quarter of it
+    assert np.abs(between.pixels.astype(int) - whole.scaled(1200)).mean() < 1  # rounded before or after turning
     assert np.array_equal(small.scaled(1601), whole.pixels)  # and the rest when somebody asks for it
     for side in (800, 400, 333):
         shrunk, fewer = whole.scaled(side), small.scaled(side)
         assert shrunk.shape == fewer.shape
         assert max(shrunk.shape) == side
         assert abs(shrunk.astype(float) - fewer).mean() < 3
+
+
+@pytest.mark.parametrize("mode", ["L", "P", "CMYK", "RGBA", "I;16"])
+def test_every_kind_of_pixels_is_looked_at_in_the_same_size(mode: str, tmp_path: Path) -> None:
+    path = tmp_path / ("a.jpg" if mode == "CMYK" else "a.png")
+    drawn = Image.fromarray(draw_discs(in_rows(3), size=(1600, 1000)))
+    (drawn.convert("L").convert("I").convert("I;16") if mode == "I;16" else drawn.convert(mode)).save(path)
+    assert read_photo(path, 640).scaled(640).shape == (400, 640, 3)
+    assert read_photo(path).pixels.shape == (1000, 1600, 3)
 
 
 def test_a_photo_that_is_gone_cannot_be_looked_at_more_closely(tmp_path: Path) -> None:
