@@ -59,7 +59,7 @@ def export_yolo_a(
     flower_side: int,
     integers: bool,
 ) -> None:
-    """Export YOLO-A or its light form, fix its counting thresholds on held-out training rows and measure it.
+    """Export YOLO-A or its light form, fix its counting thresholds by orchard row and measure it.
 
     \b
     Example:

@@ -85,7 +85,7 @@ def _network_command(name: str) -> click.Command:
         metavar="LOW HIGH",
         help="Random zoom of flowering photos.",
     )
-    @click.option("--learning-rate", default=1e-3, show_default=True, type=float)
+    @click.option("--learning-rate", type=float, help="The highest.  [default: 0.001; rtdetr-l: 0.0001]")
     @click.option("--bfloat16", is_flag=True, help="Convolutions in bfloat16, for processors that have it.")
     @click.option(
         "--hold-out",
@@ -109,13 +109,14 @@ def _network_command(name: str) -> click.Command:
         image_px: int,
         scale: _Range,
         flower_scale: _Range,
-        learning_rate: float,
+        learning_rate: float | None,
         bfloat16: bool,
         hold_out: tuple[str, ...],
         labels: tuple[str, ...],
         seed: int,
     ) -> None:
         from models.detection.crops import CropSettings
+        from models.detection.settings import learning_rate_of
         from models.detection.train import HELD_OUT, DetectorTraining
         from models.detection.train import train as run
 
@@ -132,7 +133,7 @@ def _network_command(name: str) -> click.Command:
             crops_per_epoch=crops,
             batch=batch,
             image_px=image_px,
-            learning_rate=learning_rate,
+            learning_rate=learning_rate_of(name) if learning_rate is None else learning_rate,
             low_precision=bfloat16,
             hold_out=hold_out or HELD_OUT,
             labels=labels or LABELS,

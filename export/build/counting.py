@@ -1,8 +1,8 @@
-"""Fixing the counting threshold and the count bias of a bundle on held-out training photos."""
+"""Fixing the counting threshold and the count bias of a bundle on photos of the training set, by orchard row."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -19,7 +19,7 @@ def unbiased_threshold(results: Sequence[PhotoResult]) -> float:
     """The score at which as many detections count as there are labels, over all photos together.
 
     Args:
-        results: one label in held-out photos, with every detection down to a low score.
+        results: one label in photos, with every detection down to a low score.
 
     Raises:
         ValueError: no label in these photos, so nothing to be unbiased about; or fewer detections than labels, so that
@@ -61,11 +61,15 @@ def full_rows(results: Sequence[PhotoResult]) -> dict[str, list[PhotoResult]]:
     return {row: photos for row, photos in rows.items() if len(by_tree(photos)) >= LEAST_TREES}
 
 
-def counting_of(results: Sequence[PhotoResult]) -> Counting:
+def counting_of(results: Sequence[PhotoResult], trained_rows: Collection[str] = ()) -> Counting:
     """Threshold and bias per stage of one label.
 
     The bias of a tree is counted at the threshold that the other rows give (the other trees, where rows are not known),
     since at its own it would be too small. Its variance is that between rows: how far another row may be off.
+
+    Args:
+        results: the label in photos, with every detection down to a low score.
+        trained_rows: those of the rows that the model was trained on.
     """
     rows = full_rows(results)
     units = rows if len(rows) > 1 else by_tree(results)
@@ -78,23 +82,24 @@ def counting_of(results: Sequence[PhotoResult]) -> Counting:
             if photo.stage and photo.labelled and threshold is not None:
                 counted = replace(photo, counted=photo.scores >= threshold)
                 biases.setdefault(photo.stage, []).append(counted)
-    stages = {stage: bias for stage, photos in biases.items() if (bias := _bias(photos)) is not None}
+    stages = {stage: bias for stage, photos in biases.items() if (bias := _bias(photos, trained_rows)) is not None}
     return Counting(threshold=round(threshold_of(results), 4), stages=stages)
 
 
-def _bias(photos: Sequence[PhotoResult]) -> StageBias | None:
+def _bias(photos: Sequence[PhotoResult], trained_rows: Collection[str]) -> StageBias | None:
     trees = list(by_tree(photos).values())
     if len(trees) < 2:  # one tree says nothing of how far the next may lie
         return None
-    rows: dict[str, list[PhotoResult]] = {}
-    for photo in photos:
-        rows.setdefault(photo.row, []).append(photo)
-    if "" not in rows and len(rows) > 1 and len(rows) < len(trees):
+    rows = full_rows(photos)
+    if len(rows) > 1 and sum(map(len, rows.values())) == len(photos):  # a photo of no known row is no row
         of_rows = [count_bias(row) for row in rows.values()]
         bias, variance, known = float(np.mean(of_rows)), float(np.var(of_rows, ddof=1)), len(rows)
     else:
         bias, variance, known = count_bias(photos), _variance_between_trees(trees), 0
-    return StageBias(bias=round(bias, 4), variance=round(variance, 6), trees=len(trees), rows=known)
+    trained = sum(tree[0].row in trained_rows for tree in trees)
+    return StageBias(
+        bias=round(bias, 4), variance=round(variance, 6), trees=len(trees), rows=known, trained_trees=trained
+    )
 
 
 def _variance_between_trees(trees: Sequence[Sequence[PhotoResult]]) -> float:

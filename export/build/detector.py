@@ -38,7 +38,7 @@ from models.detection.train import split_photos
 from models.detection.yolo_a import YoloA
 from models.labelled_photos import LabelledPhoto, read_labelled_photos
 
-# P7: boxes of the graph and of the network may differ by a thousandth of a pixel
+# boxes of the graph and of the network may differ by a thousandth of a pixel
 MOST_PARITY_PX = 1e-3
 _PARITY_TILES = 8
 _CALIBRATION_TILES = 48
@@ -60,7 +60,7 @@ class BundleRecipe:
 
     Attributes:
         checkpoint: trained network.
-        training_data: folder it was trained on; its held-out rows fix threshold and bias.
+        training_data: folder it was trained on; its rows, the held-out ones above all, fix threshold and bias.
         evaluation_data: folder it never saw; its figures go into the manifest.
         output: folder of the bundle.
         version: version of the bundle.
@@ -88,7 +88,7 @@ class ParityError(RuntimeError):
 
 
 def build_detector(recipe: BundleRecipe, say: Callable[[str], None]) -> Bundle:
-    """Export a trained detector, fix its counting on held-out rows, measure it, write its manifest.
+    """Export a trained detector, fix its counting on the training set's rows, measure it, write its manifest.
 
     Args:
         recipe: what to build.
@@ -107,13 +107,30 @@ def build_detector(recipe: BundleRecipe, say: Callable[[str], None]) -> Bundle:
             "ablations and YOLO11n can"
         )
     trained_on, held_out = split_photos(read_labelled_photos(recipe.training_data), settings["hold_out"])
-    recipe.output.mkdir(parents=True, exist_ok=True)
+    _check_place(recipe.output)
+    recipe.output.parent.mkdir(parents=True, exist_ok=True)
     # beside its place, so that what fails leaves no bundle, and leaves one that is there as it is
-    with tempfile.TemporaryDirectory(dir=recipe.output.parent, prefix=".bundle-") as folder:
-        built = _build(recipe, model, settings, trained_on, held_out, Path(folder), say)
-        for file in (*built.manifest.files, MANIFEST):
-            (Path(folder) / file).replace(recipe.output / file)
+    with tempfile.TemporaryDirectory(dir=recipe.output.parent, prefix=".bundle-") as beside:
+        built, before = Path(beside) / "built", Path(beside) / "before"
+        built.mkdir()
+        _build(recipe, model, settings, trained_on, held_out, built, say)
+        if recipe.output.exists():
+            recipe.output.rename(before)
+        built.rename(recipe.output)
     return open_bundle(recipe.output)
+
+
+def _check_place(output: Path) -> None:
+    """A bundle takes the place of an earlier one whole, and of nothing else.
+
+    Raises:
+        ValueError: something else is there.
+    """
+    if output.exists() and not output.is_dir():
+        raise ValueError(f"{output} is no folder; choose another place for the bundle")
+    others = [path for path in output.glob("*") if path.suffix != ".onnx" and path.name != MANIFEST]
+    if others:
+        raise ValueError(f"{output} also holds {others[0].name}; choose an empty folder or that of an earlier bundle")
 
 
 def _build(
@@ -216,10 +233,8 @@ def _counting(
     """
     engine = OnnxRuntimeEngine(bundle)
     trees = [photo for photo in held_out if photo.kind == "trees"]
-    if len({photo.row for photo in trees if photo.row}) < _ENOUGH_ROWS and trees:
-        others = [photo for photo in trained_on if photo.kind == "trees"]
-        full = Counted(photo.row for photo in others if photo.row)
-        trees += [photo for photo in others if full[photo.row] >= LEAST_TREES]
+    trained = _in_full_rows(trained_on) if trees and len({p.row for p in _in_full_rows(trees)}) < _ENOUGH_ROWS else []
+    trees += trained
     fruit = detect_photos(bundle, engine, trees)
     flowers = detect_photos(bundle, engine, [photo for photo in held_out if photo.kind == "flowers"])
     counting = {}
@@ -230,8 +245,15 @@ def _counting(
                 f"no {label} is labelled in the whole photos held out from training, so its counting threshold cannot "
                 "be fixed; hold out photos that show it, or train without that label"
             )
-        counting[label] = counting_of(results)
+        counting[label] = counting_of(results, {photo.row for photo in trained})
     return counting
+
+
+def _in_full_rows(photos: Sequence[LabelledPhoto]) -> list[LabelledPhoto]:
+    """Whole trees of rows that enough of them show; a photo of no known row is a row of its own."""
+    trees = [photo for photo in photos if photo.kind == "trees"]
+    full = Counted(photo.row for photo in trees)
+    return [photo for photo in trees if full[photo.row] >= LEAST_TREES]
 
 
 def _metrics(data: str, rows: Sequence[Row]) -> list[Metrics]:

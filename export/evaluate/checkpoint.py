@@ -5,6 +5,7 @@ Unlike a bundle, which decides by what it sees, it is told which photos show tre
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -17,11 +18,11 @@ from export.build.counting import unbiased_threshold
 from export.evaluate.detection import LOWEST_SCORE, detect_photos
 from export.evaluate.matching import CLOSER_OVERLAPS, PhotoResult
 from export.evaluate.torch_engine import TorchEngine
-from export.runtime.bundle import Bundle
+from export.runtime.bundle import Bundle, sha256_of
 from export.runtime.manifest import SCHEMA, Counting, Input, Manifest, Suppression, Tiling
 from models.detection.start_weights import load_detector
 from models.detection.train import split_photos
-from models.labelled_photos import LabelledPhoto, read_labelled_photos
+from models.labelled_photos import LABELS, LabelledPhoto, read_labelled_photos
 
 # the longer side at which photos of each kind are looked at; tiles are smaller anyway
 LONGEST_SIDE_PX = {"trees": 1344, "tiles": 1344, "flowers": 2688}
@@ -37,12 +38,12 @@ class Measured:
     Attributes:
         results: for each kind of photo the results of the label it shows, in the photos' order.
         thresholds: counting threshold of each label, fixed on the rows held out from training.
-        data: folder of the photos.
+        of: digest of what was measured and how, see :func:`measured_with`.
     """
 
     results: dict[str, list[PhotoResult]]
     thresholds: dict[str, float]
-    data: str
+    of: str
 
 
 def measure_checkpoint(
@@ -92,7 +93,17 @@ def measure_checkpoint(
         label: _threshold([result for kind, part in fixing.items() if _LABEL_OF_KIND[kind] == label for result in part])
         for label in labels
     }
-    return Measured(find(photos, thresholds), thresholds, str(evaluation_data.resolve()))
+    return Measured(find(photos, thresholds), thresholds, measured_with(checkpoint, evaluation_data))
+
+
+def measured_with(checkpoint: Path, evaluation_data: Path) -> str:
+    """Digest of a checkpoint, of the size photos are looked at and cut up, and of the labels beside them."""
+    digest = hashlib.sha256(sha256_of(checkpoint).encode())
+    for side in LONGEST_SIDE_PX.values():
+        digest.update(draft_manifest(LABELS, side, {}).model_dump_json().encode())
+    for path in sorted(evaluation_data.rglob("labels/*.txt")):
+        digest.update(path.name.encode() + path.read_bytes())
+    return digest.hexdigest()
 
 
 def _threshold(results: Sequence[PhotoResult]) -> float:
@@ -145,7 +156,7 @@ def save_measured(path: Path, measured: Measured) -> None:
     arrays: dict[str, NDArray[Any]] = {
         "labels": np.array(list(measured.thresholds), dtype=np.str_),
         "thresholds": np.array(list(measured.thresholds.values())),
-        "data": np.array(measured.data, dtype=np.str_),
+        "of": np.array(measured.of, dtype=np.str_),
     }
     for kind, results in measured.results.items():
         arrays[f"{kind}/sizes"] = np.array([len(result.scores) for result in results])
@@ -175,7 +186,7 @@ def read_measured(path: Path) -> Measured:
             kinds.setdefault(kind, {})[inner] = array
     results = {kind: _read_kind(inner) for kind, inner in kinds.items()}
     thresholds = dict(zip(arrays["labels"].tolist(), arrays["thresholds"].tolist(), strict=True))
-    return Measured(results, thresholds, str(arrays["data"]))
+    return Measured(results, thresholds, str(arrays["of"]))
 
 
 def _read_kind(arrays: dict[str, NDArray[Any]]) -> list[PhotoResult]:

@@ -1,6 +1,6 @@
-"""Whether one detector is better than another: differences by a paired bootstrap over trees and seeds.
+"""Figures of a detector and whether it is better than another, by a bootstrap over trees and seeds.
 
-Both detectors looked at the same photos, so each resample draws trees once for both; where networks were trained
+Two detectors looked at the same photos, so each resample draws trees once for both; where networks were trained
 several times, it draws seeds too, the same for both, as the same seed shows both the same crops. With one seed the
 interval says nothing of how another training would have ended.
 """
@@ -14,7 +14,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from export.evaluate.matching import RESAMPLES, PhotoResult, area_under_curve
+from export.evaluate.matching import RESAMPLES, Figure, PhotoResult, area_under_curve
 
 Verdict = Literal["better", "worse", "not separable"]
 # a measure of photos of which each counts so many times
@@ -76,15 +76,28 @@ def _ap50_95(results: Sequence[PhotoResult]) -> Weighted:
     return _average_precision(results, [result.at_all_overlaps() for result in results])
 
 
-def _f1(results: Sequence[PhotoResult]) -> Weighted:
+def _share_of_hits(results: Sequence[PhotoResult], of: Sequence[float]) -> Weighted:
+    """Counted detections that are labelled, over the sum of something in each photo."""
     hits = np.array([int((result.matched & result.counted).sum()) for result in results])
-    both = np.array([result.count + result.labelled for result in results])
+    whole = np.array(of)
 
     def figure(weights: NDArray[np.int64]) -> float:
-        total = int((weights * both).sum())
-        return 2 * int((weights * hits).sum()) / total if total else float("nan")
+        total = float((weights * whole).sum())
+        return int((weights * hits).sum()) / total if total else float("nan")
 
     return figure
+
+
+def _precision(results: Sequence[PhotoResult]) -> Weighted:
+    return _share_of_hits(results, [result.count for result in results])
+
+
+def _recall(results: Sequence[PhotoResult]) -> Weighted:
+    return _share_of_hits(results, [result.labelled for result in results])
+
+
+def _f1(results: Sequence[PhotoResult]) -> Weighted:
+    return _share_of_hits(results, [(result.count + result.labelled) / 2 for result in results])
 
 
 def _count_mape(results: Sequence[PhotoResult]) -> Weighted:
@@ -107,6 +120,31 @@ PAIRED_MEASURES: dict[str, PairedMeasure] = {
     "count MAPE": PairedMeasure(_count_mape, lower_is_better=True),
 }
 
+FIGURES: dict[str, PairedMeasure] = {
+    "P": PairedMeasure(_precision),
+    "R": PairedMeasure(_recall),
+    "AP50": PAIRED_MEASURES["AP50"],
+    "AP50-95": PAIRED_MEASURES["AP50-95"],
+}
+
+
+def mean_over_seeds(seeds: Sequence[Sequence[PhotoResult]], measure: PairedMeasure, seed: int = 0) -> Figure:
+    """A detector's figure with its 95 % interval.
+
+    Args:
+        seeds: for each training seed the results of all photos, the same photos in the same order.
+        measure: one of :data:`FIGURES`.
+        seed: of the resampling.
+
+    Raises:
+        ValueError: other photos, or none.
+    """
+    prepared = [measure.prepare(results) for results in seeds]
+    trees = _shared_trees(seeds, seeds)
+    return _resampled(
+        lambda drawn, weights: float(np.mean([prepared[i](weights) for i in drawn])), trees, len(seeds), seed
+    )
+
 
 def paired_difference(
     ours: Sequence[Sequence[PhotoResult]],
@@ -126,23 +164,30 @@ def paired_difference(
         ValueError: other photos, another number of seeds, or none.
     """
     trees = _shared_trees(ours, theirs)
-    names = sorted(set(trees))
-    number_of_tree = {name: number for number, name in enumerate(names)}
-    tree_of_photo = np.array([number_of_tree[tree] for tree in trees], dtype=np.int64)
     first, second = ([measure.prepare(results) for results in side] for side in (ours, theirs))
-    random = np.random.default_rng(seed)
 
     def difference(seeds: NDArray[np.int64], weights: NDArray[np.int64]) -> float:
         return float(np.mean([first[i](weights) - second[i](weights) for i in seeds]))
 
+    found = _resampled(difference, trees, len(ours), seed)
+    return Difference(found.value, found.low, found.high, _verdict(found.low, found.high, measure.lower_is_better))
+
+
+def _resampled(
+    statistic: Callable[[NDArray[np.int64], NDArray[np.int64]], float], trees: Sequence[str], seeds: int, seed: int
+) -> Figure:
+    """A statistic of training seeds and of how often each photo counts, over resampled trees and seeds."""
+    names = sorted(set(trees))
+    number_of_tree = {name: number for number, name in enumerate(names)}
+    tree_of_photo = np.array([number_of_tree[tree] for tree in trees], dtype=np.int64)
+    random = np.random.default_rng(seed)
     values = []
     for _ in range(RESAMPLES):
         drawn = np.bincount(random.integers(len(names), size=len(names)), minlength=len(names))
-        values.append(difference(random.integers(len(ours), size=len(ours)), drawn[tree_of_photo]))
+        values.append(statistic(random.integers(seeds, size=seeds), drawn[tree_of_photo]))
     finite = [value for value in values if np.isfinite(value)]
     low, high = np.percentile(finite, (2.5, 97.5)) if finite else (float("nan"), float("nan"))
-    value = difference(np.arange(len(ours)), np.ones(len(trees), dtype=np.int64))
-    return Difference(value, float(low), float(high), _verdict(float(low), float(high), measure.lower_is_better))
+    return Figure(statistic(np.arange(seeds), np.ones(len(trees), dtype=np.int64)), float(low), float(high))
 
 
 def _verdict(low: float, high: float, lower_is_better: bool) -> Verdict:

@@ -51,7 +51,7 @@ class Suppression(_Part):
 
 
 class StageBias(_Part):
-    """How far counts at the threshold are off at one growth stage, on photos the model was not trained on."""
+    """How far counts of a row at the threshold that other rows give are off, at one growth stage."""
 
     bias: float = Field(gt=-1, description="(counted - labelled) / labelled over all trees; +0.03 counts 3 % too many")
     variance: float = Field(
@@ -59,6 +59,9 @@ class StageBias(_Part):
     )
     trees: int = Field(ge=1, description="trees it was measured on")
     rows: int = Field(default=0, ge=0, description="orchard rows they stand in; 0 where too few are known")
+    trained_trees: int = Field(
+        default=0, ge=0, description="those of the trees that the model was trained on; the others it never saw"
+    )
 
 
 class Counting(_Part):

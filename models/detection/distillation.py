@@ -53,12 +53,16 @@ class Distillation:
         criterion: the labels' loss.
         teacher: a trained network of the same classes and cell sizes; set to evaluation mode.
         share: weight of the teacher's part beside the labels'.
+        low_precision: the teacher runs in bfloat16.
     """
 
-    def __init__(self, criterion: Criterion, teacher: nn.Module, share: float = 1.0) -> None:
+    def __init__(
+        self, criterion: Criterion, teacher: nn.Module, share: float = 1.0, *, low_precision: bool = False
+    ) -> None:
         self.criterion = criterion
         self.teacher = teacher.eval()
         self.share = share
+        self.low_precision = low_precision
 
     def __call__(self, preds: Any, batch: dict[str, Any]) -> tuple[Tensor, dict[str, Tensor]]:
         """Loss of a batch; outside training, where predictions are decoded, the labels' alone."""
@@ -66,7 +70,7 @@ class Distillation:
         if isinstance(preds, tuple):
             return loss, parts
         images = batch["img"]
-        with torch.no_grad(), torch.autocast(images.device.type, torch.bfloat16):
+        with torch.no_grad(), torch.autocast(images.device.type, torch.bfloat16, enabled=self.low_precision):
             _, taught = self.teacher(images)
         classes, sides = _distance(preds, taught)
         return loss + self.share * len(images) * torch.stack((loss.new_zeros(()), classes, sides)), parts

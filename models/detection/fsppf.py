@@ -18,7 +18,7 @@ class Fourier2d(nn.Module):
     """Orthonormal real 2-D Fourier transform and its inverse, as an FFT or as real matrix products.
 
     TensorRT has no Fourier operator, so the exported graph multiplies by constant cosine and sine matrices
-    (methods section 4). Both forms agree to 1e-5 on any size; the matrices depend on the map's size only.
+    (SRConvNet uses an FFT). Both forms agree to 1e-5 on any size; the matrices depend on the map's size only.
     """
 
     def __init__(self) -> None:

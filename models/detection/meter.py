@@ -18,7 +18,7 @@ from ultralytics.nn.tasks import DetectionModel
 from models.detection.ss2d import SS2D
 from models.detection.yolo_a import parameter_count, quiet
 
-# multiply, add and exponential work per state and step of the recurrence, as methods section 3.3 counts it
+# multiply, add and exponential work per state and step of the recurrence, a multiply-add counted as two
 _SCAN_FLOPS_PER_STATE_STEP = 9
 
 

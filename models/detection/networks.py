@@ -75,12 +75,12 @@ def network_of(settings: Mapping[str, Any]) -> str:
 
 
 class _LowPrecision(DetectionModel):  # type: ignore[misc]
-    """Runs its convolutions in bfloat16 while it is trained on the CPU; what leaves it is float32."""
+    """Runs its convolutions in bfloat16 while it is trained; what leaves it is float32."""
 
     def predict(self, x: torch.Tensor, *args: Any, **kwargs: Any) -> Any:
         if not self.training:
             return super().predict(x, *args, **kwargs)
-        with torch.autocast("cpu", torch.bfloat16):
+        with torch.autocast(x.device.type, torch.bfloat16):
             out = super().predict(x, *args, **kwargs)
         return _in_single_precision(out)
 
@@ -89,12 +89,12 @@ class _SinglePrecisionDecoder(RTDETRDecoder):  # type: ignore[misc]
     """RT-DETR's decoder, which refines coordinates: bfloat16 holds those to two pixels in 320 only."""
 
     def forward(self, x: list[torch.Tensor], batch: dict[str, Any] | None = None) -> Any:
-        with torch.autocast("cpu", enabled=False):
+        with torch.autocast(x[0].device.type, enabled=False):
             return super().forward([level.float() for level in x], batch)
 
 
 def use_low_precision(network: DetectionModel) -> None:
-    """Let a detector's training pass run its convolutions in bfloat16 on the CPU."""
+    """Let a detector's training pass run its convolutions in bfloat16."""
     kind = type(network)
     network.__class__ = type(kind.__name__, (_LowPrecision, kind), {})
     head = network.model[-1]

@@ -8,14 +8,11 @@ from pathlib import Path
 
 from models.detection.crops import CropSettings
 from models.detection.networks import ABLATIONS
-from models.detection.settings import DetectorTraining
+from models.detection.settings import DetectorTraining, learning_rate_of
 
 _CROPS = CropSettings(scale=(0.35, 1.1), flower_scale=(0.45, 1.4))
 _EPOCHS = 2
 _CROPS_PER_EPOCH = 1600
-# transformers diverge at the rate that convolutions take
-_LEARNING_RATES = {"rtdetr-l": 1e-4}
-_LEARNING_RATE = 1e-3
 
 
 @dataclass(frozen=True)
@@ -78,7 +75,7 @@ def settings_of(run: ProtocolRun, data: Path, weights: Path | None, output: Path
         weights=weights,
         epochs=_EPOCHS,
         crops_per_epoch=_CROPS_PER_EPOCH,
-        learning_rate=_LEARNING_RATES.get(run.network, _LEARNING_RATE),
+        learning_rate=learning_rate_of(run.network),
         low_precision=True,
         validate_every=_EPOCHS,
         seed=run.seed,

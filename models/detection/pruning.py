@@ -1,8 +1,8 @@
 """Structured pruning: YOLO-A light out of a trained YOLO-A, ablation of it, or YOLO11n.
 
-Whole channels go, so that what is left is a smaller dense network. Those stay through which most passes: the product
-of the norms of a channel's incoming and outgoing weights (after Li et al., ICLR 2017). What the light form has in full
-is copied. The result is a start to train from, not a finished network.
+Whole channels go, so that what is left is a smaller dense network. Those stay through which most passes: the norm of a
+channel's incoming weights, as its normalisation scales them, times that of its outgoing ones (after Li et al., ICLR
+2017). What the light form has in full is copied. The result is a start to train from, not a finished network.
 """
 
 from __future__ import annotations
@@ -47,6 +47,13 @@ def _incoming(weight: Tensor) -> Tensor:
     return norms
 
 
+def _normalised(conv: Conv) -> Tensor:
+    """Norms of what goes into each channel, behind the normalisation."""
+    norm = conv.bn
+    scale: Tensor = norm.weight / (norm.running_var + norm.eps).sqrt()
+    return _incoming(conv.conv.weight) * scale.abs()
+
+
 def _outgoing(weight: Tensor) -> Tensor:
     return _incoming(weight.transpose(0, 1))
 
@@ -75,8 +82,8 @@ def _prune_box_branch(source: nn.Sequential, target: nn.Sequential) -> None:
     first, second = cast("Conv", source[0]), cast("Conv", source[1])
     last, new_last = (cast("nn.Conv2d", branch[2]) for branch in (source, target))
     width = new_last.in_channels
-    early = _strongest(_incoming(first.conv.weight) * _outgoing(second.conv.weight), width)
-    late = _strongest(_incoming(second.conv.weight) * _outgoing(last.weight), width)
+    early = _strongest(_normalised(first) * _outgoing(second.conv.weight), width)
+    late = _strongest(_normalised(second) * _outgoing(last.weight), width)
     _copy_conv(cast("Conv", target[0]), first, early, None)
     _copy_conv(cast("Conv", target[1]), second, late, early)
     _copy(new_last.weight, last.weight, None, late)

@@ -106,8 +106,9 @@ def write_results_page(folder: Path, settings: Mapping[str, Any], record: HeldOu
         + "</body></html>\n"
     )
     path = folder / PAGE
-    path.write_text(page, encoding="utf-8")
-    return path
+    partial = path.with_suffix(".partial")
+    partial.write_text(page, encoding="utf-8")
+    return partial.replace(path)
 
 
 def _read(path: Path) -> list[dict[str, float]]:
@@ -117,8 +118,8 @@ def _read(path: Path) -> list[dict[str, float]]:
 
 def _summary(settings: Mapping[str, Any], epochs: Sequence[Mapping[str, float]]) -> str:
     started = (
-        f"{settings['initialised']:.0%} of its values from {Path(settings['weights']).name}".replace("%", " %")
-        if settings["weights"]
+        f"{settings['initialised']:.0%} of its values from trained weights".replace("%", " %")
+        if settings["initialised"]
         else "from random values"
     )
     return (

@@ -104,7 +104,7 @@ def _scan_chunks(a: Tensor, b: Tensor) -> Tensor:
 
 
 class _TwoLevelScan(torch.autograd.Function):
-    """Two-level scan with the analytic backward pass of methods section 3.2.
+    """Two-level scan with an analytic backward pass.
 
     With g = ∂loss/∂h the adjoint is λ_t = g_t + a_(t+1) λ_(t+1), a scan in the other direction;
     ∂loss/∂b_t = λ_t and ∂loss/∂a_t = λ_t h_(t-1).

@@ -17,6 +17,16 @@ from models.labelled_photos import LABELS, LabelledPhoto
 HELD_OUT = ("17kv1r", "17kv9r", "20190429_33_2", "20190421_34_1", "tree_2_*")
 
 
+# AdamW's highest rate; RT-DETR's transformer diverges at what the convolutional networks take
+LEARNING_RATE = 1e-3
+_LEARNING_RATES = {"rtdetr-l": 1e-4}
+
+
+def learning_rate_of(network: str) -> float:
+    """The learning rate that a network starts with unless told otherwise."""
+    return _LEARNING_RATES.get(network, LEARNING_RATE)
+
+
 def code_commit() -> str:
     """The commit that is checked out here, ``-dirty`` behind it where files were changed since; or ``unknown``."""
     root = Path(__file__).parents[2]
@@ -66,7 +76,7 @@ class DetectorTraining:
     crops_per_epoch: int = 3200
     batch: int = 16
     image_px: int = 320
-    learning_rate: float = 1e-3
+    learning_rate: float = LEARNING_RATE
     warmup_epochs: float = 0.5
     low_precision: bool = False
     hold_out: tuple[str, ...] = HELD_OUT

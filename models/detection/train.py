@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from models.detection.settings import HELD_OUT, DetectorTraining, split_photos
-from models.detection.trainer import DetectorTrainer, DivergedError, epochs_done
+from models.detection.trainer import DetectorTrainer, DivergedError, check_begun, epochs_done
 
 __all__ = ["HELD_OUT", "DetectorTraining", "DivergedError", "epochs_done", "split_photos", "train"]
 
@@ -19,10 +19,11 @@ def train(settings: DetectorTraining) -> Path:
     Raises:
         FileNotFoundError: no labelled photos, or no such weights.
         ValueError: an unknown network, no photo to train or to validate on, labels or weights that do not follow
-            their format, or a checkpoint of another network.
+            their format, or a folder that holds another run.
         DivergedError: the loss is no longer finite.
     """
     settings.output.mkdir(parents=True, exist_ok=True)
+    check_begun(settings)
     if epochs_done(settings.output) < settings.epochs:
         DetectorTrainer(settings).train()
     return settings.output / "weights" / "best.pt"

@@ -39,7 +39,7 @@ _STATISTICS_CROPS = 128
 _HELD_OUT_PX = 640
 
 
-# what may change from one sitting of a run to the next
+# what may be another when a run is resumed: places of files, how long and how often, and the code itself
 _MAY_CHANGE = frozenset({"data", "output", "epochs", "validate_every", "low_precision", "commit", "weights", "teacher"})
 
 
@@ -162,8 +162,6 @@ class DetectorTrainer(DetectionTrainer):  # type: ignore[misc]
             use_low_precision(self.model)
         if self.last.exists():
             checkpoint = read_checkpoint(self.last)
-            _check_same_network(self.last, checkpoint["settings"], settings)
-            _check_same_run(self.last, checkpoint["settings"], settings)
             self.model.load_state_dict(checkpoint["model"])
             self.start_epoch = checkpoint["epoch"] + 1
             self.initialised = checkpoint["settings"].get("initialised", 0.0)
@@ -217,10 +215,10 @@ class DetectorTrainer(DetectionTrainer):  # type: ignore[misc]
         }
         if self.last_validated == self.epoch + 1 and self.fitness == self.best_fitness:
             save_checkpoint(self.best, {**content, "optimizer": None, "model": None})
-        save_checkpoint(self.last, content)
-        if self.epoch + 1 >= self.epochs:
+        if self.epoch + 1 >= self.epochs:  # before the checkpoint that says that nothing is left to do
             record: HeldOutRecord = self.validator.record
             write_results_page(self.settings.output, settings, record, self.test_loader.dataset)
+        save_checkpoint(self.last, content)
         return True
 
     def _write_step_losses(self) -> None:
@@ -269,9 +267,10 @@ class DetectorTrainer(DetectionTrainer):  # type: ignore[misc]
 
     def _handle_nan_recovery(self, epoch: int) -> bool:
         if self.loss is not None and not torch.isfinite(self.loss):
+            onwards = f", from {self.last} as --weights" if self.last.exists() else ""
             raise DivergedError(
                 f"loss is not finite in epoch {epoch + 1} of {self.settings.network}; start it again with a lower "
-                f"--learning-rate, from {self.last} as --weights and with another --out"
+                f"--learning-rate{onwards} and with another --out"
             )
         return False
 
@@ -284,7 +283,10 @@ def _draw_this_epoch(trainer: DetectorTrainer) -> None:
 
 
 def _follow_teacher(trainer: DetectorTrainer) -> None:
-    trainer.model.criterion = Distillation(trainer.model.init_criterion(), trainer.teacher.to(trainer.device))
+    labels = trainer.model.init_criterion()
+    trainer.model.criterion = Distillation(
+        labels, trainer.teacher.to(trainer.device), low_precision=trainer.settings.low_precision
+    )
 
 
 def _note_step(trainer: DetectorTrainer) -> None:
@@ -314,16 +316,36 @@ def _check_same_network(path: Path, trained: dict[str, Any], settings: DetectorT
         )
 
 
-def _check_same_run(path: Path, begun: dict[str, Any], settings: DetectorTraining) -> None:
-    """A run goes on as it began, above all with the same rows held out: those choose checkpoint and threshold."""
+def check_begun(settings: DetectorTraining) -> None:
+    """Make sure that the run in the output folder, if there is one, is the one these settings describe.
+
+    Raises:
+        ValueError: it trains another network, or otherwise.
+    """
+    last = settings.output / "weights" / "last.pt"
+    if last.exists():
+        begun = read_checkpoint(last)["settings"]
+        _check_same_network(last, begun, settings)
+        if differ := differences(begun, settings):
+            raise ValueError(
+                f"{last} was begun with {', '.join(differ)}; go on with that, or choose another output folder"
+            )
+
+
+def differences(begun: dict[str, Any], settings: DetectorTraining) -> list[str]:
+    """In what that decides it a run differs from settings; the rows held out above all, which choose its checkpoint.
+
+    Files may have moved, but a run that has a teacher keeps one.
+    """
     wanted = settings.as_dict()
     differ = [
         f"{name} {begun[name]!r} instead of {wanted[name]!r}"
         for name in wanted
         if name not in _MAY_CHANGE and name in begun and _plain(begun[name]) != _plain(wanted[name])
     ]
-    if differ:
-        raise ValueError(f"{path} was begun with {', '.join(differ)}; go on with that, or choose another output folder")
+    if (begun.get("teacher") is None) != (settings.teacher is None):
+        differ.append("no teacher" if begun.get("teacher") is None else f"the teacher {begun['teacher']}")
+    return differ
 
 
 def _plain(value: Any) -> Any:

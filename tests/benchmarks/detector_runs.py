@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-import numpy as np
-
-from export.evaluate.checkpoint import Measured, measure_checkpoint, read_measured, save_measured
-from export.evaluate.matching import PhotoResult, average_precision, average_precision_50_95, precision, recall
-from models.detection.protocol import RUNS, ProtocolRun
+from export.evaluate.checkpoint import Measured, measure_checkpoint, measured_with, read_measured, save_measured
+from export.evaluate.matching import PhotoResult
+from models.detection.protocol import RUNS, ProtocolRun, settings_of
 from models.detection.start_weights import read_checkpoint
+from models.detection.trainer import differences
 
 MEASURED = "measured.npz"
 # what the tables show; single tiles are in none of them
@@ -55,7 +54,7 @@ def find_runs(folder: Path, data: Path) -> tuple[dict[str, Found], list[str]]:
     for run in RUNS:
         checkpoint = folder / run.name / "weights" / "last.pt"
         content = read_checkpoint(checkpoint) if checkpoint.exists() else None
-        if content is None or content["epoch"] + 1 < content["settings"]["epochs"]:
+        if content is None or not _follows_protocol(content, run, folder, data):
             missing.append(run.name)
             continue
         measured = _measure(checkpoint, run, data)
@@ -67,10 +66,16 @@ def find_runs(folder: Path, data: Path) -> tuple[dict[str, Found], list[str]]:
     return networks, missing
 
 
+def _follows_protocol(content: dict[str, Any], run: ProtocolRun, folder: Path, data: Path) -> bool:
+    """Whether a checkpoint is of the protocol's last epoch, trained as the protocol says today."""
+    settings = settings_of(run, data / "train", None, folder)
+    return content["epoch"] + 1 == settings.epochs and not differences(content["settings"], settings)
+
+
 def _measure(checkpoint: Path, run: ProtocolRun, data: Path) -> Measured:
     kept = checkpoint.parent.parent / MEASURED
-    known = kept.exists() and kept.stat().st_mtime >= checkpoint.stat().st_mtime
-    if not known or read_measured(kept).data != str((data / "val").resolve()):
+    of = measured_with(checkpoint, data / "val")
+    if not kept.exists() or read_measured(kept).of != of:
 
         def progress(done: int, total: int) -> None:
             if sys.stderr.isatty():
@@ -78,19 +83,3 @@ def _measure(checkpoint: Path, run: ProtocolRun, data: Path) -> Measured:
 
         save_measured(kept, measure_checkpoint(checkpoint, data / "train", data / "val", progress, _KINDS))
     return read_measured(kept)
-
-
-@dataclass(frozen=True)
-class Figures:
-    """Means over seeds."""
-
-    precision: float
-    recall: float
-    ap50: float
-    ap50_95: float
-
-
-def figures(seeds: Sequence[Sequence[PhotoResult]]) -> Figures:
-    """The table's figures on the given photos."""
-    measures = (precision, recall, average_precision, average_precision_50_95)
-    return Figures(*(float(np.mean([measure(results) for results in seeds])) for measure in measures))

@@ -14,10 +14,10 @@ import argparse
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from export.evaluate.matching import PhotoResult
-from export.evaluate.paired import PAIRED_MEASURES, Difference, paired_difference
+from export.evaluate.matching import Figure, PhotoResult
+from export.evaluate.paired import FIGURES, PAIRED_MEASURES, Difference, mean_over_seeds, paired_difference
 from models.detection.networks import ABLATIONS
-from tests.benchmarks.detector_runs import Figures, Found, figures, find_runs
+from tests.benchmarks.detector_runs import Found, find_runs
 from tests.benchmarks.detector_size import size_page
 from tests.benchmarks.detector_time import time_page
 from tests.benchmarks.paper import ABLATION, FLOWERS, FRUIT, NAMES, Printed
@@ -32,8 +32,8 @@ measured, none is chosen. Counting thresholds are fixed on rows held out from tr
 processor cores, so it compares networks at this budget, not at their best.
 
 Whole trees are looked at with their longer side at 1344 px, flowering photos at 2688 px, in tiles of 480 px. Figures
-are means over seeds; differences have 95 % intervals from resampling trees, and seeds where there are several. `not
-separable`: the interval holds 0. With one seed it does not say how another training would have ended.
+are means over seeds, with 95 % intervals from resampling trees, and seeds where there are several; so are differences.
+`not separable`: the interval holds 0. With one seed it does not say how another training would have ended.
 
 ```sh
 pomona train protocol --data DATA/train --weights yolo11n.pth --out runs/protocol
@@ -112,22 +112,25 @@ def _figures_table(found: dict[str, Found], order: Sequence[str], kind: str, pri
     head = ("network", "seeds", "started", "P", "R", "AP50", "AP50-95", "paper: P", "R", "AP50", "AP50-95")
     rows = []
     for name in order:
-        paper = _numbers(printed.get(name), 4)
+        paper = _printed(printed.get(name))
         if name not in found:
             rows.append((NAMES[name], "missing", *[""] * 5, *paper))
             continue
         run = found[name]
         started = f"{run.initialised:.0%}".replace("%", " %")
-        rows.append((NAMES[name], str(len(run.seeds)), started, *_numbers(figures(run.results(kind)), 3), *paper))
+        ours = [_figure(mean_over_seeds(run.results(kind), measure)) for measure in FIGURES.values()]
+        rows.append((NAMES[name], str(len(run.seeds)), started, *ours, *paper))
     return table(head, rows)
 
 
-def _numbers(values: Figures | Printed | None, digits: int) -> tuple[str, str, str, str]:
+def _figure(found: Figure) -> str:
+    return f"{found.value:.3f} ({found.low:.3f} to {found.high:.3f})"
+
+
+def _printed(values: Printed | None) -> list[str]:
     if values is None:
-        return ("", "", "", "")
-    four = (values.precision, values.recall, values.ap50, values.ap50_95)
-    first, second, third, fourth = (f"{value:.{digits}f}" for value in four)
-    return first, second, third, fourth
+        return [""] * 4
+    return [f"{value:.4f}" for value in (values.precision, values.recall, values.ap50, values.ap50_95)]
 
 
 def _differences_table(found: dict[str, Found], kind: str) -> str:
@@ -169,7 +172,7 @@ def _by_row_and_stage(found: dict[str, Found]) -> str:
         cells = [NAMES[name]]
         for group in groups:
             seeds = [[r for r in results if (r.row, r.stage) == group] for results in run.results("trees")]
-            cells.append(f"{figures(seeds).ap50:.3f}")
+            cells.append(_figure(mean_over_seeds(seeds, FIGURES["AP50"])))
         rows.append(cells)
     return table(head, rows)
 

@@ -17,7 +17,7 @@ def result(scores: list[float], labelled: int, tree: str = "t", stage: str = "ri
     """A photo with these detections, of which the threshold decides what counts."""
     falling = np.array(sorted(scores, reverse=True), np.float32)
     nothing = np.zeros(len(scores), np.bool_)
-    return PhotoResult(tree, stage, falling, nothing, nothing, labelled, row=row)
+    return PhotoResult(tree, stage, falling, nothing, nothing, labelled, row=row or tree)
 
 
 def test_the_threshold_lies_between_the_last_that_counts_and_the_first_that_does_not() -> None:
@@ -109,3 +109,17 @@ def test_rows_that_count_differently_make_the_next_one_uncertain() -> None:
     assert bias.rows == 3
     assert bias.variance == pytest.approx(np.var([0.0, -0.5, 2.0], ddof=1), abs=1e-4)
     assert bias.bias == pytest.approx(np.mean([0.0, -0.5, 2.0]), abs=1e-4)
+
+
+def test_a_photo_of_no_known_row_is_no_row() -> None:
+    """It says nothing of how rows differ, so the variance is that of trees."""
+    known = row("r1", [0.9, 0.7, 0.5], 2)
+    alone = [result([0.9, 0.8, 0.1], 2, tree) for tree in ("photo_1", "photo_2")]
+    bias = counting_of([*known, *alone]).stages["ripening"]
+    assert (bias.trees, bias.rows) == (5, 0)
+
+
+def test_the_bias_says_how_many_of_its_trees_were_trained_on() -> None:
+    seen, unseen = row("r1", [0.9, 0.7, 0.5], 2, trees=4), row("r2", [0.9, 0.5, 0.3], 2)
+    bias = counting_of([*seen, *unseen], {"r1"}).stages["ripening"]
+    assert (bias.trees, bias.rows, bias.trained_trees) == (7, 2, 4)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from pathlib import Path
 
 import numpy as np
@@ -10,9 +11,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+from export.runtime.bundle import Bundle
 from export.runtime.counter import Counter
 from export.runtime.engines.onnx_runtime import OnnxRuntimeEngine, OnnxRuntimeSettings
 from export.runtime.photos import Photo, read_photo
+from export.runtime.tiling import lay_tiles
 from tests.disc_bundle import LONGEST_SIDE_PX, TILE_PX, make_disc_bundle
 from tests.drawing import RADIUS_PX, draw_discs, encode, in_rows
 
@@ -135,3 +138,33 @@ def test_listing_more_counts_no_more_on_a_real_tree(shipped_counter: Counter, da
     plain = shipped_counter.count(tree)
     assert listing.counts == plain.counts
     assert len(listing.detections) > len(plain.detections)
+
+
+class _SlowEngine:
+    """Looks at its tile only when two others have come in."""
+
+    at_once = 3
+
+    def __init__(self, engine: OnnxRuntimeEngine) -> None:
+        self.engine, self.name = engine, engine.name
+        self.together = threading.Barrier(self.at_once)
+
+    def infer(self, images: NDArray[np.float32]) -> NDArray[np.float32]:
+        before = images.copy()
+        self.together.wait(timeout=30)
+        assert np.array_equal(images, before), "another tile was written over this one"
+        return self.engine.infer(images)
+
+    def rest(self) -> None:
+        self.engine.rest()
+
+
+def test_tiles_computed_at_once_are_the_same_as_one_after_another(disc_bundle: Bundle, counter: Counter) -> None:
+    drawn = photo(draw_discs(in_rows(60), size=(640, 480)))
+    engine = _SlowEngine(OnnxRuntimeEngine(disc_bundle, OnnxRuntimeSettings(threads=1)))
+    tiling = disc_bundle.manifest.tiling
+    assert len(lay_tiles(640, 480, TILE_PX, tiling.overlap_px)) == 2 * engine.at_once
+    found, alone = Counter(disc_bundle, engine).count(drawn), counter.count(drawn)
+    assert found.counts == alone.counts
+    assert np.array_equal(found.detections.boxes, alone.detections.boxes)
+    assert np.array_equal(found.detections.scores, alone.detections.scores)

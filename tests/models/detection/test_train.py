@@ -238,14 +238,15 @@ def _noting(drawn: list[int]) -> Callable[[RandomCrops, int], dict[str, Any]]:
         ({"hold_out": ("17kv10r", "17kv1r", "tree_2_*")}, r"hold_out .*17kv9r.* instead of .*17kv10r"),
         ({"seed": 3}, "seed 0 instead of 3"),
         ({"crops": CropSettings(flower_share=0.5)}, r"crops .*0\.2.* instead of .*0\.5"),
+        ({"teacher": Path("teacher.pt")}, "no teacher"),
     ],
 )
-def test_a_run_goes_on_as_it_was_begun(run: _Run, changes: dict[str, Any], named: str) -> None:
-    trainer = DetectorTrainer(replace(run.settings, epochs=3, **changes))
+@pytest.mark.parametrize("epochs", [2, 3], ids=["finished", "to go on"])
+def test_a_run_goes_on_as_it_was_begun(run: _Run, changes: dict[str, Any], named: str, epochs: int) -> None:
     with pytest.raises(
         ValueError, match=rf"last\.pt was begun with {named}.*; go on with that, or choose another output"
     ):
-        trainer.setup_model()
+        train(replace(run.settings, epochs=epochs, **changes))
 
 
 def test_coco_weights_are_measured_on_crops_as_they_are_trained_on(
@@ -316,6 +317,34 @@ def test_a_loss_that_is_no_number_ends_the_run_with_its_remedy(trainer: Detector
     trainer.loss = torch.tensor(1.0)
     assert trainer._handle_nan_recovery(3) is False
     trainer.loss = torch.tensor(float("nan"))
-    with pytest.raises(DivergedError, match=r"epoch 4 of yolo-a; .*lower --learning-rate, from .*last\.pt") as caught:
+    with pytest.raises(
+        DivergedError, match=r"epoch 4 of yolo-a; .*lower --learning-rate and with another --out"
+    ) as caught:
         trainer._handle_nan_recovery(3)
     assert caught.value.exit_code == 1
+
+
+def test_what_diverged_after_an_epoch_can_start_from_there(trainer: DetectorTrainer) -> None:
+    trainer.last.parent.mkdir(parents=True, exist_ok=True)
+    trainer.last.touch()
+    trainer.loss = torch.tensor(float("nan"))
+    with pytest.raises(DivergedError, match=r"lower --learning-rate, from .*last\.pt as --weights and with another"):
+        trainer._handle_nan_recovery(3)
+
+
+def test_a_run_that_cannot_draw_its_page_is_not_finished(
+    run: _Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It would otherwise never be drawn: a finished run is left as it is."""
+
+    def full(*_: object) -> None:
+        raise OSError("no space left on device")
+
+    settings = replace(run.settings, output=tmp_path / "run", epochs=1)
+    with monkeypatch.context() as patched:
+        patched.setattr(training, "write_results_page", full)
+        with pytest.raises(OSError, match="no space left"):
+            train(settings)
+    assert epochs_done(settings.output) == 0
+    train(settings)
+    assert (settings.output / "results.html").exists()

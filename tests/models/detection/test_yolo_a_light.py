@@ -92,3 +92,15 @@ def test_pruning_keeps_the_channels_through_which_something_passes() -> None:
     branch[2].weight[:, silent] = 0
     pruned, x = layer(prune_to_light(trained).eval(), 23).cv2[0], torch.rand(1, 64, 5, 4)
     assert largest_difference(pruned(x), branch(x)) < 1e-4
+
+
+@torch.no_grad()
+def test_a_channel_that_its_normalisation_silences_goes_first() -> None:
+    trained = stir(YoloA(2, ("fsppf",))).eval()
+    branch = layer(trained, 23).cv2[0]
+    silent = torch.arange(64) % 2 == 0
+    for conv in branch[:2]:
+        conv.conv.weight[silent] *= 100  # loud before it
+        conv.bn.weight[silent] = conv.bn.bias[silent] = 0
+    pruned, x = layer(prune_to_light(trained).eval(), 23).cv2[0], torch.rand(1, 64, 5, 4)
+    assert largest_difference(pruned(x), branch(x)) < 1e-3
