@@ -87,11 +87,13 @@ def counting_of(results: Sequence[PhotoResult], trained_rows: Collection[str] = 
 
 
 def _bias(photos: Sequence[PhotoResult], trained_rows: Collection[str]) -> StageBias | None:
+    rows = full_rows(photos)
+    if len(rows) > 1:  # rows of too few trees, and photos of no known row, say nothing of how rows differ
+        photos = [photo for row in rows.values() for photo in row]
     trees = list(by_tree(photos).values())
     if len(trees) < 2:  # one tree says nothing of how far the next may lie
         return None
-    rows = full_rows(photos)
-    if len(rows) > 1 and sum(map(len, rows.values())) == len(photos):  # a photo of no known row is no row
+    if len(rows) > 1:
         of_rows = [count_bias(row) for row in rows.values()]
         bias, variance, known = float(np.mean(of_rows)), float(np.var(of_rows, ddof=1)), len(rows)
     else:
