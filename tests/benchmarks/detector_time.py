@@ -67,19 +67,31 @@ def _onnx(network: DetectionModel, folder: Path) -> Work:
     return lambda: session.run(None, {"images": pixels})
 
 
-def _torch(network: DetectionModel) -> Work:
-    image = torch.rand(1, 3, _IMAGE_PX, _IMAGE_PX)
-    network = network.eval()
+def _waiting(work: Work, device: torch.device) -> Work:
+    """The work until it is done: a GPU only takes it on."""
+    if device.type != "cuda":
+        return work
+
+    def wait() -> None:
+        work()
+        torch.cuda.synchronize(device)
+
+    return wait
+
+
+def _torch(network: DetectionModel, device: torch.device) -> Work:
+    image = torch.rand(1, 3, _IMAGE_PX, _IMAGE_PX, device=device)
+    network = copy.deepcopy(network).to(device).eval()
 
     def infer() -> Tensor:
         with torch.no_grad():
             return read_output(network, image)
 
-    return infer
+    return _waiting(infer, device)
 
 
-def _step(name: str) -> Work:
-    network = build_network(name)
+def _step(name: str, device: torch.device) -> Work:
+    network = build_network(name).to(device)
     use_low_precision(network)
     network.args = SimpleNamespace(**vars(get_cfg()))
     network.train()
@@ -89,12 +101,13 @@ def _step(name: str) -> Work:
     boxes = np.concatenate(
         (random.uniform(0.2, 0.8, (_BATCH * boxes_each, 2)), np.full((_BATCH * boxes_each, 2), 0.1)), 1
     )
-    batch: dict[str, Any] = {
+    content = {
         "img": torch.rand(_BATCH, 3, _CROP_PX, _CROP_PX),
         "cls": torch.zeros(_BATCH * boxes_each, 1),
         "bboxes": torch.from_numpy(boxes.astype(np.float32)),
         "batch_idx": torch.arange(_BATCH).repeat_interleave(boxes_each).float(),
     }
+    batch: dict[str, Any] = {key: value.to(device) for key, value in content.items()}
 
     def step() -> None:
         optimizer.zero_grad()
@@ -102,7 +115,7 @@ def _step(name: str) -> Work:
         loss.sum().backward()
         optimizer.step()
 
-    return step
+    return _waiting(step, device)
 
 
 def take_turns(ours: Work, base: Work, rounds: int) -> tuple[list[float], list[float]]:
@@ -126,8 +139,8 @@ def _cell(ours: Sequence[float], base: Sequence[float]) -> str:
     )
 
 
-def time_page(networks: Sequence[str] | None, rounds: int) -> str:
-    """Time each network beside YOLO11n."""
+def time_page(networks: Sequence[str] | None, rounds: int, device: torch.device) -> str:
+    """Time each network beside YOLO11n; what torch runs on the device, ONNX Runtime on the processor."""
     torch.set_num_threads(THREADS)
     rows, base_times = [], []
     for name in networks or (*SIZE, "yolo-a-light"):
@@ -138,9 +151,9 @@ def time_page(networks: Sequence[str] | None, rounds: int) -> str:
             for part in ("ours", "base"):
                 (Path(folder) / part).mkdir()
             pairs = [
-                (_torch(ours), _torch(base)),
+                (_torch(ours, device), _torch(base, device)),
                 (_onnx(ours, Path(folder) / "ours"), _onnx(base, Path(folder) / "base")),
-                (_step(name), _step(BASE)),
+                (_step(name, device), _step(BASE, device)),
             ]
             times = [take_turns(one, other, rounds) for one, other in pairs]
         base_times.append([statistics.median(base) for _, base in times])
@@ -149,7 +162,10 @@ def time_page(networks: Sequence[str] | None, rounds: int) -> str:
     head = ("network", "inference, torch", "inference, ONNX Runtime", "training step")
     lines = [head, ["---"] * len(head), base_row, *rows]
     epoch, inference = (TIME["yolo-a"][i] / TIME[BASE][i] for i in (0, 1))
-    medians = f"{THREADS} threads, medians of {rounds} rounds; ratios to YOLO11n are of the same round, their range in"
+    place = "" if device.type == "cpu" else f"torch on {torch.cuda.get_device_name(device)}, "
+    medians = (
+        f"{place}{THREADS} threads, medians of {rounds} rounds; ratios to YOLO11n are of the same round, their range in"
+    )
     return (
         f"# Time of the detectors\n\n{_TEXT}\n{medians} brackets.\n\n"
         "```sh\npython -m tests.benchmarks.detectors time\n```\n\n"

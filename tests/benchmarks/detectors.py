@@ -3,7 +3,7 @@
     python -m tests.benchmarks.detectors comparison --runs runs/protocol --data orchard [--out PAGE.md]
     python -m tests.benchmarks.detectors ablation   --runs runs/protocol --data orchard [--out PAGE.md]
     python -m tests.benchmarks.detectors size [--out PAGE.md]
-    python -m tests.benchmarks.detectors time [--network NAME …] [--rounds N] [--out PAGE.md]
+    python -m tests.benchmarks.detectors time [--network NAME …] [--rounds N] [--device cuda] [--out PAGE.md]
 
 ``orchard`` holds ``train`` and ``val``. Runs that are not finished are listed as missing.
 """
@@ -13,6 +13,8 @@ from __future__ import annotations
 import argparse
 from collections.abc import Callable, Sequence
 from pathlib import Path
+
+import torch
 
 from export.evaluate.matching import Figure, PhotoResult
 from export.evaluate.paired import FIGURES, PAIRED_MEASURES, Difference, mean_over_seeds, paired_difference
@@ -192,7 +194,7 @@ def main() -> None:
         "comparison": lambda given: comparison_page(given.runs, given.data),
         "ablation": lambda given: ablation_page(given.runs, given.data),
         "size": lambda _given: size_page(),
-        "time": lambda given: time_page(given.network, given.rounds),
+        "time": lambda given: time_page(given.network, given.rounds, torch.device(given.device)),
     }
     for name in pages:
         command = commands.add_parser(name)
@@ -203,6 +205,7 @@ def main() -> None:
     timing = commands.choices["time"]
     timing.add_argument("--network", action="append", choices=NAMES, help="only these, and YOLO11n")
     timing.add_argument("--rounds", type=int, default=5)
+    timing.add_argument("--device", choices=("cpu", "cuda"), default="cpu", help="where torch runs")
     given = parser.parse_args()
     page = pages[given.command](given)
     if given.out is None:
