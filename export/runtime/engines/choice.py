@@ -24,7 +24,7 @@ class EngineSettings:
     """Settings of every engine.
 
     Attributes:
-        threads: processor threads; 0 takes one a physical core.
+        threads: processor threads; 0 leaves it to the engine.
         folder: where this device's TensorRT engines lie.
     """
 

@@ -1,4 +1,4 @@
-"""OpenVINO on the processor: optional, on x86 faster than ONNX Runtime in integers."""
+"""OpenVINO on the processor: optional, chosen by name."""
 
 from __future__ import annotations
 
