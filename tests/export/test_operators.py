@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from onnx import NodeProto, TensorProto, helper, numpy_helper
 from export.build.onnx_graph import export_graph, rounded_export_form
 from export.build.operators import Target, UnsupportedGraphError, check_operators, unsupported
 from export.runtime.bundle import BUNDLES, INT8_GRAPH, OPENVINO_INT8_GRAPH, open_bundle
+from models.detection.networks import build_network
 from models.detection.yolo_a import Part, YoloA
 from tests.export.small_network import small_network
 from tests.models.networks import stir
@@ -56,6 +58,21 @@ def test_every_graph_of_the_bundles_that_come_with_pomona_is_taken(bundle: str) 
     for name in graphs:
         of_processors = name in (INT8_GRAPH, OPENVINO_INT8_GRAPH)  # these have zero points
         check_operators(onnx.load(opened.folder / name), "onnxruntime" if of_processors else "tensorrt")
+
+
+@pytest.mark.parametrize("network", ["yolo-a", "yolo-a-light"])
+def test_the_bundles_that_come_with_pomona_are_of_the_networks_they_are_called_after(
+    network: str, tmp_path: Path
+) -> None:
+    opened = open_bundle(BUNDLES / network)
+    export_graph(
+        rounded_export_form(stir(build_network(network)).eval()), opened.manifest.input.size_px, tmp_path / "a.onnx"
+    )
+    shipped, fresh = (
+        Counter(node.op_type for node in onnx.load(path).graph.node if node.op_type != "Identity")  # of equal constants
+        for path in (opened.model, tmp_path / "a.onnx")
+    )
+    assert shipped == fresh
 
 
 @pytest.mark.parametrize("parts", [("glicm", "fsppf", "iafm"), ()], ids=["YOLO-A", "YOLO11n"])
