@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from calibration.units import BINS
 from device.queries import BlockSummary, VisitSummary, YieldView
 
 INTERVAL_COVERS = (
@@ -22,7 +23,7 @@ def fruit_words(label: str) -> str:
 
 def yield_words(value: float, unit: str) -> str:
     """A yield without its unit, to the digits that mean something in it."""
-    return f"{value:,.{1 if unit in ('t/ha', 'kg/tree') else 0}f}"
+    return f"{value:,.{1 if unit in ('t/ha', 'kg/tree') or unit.startswith(BINS) else 0}f}"
 
 
 def interval_words(view: YieldView) -> str | None:

@@ -17,7 +17,15 @@ VISIT = VisitSummary("id", "North", "B1", date(2025, 9, 24), "fruit_expansion", 
 
 
 @pytest.mark.parametrize(
-    ("unit", "words"), [("t/ha", "1,234.6"), ("kg/mu", "1,235"), ("kg/ha", "1,235"), ("kg/tree", "1,234.6")]
+    ("unit", "words"),
+    [
+        ("t/ha", "1,234.6"),
+        ("kg/mu", "1,235"),
+        ("kg/ha", "1,235"),
+        ("kg/tree", "1,234.6"),
+        ("lb/acre", "1,235"),
+        ("bins/acre of 400 kg", "1,234.6"),
+    ],
 )
 def test_yields_have_the_digits_that_mean_something(unit: str, words: str) -> None:
     assert yield_words(1234.56, unit) == words
