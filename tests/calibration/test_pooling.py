@@ -143,6 +143,28 @@ def test_a_place_never_seen_is_expected_like_the_others_but_less_surely() -> Non
     assert prior.expect("Yantai", 2031, "Fuji").variance > known.variance
 
 
+def test_what_is_not_known_of_a_place_adds_up() -> None:
+    prior = fit_prior(measured())
+    rows = [0, *(1 + prior.levels.index(level) for level in [("region", "Yantai"), ("variety", "Fuji")])]
+    learned = sum(prior.covariance[i][j] for i in rows for j in rows)
+    unseen = sum(prior.spread[effect].variance for effect in ("year", "season", "block"))
+    new_year = prior.expect("Yantai", 2031, "Fuji")
+    assert new_year.variance == pytest.approx(learned + unseen)
+    assert new_year.value == pytest.approx(sum(prior.effects[i] for i in rows))
+    assert 1 < new_year.degrees_of_freedom < sum(spread.degrees_of_freedom for spread in prior.spread.values())
+
+
+@given(block_lists, block_factors())
+def test_a_result_is_known_as_well_as_its_parts_let_it(blocks: list[BlockFactor], own: BlockFactor) -> None:
+    prior = fit_prior(blocks)
+    parts = (
+        prior.expect(own.region, own.year, own.variety).degrees_of_freedom,
+        prior.trees.degrees_of_freedom + own.degrees_of_freedom,
+    )
+    degrees = apply_prior(prior, own).log_factor.degrees_of_freedom
+    assert min(parts) * (1 - 1e-9) <= degrees <= sum(parts) * (1 + 1e-9)
+
+
 def test_a_years_weather_is_learned_for_the_region_it_struck() -> None:
     blocks = [
         replace(block, log_factor=block.log_factor - 0.4) if (block.region, block.year) == ("Yantai", 2025) else block
