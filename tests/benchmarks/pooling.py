@@ -217,10 +217,11 @@ Golden Delicious on four stocks at three spacings in Kentucky (Archbold, Brown a
 Society for Horticultural Science 1987, 112, 219); and, for its seven years, an orange grove at Riverside, California
 (Parker and Batchelor, Hilgardia 1932, 7, 81). All come by way of the R package agridat (Kevin Wright).
 
-Each is divided into blocks of neighbours ({blocks}). In each of {draws} draws every block is sampled at random; then
-each is left out in turn, with all its years, and the prior is fitted to the samples of the others. No satellite saw
-these orchards: the model is taken to predict one figure for each, {error:.0f} % off at random, anew in each draw. So α
-differs between blocks as yield does, and an orchard's own error has to be learned from its other blocks.
+Each is divided into blocks of neighbours ({blocks}).
+In each of {draws} draws every block is sampled at random; then each is left out in turn, with all its years, and the
+prior is fitted to the samples of the others. No satellite saw these orchards: the model is taken to predict one figure
+for each, {error:.0f} % off at random, anew in each draw. So α differs between blocks as yield does, and an orchard's own
+error has to be learned from its other blocks.
 
 {real}
 ## Simulated regions and years
