@@ -220,8 +220,8 @@ Society for Horticultural Science 1987, 112, 219); and, for its seven years, an 
 Each is divided into blocks of neighbours ({blocks}).
 In each of {draws} draws every block is sampled at random; then each is left out in turn, with all its years, and the
 prior is fitted to the samples of the others. No satellite saw these orchards: the model is taken to predict one figure
-for each, {error:.0f} % off at random, anew in each draw. So α differs between blocks as yield does, and how an orchard is
-misjudged has to be learned from its other blocks.
+for each, {error:.0f} % off at random, anew in each draw. So α differs between blocks as yield does, and how an orchard
+is misjudged has to be learned from its other blocks.
 
 {real}
 ## Simulated regions and years
