@@ -16,7 +16,8 @@ from calibration.plan import Whole
 
 Indices = NDArray[np.intp]
 # neighbours are looked for among this many trees at once, so that time rises with the trees and not with their square
-_CELL = 1000
+_CELL = 500
+_HAIR = 1e-9
 # a walk that meets fewer than this share of the places in a row that it could is in step with the rows
 _IN_STEP = 0.5
 _MOST_MORE = 10
@@ -116,6 +117,8 @@ def spread_out(places: FloatArray, sample: int, rng: np.random.Generator) -> Ind
     if not np.isfinite(places).all():
         raise CalibrationError("place of a tree is no number; give every tree its position, or choose along the rows")
     chance = np.full(trees, sample / trees)
+    # trees in rows have several neighbours equally near; a hair's breadth decides between them
+    places = places + rng.normal(0, _HAIR * (np.ptp(places) + 1), places.shape)
     undecided = np.arange(trees)
     while len(undecided) > 1:
         cells = _cells(places, undecided)
@@ -139,16 +142,18 @@ def _let_compete(places: FloatArray, chance: FloatArray, cell: Indices, rng: np.
 
     Each contest leaves the expectation of both chances as it was and takes one of them to 0 or 1.
     """
-    alive, at = cell.copy(), places[cell]
+    alive, (x, y) = cell.copy(), places[cell].T.copy()
+    draws = rng.random((len(cell), 2)).tolist()
     for left in range(len(cell), 1, -1):
-        first = int(rng.integers(left))
-        squares = np.square(at[:left] - at[first]).sum(axis=1)
+        draw, which = draws[left - 1]
+        first = int(which * left)
+        squares = np.square(x[:left] - x[first]) + np.square(y[:left] - y[first])
         squares[first] = np.inf
-        nearest = np.flatnonzero(squares == squares.min())
-        second = int(nearest[rng.integers(len(nearest))])
-        decided = _contest(chance, int(alive[first]), int(alive[second]), rng.random())
+        second = int(squares.argmin())
+        decided = _contest(chance, int(alive[first]), int(alive[second]), draw)
         gone = first if decided == alive[first] else second
-        alive[gone], at[gone] = alive[left - 1], at[left - 1]
+        for column in (alive, x, y):
+            column[gone] = column[left - 1]
     return np.asarray(alive[:1])
 
 
