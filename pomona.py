@@ -26,6 +26,7 @@ _COMMANDS: dict[str, _Entry] = {
     "export": _Entry("export.cli", "train", "Make a model bundle of a trained network."),
     "models": _Entry("device.cli", "device", "Show the models of this device and build their TensorRT engines."),
     "page": _Entry("device.cli", "device", "Serve the pages for phone and desktop."),
+    "plan": _Entry("device.cli", "device", "Plan a visit: how many trees to photograph, and which."),
     "server": _Entry("cloud_sync.server.cli", "server", "Run the backend and enrol devices."),
     "simulate": _Entry("device.cli", "device", "Draw virtual orchards with known fruit."),
     "summary": _Entry("device.cli", "device", "Show the manager's table."),
