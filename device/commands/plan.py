@@ -49,10 +49,10 @@ _SHARE = _Share()
 )
 @click.option(
     "--confidence",
-    default="95",
+    default="95%",
     show_default=True,
-    type=click.Choice(("90", "95")),
-    help="Of the interval, in percent.",
+    type=_SHARE,
+    help="How often such intervals hold the truth.",
 )
 @click.option("--rows", metavar="ROWS", help="Rows of the block: 28x60 for 28 rows of 60 trees, 60,58,61, or 28.")
 @click.option(
@@ -82,7 +82,7 @@ _SHARE = _Share()
 def plan(
     block: str,
     precision: float,
-    confidence: str,
+    confidence: float,
     rows: str | None,
     trees: Path | None,
     number: int | None,
@@ -112,7 +112,7 @@ def plan(
     from device.recording import LABEL_OF_STAGE
 
     label = LABEL_OF_STAGE[cast("Stage", stage)] if stage else "apple"
-    wishes = Wishes(Promise(precision, int(confidence) / 100), trees, rows, number, cv, design, allocation, seed, label)
+    wishes = Wishes(Promise(precision, confidence), trees, rows, number, cv, design, allocation, seed, label)
     with opened_store(home) as store:
         made = make_plan(store, find_block(store, block), wishes)
     if map_path is not None:
@@ -141,12 +141,12 @@ def _write_map(made: Plan, path: Path) -> None:
 
 def _print(made: Plan) -> None:
     """Narrow enough for a phone over ssh and for paper."""
-    from device.planning.walk import WIDTH, design_words, promise_words, strata_lines, walk_lines
+    from device.planning.walk import WIDTH, design_words, percent, promise_words, strata_lines, walk_lines
 
     width = min(WIDTH, shutil.get_terminal_size((WIDTH, 24)).columns)
     spread = made.draw.spread
     click.echo(f"{made.block.orchard}, block {made.block.name}: {len(made.walk):,} of {len(made.trees):,} trees\n")
-    lines = [("promise", promise_words(made)), ("spread", f"{spread.cv:.0%}, {spread.source}")]
+    lines = [("promise", promise_words(made)), ("spread", f"{percent(spread.cv)}, {spread.source}")]
     lines += [("choice", design_words(made)), *(("", line) for line in strata_lines(made))]
     for name, value in lines:
         click.echo(_wrapped(value, width, f"  {name:9}"))

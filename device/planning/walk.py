@@ -22,7 +22,13 @@ _HARD_BLANK = "\N{NO-BREAK SPACE}"
 def promise_words(plan: Plan) -> str:
     """What the chosen trees are promised to reach."""
     promise = plan.promise
-    return f"±{plan.precision:.1%} at {promise.confidence:.0%}, kept in {promise.assurance:.0%} of draws"
+    confidence, assurance = percent(promise.confidence), percent(promise.assurance)
+    return f"±{percent(plan.precision, 1)} at {confidence}, kept in {assurance} of draws"
+
+
+def percent(share: float, digits: int = 0) -> str:
+    """A share as people read it."""
+    return f"{100 * share:.{digits}f} %"
 
 
 def design_words(plan: Plan) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from math import inf, sqrt
+from pathlib import Path
 from random import Random
 
 import numpy as np
@@ -274,3 +275,17 @@ def test_no_more_trees_are_divided_than_there_are_and_two_a_stratum_at_least(num
         allocate(number, population)
     with pytest.raises(CalibrationError, match="trees cannot be taken from strata of"):
         relative_half_width(population, np.array([1, 5]), Promise(0.1))
+
+
+def test_the_table_of_the_how_to_page_is_right() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "how-to" / "plan-a-visit.md").read_text(encoding="utf-8")
+    _, _, table = page.partition("| trees differ by |")
+    head, _, *rows = [line.strip("| ").split(" | ") for line in table.partition("\n\n")[0].splitlines()]
+    promises = [Promise(float(cell.strip("±% ")) / 100) for cell in head]
+    prior = TreeSpread()
+    assert len(rows) == 5
+    for name, *numbers in rows:
+        known = (float(name.strip(" %")) / 100) ** 2 if name.endswith("%") else None
+        spread = (prior.variance, prior.degrees_of_freedom) if known is None else (known, inf)
+        population = one_population(1650, *spread, along_rows=True)
+        assert [needed(population, promise) for promise in promises] == [int(number) for number in numbers]

@@ -38,8 +38,8 @@ def test_the_walking_list_names_rows_and_trees(run_pomona: Pomona, block: Block)
     for row, arrow, found in rows:
         met = [int(tree) for tree in found.split()]
         assert met == sorted(met, reverse=arrow == "←"), row
-    assert "promise  ±1" in done.out
-    assert "30%, no count here yet, so as in other orchards" in done.out
+    assert re.search(r"promise  ±1\d\.\d % at 95 %, kept in 90 % of draws", done.out)
+    assert "30 %, no count here yet, so as in other orchards" in done.out
     assert f"Name the photos of a tree after it, as in R{trees[0][0]:02d}-T{trees[0][1]:02d}." in done.out
 
 
@@ -65,7 +65,7 @@ def test_trees_with_names_of_their_own_are_called_by_them(run_pomona: Pomona, bl
 
 
 def test_the_plan_as_json(run_pomona: Pomona, placed: Block) -> None:
-    done = run_pomona("plan", "--block", "B2", "--confidence", "90", "--json")
+    done = run_pomona("plan", "--block", "B2", "--confidence", "90%", "--json")
     assert done.err == ""
     plan = json.loads(done.out)
     assert list(plan) == [
@@ -154,7 +154,7 @@ def test_planning_changes_no_record(run_pomona: Pomona, placed: Block, store: St
         (["--block", "B1", "--precision", "nan"], "'nan' is no share"),
         (["--block", "B1", "--precision", "0%"], "precision is 0; it must be a share above 0 and below 1"),
         (["--block", "B1", "--precision", "150%"], "precision is 1.5; it must be a share above 0 and below 1"),
-        (["--block", "B1", "--confidence", "80"], "'80' is not one of '90', '95'"),
+        (["--block", "B1", "--confidence", "40%"], "confidence is 0.4; it must be a share above 0.5 and below 1"),
         (["--block", "B1", "--number", "1"], "1 is not in the range x>=2"),
         (["--block", "B1", "--number", "2000"], "number of trees to photograph is 2000; with 1650 trees it must be"),
         (["--block", "B1", "--cv", "0%"], "spread between trees is 0; it must be a number above 0"),
