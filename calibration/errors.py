@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 FloatArray = NDArray[np.float64]
-Numbers = Sequence[float] | Sequence[int] | FloatArray
+Numbers = Sequence[float] | Sequence[int] | FloatArray | NDArray[np.integer[Any]]
 
 
 class CalibrationError(ValueError):

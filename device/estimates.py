@@ -5,7 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from datetime import date
 
-from calibration.yields import Correction, correct, observed_yield, sampling_area_m2
+import numpy as np
+
+from calibration.fruit_weight import given_weight
+from calibration.observed import SampledTrees, sampling_area_m2
+from calibration.sampling import SimpleRandom
+from calibration.siting import area_factor
+from calibration.yields import CONFIDENCE, Correction, correct, predicted_alike
 from cloud_sync import clock
 from cloud_sync.messages import EstimateBody, Stage
 from device.errors import InputError
@@ -125,10 +131,14 @@ def estimate(
                 "or --sampled-area with the import"
             )
         area_m2 = sampling_area_m2(trees, block.trees_per_ha)
-    observed = observed_yield(visit.counts, weight, area_m2)
-    result = correct(
-        observed, predictions.area_kg_per_ha(block.name, visit.places), predictions.orchard_kg_per_ha(), trees
+    predicted = predicted_alike(
+        trees, predictions.area_kg_per_ha(block.name, visit.places), predictions.orchard_kg_per_ha()
     )
+    sampled = SampledTrees(
+        np.array(visit.counts, dtype=np.float64), SimpleRandom(block.trees), area_m2, (given_weight(weight),)
+    )
+    result = correct(sampled, predicted, area_factor("one area"))
+    low, high = result.corrected_kg_per_ha.positive_interval(CONFIDENCE)
     warnings += result.warnings
     body = EstimateBody(
         orchard=block.orchard,
@@ -145,8 +155,8 @@ def estimate(
         predicted_orchard_kg_per_ha=result.predicted_orchard_kg_per_ha,
         correction_factor=result.factor.value,
         corrected_kg_per_ha=result.corrected_kg_per_ha.value,
-        corrected_low_kg_per_ha=result.corrected_kg_per_ha.low,
-        corrected_high_kg_per_ha=result.corrected_kg_per_ha.high,
+        corrected_low_kg_per_ha=low,
+        corrected_high_kg_per_ha=high,
         warnings=tuple(warnings),
         prediction_source=_printable(predictions.source)[-LONGEST:],
     )

