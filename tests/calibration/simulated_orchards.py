@@ -95,7 +95,7 @@ def draw_farm(random: np.random.Generator) -> Farm:
         rows=int(random.integers(28, 45)),
         places=int(random.integers(36, 53)),
         fruit=random.uniform(60, 250),
-        trees_sd=random.uniform(0.18, 0.45),
+        trees_sd=random.uniform(0.1, 0.45),
         trend=random.uniform(-0.8, 0.8),
         patches_sd=random.uniform(0.05, 0.3),
         seen_by_satellite=random.uniform(0.0, 0.7),
