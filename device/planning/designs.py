@@ -74,7 +74,7 @@ class Strata:
 
     Attributes:
         values: (N,) by what they are told apart, NaN where unknown.
-        known: what the value is called, with its two ends to come: ``vigour {:g} to {:g}``.
+        known: what trees of a range of values are called, the range to come: ``vigour {}``.
         unknown: what trees without a value are called.
         visits: visits that tell the spread inside the strata.
     """
@@ -88,20 +88,24 @@ class Strata:
         """(L,) what the trees of each stratum have in common."""
         parts = [self.values[stratum == number] for number in range(int(stratum.max()) + 1)]
         return tuple(
-            self.unknown if np.isnan(part).all() else self.known.format(float(part.min()), float(part.max()))
+            self.unknown if np.isnan(part).all() else self.known.format(_range(float(part.min()), float(part.max())))
             for part in parts
         )
+
+
+def _range(low: float, high: float) -> str:
+    return f"{low:g}" if low == high else f"{low:g} to {high:g}"
 
 
 def find_strata(trees: TreeList, visits: Sequence[PastVisit]) -> Strata | None:
     """By what the trees can be told apart: their vigour, else the counts of a visit to nearly all; None by nothing."""
     if np.isfinite(trees.vigour).any():
-        return Strata(trees.vigour, "vigour {:g} to {:g}", "vigour unknown", visits)
+        return Strata(trees.vigour, "vigour {}", "vigour unknown", visits)
     for visit in visits:
         counts = visit.of(trees)
         if np.isfinite(counts).mean() >= _NEARLY_ALL:
             others = [other for other in visits if other is not visit]
-            return Strata(counts, f"{{:g}} to {{:g}} in {visit.day.year}", f"not counted in {visit.day.year}", others)
+            return Strata(counts, f"{{}} in {visit.day.year}", f"not counted in {visit.day.year}", others)
     return None
 
 

@@ -83,18 +83,27 @@ def test_the_plan_as_json(run_pomona: Pomona, placed: Block) -> None:
     assert first["weight"] == pytest.approx(100 / plan["photograph"])
 
 
+def test_a_share_is_typed_in_per_cent_or_as_a_fraction(run_pomona: Pomona, block: Block) -> None:
+    told = [
+        json.loads(run_pomona("plan", "--block", "B1", "--precision", precision, "--cv", cv, "--json").out)
+        for precision, cv in (("12.5%", "40 %"), ("0.125", ".4"))
+    ]
+    assert told[0] == told[1]
+    assert (told[0]["promise"]["precision"], told[0]["spread"]["cv"]) == (0.125, pytest.approx(0.4))
+
+
 def test_strata_are_told_with_what_each_tree_stands_for(run_pomona: Pomona, placed: Block, tmp_path: Path) -> None:
     path = tmp_path / "vigour.csv"
     path.write_text("\n".join(("tree,vigour", *(f"{code},{int(code[1:3]) // 3}" for code in PLACES))))
     arguments = ("plan", "--block", "B2", "--trees", path, "--number", "30")
     plan = json.loads(run_pomona(*arguments, "--json").out)
     assert [(item["stratum"], item["trees"]) for item in plan["strata"]] == [
-        ("vigour 0 to 0", 40),
-        ("vigour 1 to 1", 60),
+        ("vigour 0", 40),
+        ("vigour 1", 60),
     ]
     assert sum(item["photograph"] for item in plan["strata"]) == 30
     assert sum(stop["weight"] for stop in plan["walk"]) == pytest.approx(100)
-    assert re.search(r"vigour 0 to 0: \d+ of 40 trees", run_pomona(*arguments).out)
+    assert re.search(r"vigour 0: \d+ of 40 trees", run_pomona(*arguments).out)
 
 
 def test_the_map_has_a_point_for_every_tree_of_the_walk(run_pomona: Pomona, placed: Block, tmp_path: Path) -> None:

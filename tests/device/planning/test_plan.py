@@ -68,8 +68,11 @@ def test_every_design_keeps_the_promise_with_trees_of_the_block(
     assert len(set(codes(plan))) == len(plan.walk) == int(plan.draw.sample.sum())
 
 
-def test_the_walk_goes_up_one_row_and_down_the_next_that_has_a_chosen_tree(store: Store, block: Block) -> None:
-    plan = make_plan(store, block, replace(IN_ROWS, number=12))
+@pytest.mark.parametrize("design", ["systematic", "spread-out"])
+def test_the_walk_goes_up_one_row_and_down_the_next_that_has_a_chosen_tree(
+    store: Store, block: Block, design: str
+) -> None:
+    plan = make_plan(store, block, replace(TENTH, rows="165x10", number=90, design=design))
     assert plan.trees.row is not None
     assert plan.trees.position is not None
     rows, positions = plan.trees.row[plan.walk].tolist(), plan.trees.position[plan.walk].tolist()
@@ -149,15 +152,25 @@ def test_past_counts_of_nearly_all_trees_make_strata_themselves(store: Store, bl
     assert draw.names[0].endswith(" in 2024")
     assert draw.names[-1] == "not counted in 2024"
     assert int(draw.population.sizes[-1]) == 50
-    # the same counts cannot tell the spread inside the strata they make; those of another year can
-    assert draw.spread.source == "seen on 1600 trees in 2024"
+
+
+def test_counts_do_not_tell_the_spread_inside_the_strata_they_make_but_those_of_another_year_do(
+    store: Store, block: Block
+) -> None:
+    everything = spread_counts(1650, cv=0.4)
+    count(store, block, "2024-09-15", everything)
+    alone = make_plan(store, block, IN_ROWS).draw
+    assert alone.allocation == "proportional"
+    assert alone.spread.source == "seen on 1650 trees in 2024"
+    assert alone.spread.cv == pytest.approx(0.4, abs=0.03)
     rng = np.random.default_rng(3)
-    again = {code: round(fruit * rng.uniform(0.9, 1.1)) for code, fruit in everything.items()}
-    again |= dict.fromkeys(("R01-T01", "R01-T02", "R30-T55", "R20-T11", "R11-T11"), 100)
-    count(store, block, "2023-09-15", again)
-    better = make_plan(store, block, IN_ROWS).draw
-    assert better.allocation in ("neyman", "proportional")
-    assert len(better.chosen) <= len(draw.chosen)
+    some = {code: round(fruit * rng.uniform(0.8, 1.2)) for code, fruit in list(everything.items())[:80]}
+    count(store, block, "2023-09-15", some)
+    with_another = make_plan(store, block, IN_ROWS).draw
+    assert with_another.allocation == "neyman"
+    assert with_another.spread.source == "inside the strata, seen on 80 trees in 2023"
+    assert with_another.spread.cv < 0.3
+    assert len(with_another.chosen) < 0.7 * len(alone.chosen)
 
 
 def test_an_interval_in_step_with_the_rows_is_avoided(store: Store, block: Block) -> None:
