@@ -23,16 +23,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from calibration.errors import CalibrationError, FloatArray, Numbers, require_numbers, require_positive
+from calibration.guard_rails import FEW_TREES
 from calibration.intervals import student_t_quantile
 from calibration.spread import TreeSpread
 from calibration.variance_ratio import variance_ratio_quantile
+from calibration.yields import CONFIDENCE
 
 Whole = NDArray[np.int64]
-CONFIDENCE = 0.95
 # real trees differ otherwise than a normal distribution does; planned at 0.9, the promise is kept in 0.85 or more
 ASSURANCE = 0.9
-# with fewer an estimate is warned of, and a spread seen on fewer is helped out by that of other orchards
-LEAST_TREES = 10
 
 
 @dataclass(frozen=True)
@@ -133,7 +132,7 @@ def seen_spread(visits: Sequence[Numbers], trees: int, prior: TreeSpread | None 
     relative = np.array([numbers.var(ddof=1) / numbers.mean() ** 2 for numbers in told])
     variance = float(freedom @ relative / freedom.sum())
     known = min(float(freedom.sum()), trees - 1) / (1 + 2 * variance)
-    return (variance, known) if trees >= LEAST_TREES else prior.moderate(variance, known)
+    return (variance, known) if trees >= FEW_TREES else prior.moderate(variance, known)
 
 
 def relative_half_width(population: Population, sample: Whole, promise: Promise) -> float:
@@ -178,7 +177,7 @@ def trees_needed(population: Population, promise: Promise, *, neyman: bool = Fal
         neyman: allocate by size x spread of the strata rather than by size alone.
     """
     trees = int(population.sizes.sum())
-    low = min(trees, max(LEAST_TREES, int(population.least_sample.sum())))
+    low = min(trees, max(FEW_TREES, int(population.least_sample.sum())))
     high = trees
     while low < high:
         middle = (low + high) // 2

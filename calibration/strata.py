@@ -6,7 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from calibration.errors import CalibrationError, FloatArray
-from calibration.plan import LEAST_TREES, Population, Whole
+from calibration.guard_rails import FEW_TREES
+from calibration.plan import Population, Whole
 from calibration.spread import TreeSpread
 
 STRATA = 4
@@ -70,7 +71,7 @@ def stratum_spread(counts: FloatArray, labels: NDArray[np.intp], sizes: Whole) -
         The population; None where fewer than ten trees, or fewer than two of some stratum, were counted, or none bore.
     """
     own = [counts[labels == stratum] for stratum in range(len(sizes))]
-    if len(counts) < LEAST_TREES or any(len(part) < min(2, size) for part, size in zip(own, sizes, strict=True)):
+    if len(counts) < FEW_TREES or any(len(part) < min(2, size) for part, size in zip(own, sizes, strict=True)):
         return None
     mean = float(sizes @ np.array([part.mean() for part in own]) / sizes.sum())
     if not mean:

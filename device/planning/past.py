@@ -11,7 +11,8 @@ from math import inf, sqrt
 import numpy as np
 from numpy.typing import NDArray
 
-from calibration.plan import LEAST_TREES, known_spread, seen_spread
+from calibration.guard_rails import FEW_TREES
+from calibration.plan import known_spread, seen_spread
 from device.orchards import Block
 from device.planning.tree_lists import TreeList
 from device.store import Store
@@ -87,6 +88,6 @@ def find_spread(visits: Sequence[PastVisit], cv: float | None = None) -> Spread:
     if told:
         years = ", ".join(str(visit.day.year) for visit in reversed(told))
         source = f"seen on {trees} trees in {years}"
-        if trees < LEAST_TREES:
+        if trees < FEW_TREES:
             source += ", helped out by other orchards"
     return Spread(variance, degrees_of_freedom, source)

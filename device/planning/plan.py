@@ -6,7 +6,8 @@ import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
-from calibration.plan import LEAST_TREES, Promise, relative_half_width
+from calibration.guard_rails import FEW_TREES
+from calibration.plan import Promise, relative_half_width
 from calibration.tree_choice import Indices, walking_order
 from device.errors import InputError
 from device.orchards import Block
@@ -150,6 +151,6 @@ def _notes(draw: Draw, *, visits_known: bool) -> tuple[str, ...]:
             "nothing was counted here yet, and blocks differ in how much their trees do: plan again after the first "
             "visit, which may need fewer or more trees"
         )
-    if len(draw.chosen) < min(LEAST_TREES, int(draw.population.sizes.sum())):
-        notes.append(f"fewer than {LEAST_TREES} trees say little of how much trees differ: photograph {LEAST_TREES}")
+    if len(draw.chosen) < min(FEW_TREES, int(draw.population.sizes.sum())):
+        notes.append(f"fewer than {FEW_TREES} trees say little of how much trees differ: photograph {FEW_TREES}")
     return tuple(notes)

@@ -24,8 +24,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from calibration.estimate import Estimate
+from calibration.guard_rails import FEW_TREES
 from calibration.plan import (
-    LEAST_TREES,
     Population,
     Promise,
     Whole,
@@ -360,7 +360,7 @@ def page(data: Path, draws: int) -> str:
             for orchard in orchards
         ),
         draws=draws,
-        least=LEAST_TREES,
+        least=FEW_TREES,
         promises="\n".join(promises),
         lowest=percent(lowest),
         points=196 * np.sqrt(0.9 * 0.1 / draws),

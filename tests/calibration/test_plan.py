@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 from scipy.stats import chi2, t
 
 from calibration.errors import CalibrationError
+from calibration.guard_rails import FEW_TREES
 from calibration.plan import (
     ASSURANCE,
-    LEAST_TREES,
     Population,
     Promise,
     allocate,
@@ -70,7 +70,7 @@ def test_the_number_keeps_the_promise_and_one_fewer_does_not(
     population, promise = one_population(trees, cv**2, freedom), Promise(precision)
     sample = trees_needed(population, promise)
     assert relative_half_width(population, sample, promise) <= precision
-    if sample[0] > LEAST_TREES:
+    if sample[0] > FEW_TREES:
         assert relative_half_width(population, sample - 1, promise) > precision
 
 
@@ -104,7 +104,7 @@ def test_successive_differences_take_more_trees(trees: int, cv: float, freedom: 
 def test_all_trees_are_always_enough_and_ten_the_least(trees: int, cv: float, freedom: float, precision: float) -> None:
     population, promise = one_population(trees, cv**2, freedom), Promise(precision)
     assert relative_half_width(population, population.sizes, promise) == 0
-    assert LEAST_TREES <= needed(population, promise) <= trees
+    assert FEW_TREES <= needed(population, promise) <= trees
 
 
 def test_a_block_of_few_trees_is_counted_whole() -> None:
@@ -112,7 +112,7 @@ def test_a_block_of_few_trees_is_counted_whole() -> None:
 
 
 def test_trees_that_are_all_alike_take_no_more_than_the_least() -> None:
-    assert needed(one_population(1000, 0.0), Promise(0.1)) == LEAST_TREES
+    assert needed(one_population(1000, 0.0), Promise(0.1)) == FEW_TREES
 
 
 @pytest.mark.parametrize(("cv", "seen"), [(0.25, 10), (0.4, 10), (0.4, 30), (0.8, 30)])

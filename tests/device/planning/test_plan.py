@@ -9,7 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from calibration.plan import LEAST_TREES, Promise, one_population, trees_needed
+from calibration.guard_rails import FEW_TREES
+from calibration.plan import Promise, one_population, trees_needed
 from device.errors import InputError
 from device.orchards import Block
 from device.planning.plan import Plan, Wishes, make_plan
@@ -99,7 +100,7 @@ def test_a_number_that_is_given_is_told_what_it_can_promise(store: Store, block:
     assert few.precision > 0.3
     assert many.precision < 0.1
     short = make_plan(store, block, replace(IN_ROWS, number=5))
-    assert any(f"fewer than {LEAST_TREES} trees say little" in note for note in short.notes)
+    assert any(f"fewer than {FEW_TREES} trees say little" in note for note in short.notes)
 
 
 def test_a_given_spread_goes_before_what_was_seen(store: Store, block: Block) -> None:
