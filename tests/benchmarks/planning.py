@@ -307,8 +307,8 @@ The lowest share reached is **{lowest}**. A share of {draws} draws is itself kno
 * Six trees are helped out by other orchards. Ten plan by themselves: a spread that is known so badly has to be taken
   wide, so they can ask for more than six do. From twenty on little changes.
 * The default spread was itself set with these three orchards in view, so *none* is no independent test of it; mangoes
-  have been found to differ by 27 to 93 % (Anderson et al., Precision Agriculture 2019, 20, 823), and there it would not
-  be enough.
+  have been found to differ by 27 to 93 % (Anderson et al., Precision Agriculture 2019, 20, 823), and there neither
+  the default nor six trees seen before would be enough. Ten are: what they show stands by itself.
 
 ## Which trees?
 
