@@ -38,7 +38,9 @@ def given_weight(weight_g: float, relative_sd: float = FROM_EXPERIENCE) -> Share
     require_positive(weight_g, "single fruit weight in g", "weigh a few fruit, or set it for the block")
     require_not_negative(relative_sd, "relative standard deviation of the fruit weight", "give a share, such as 0.1")
     return SharedFactor(
-        FRUIT_WEIGHT, Estimate(weight_g, (weight_g * relative_sd) ** 2), f"{weight_g:g} g as given, ±{relative_sd:.0%}"
+        FRUIT_WEIGHT,
+        Estimate(weight_g, (weight_g * relative_sd) ** 2),
+        f"{weight_g:g} g as given, ±{relative_sd * 100:.0f} %",
     )
 
 
@@ -48,7 +50,7 @@ def assumed_weight() -> SharedFactor:
     return SharedFactor(
         FRUIT_WEIGHT,
         Estimate(weight_g, (weight_g * ASSUMED) ** 2),
-        f"{weight_g:g} g assumed, ±{ASSUMED:.0%}",
+        f"{weight_g:g} g assumed, ±{ASSUMED * 100:.0f} %",
         warnings=(f"no fruit weight is known: {weight_g:g} g was assumed; weigh a few fruit",),
     )
 

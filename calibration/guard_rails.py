@@ -63,9 +63,8 @@ def one_tree_carries(values: FloatArray, names: Sequence[str] | None = None) -> 
         return ()
     name = names[farthest] if names is not None else f"number {farthest + 1}"
     share = float(values.mean() / rest[farthest]) - 1
-    return (
-        f"tree {name} alone moves the estimate by {share:+.0%}: look at its photos again, and photograph more trees",
-    )
+    told = f"tree {name} alone moves the estimate by {share * 100:+.0f} %"
+    return (f"{told}: look at its photos again, and photograph more trees",)
 
 
 def unlike_orchard(sampled: Mapping[str, FloatArray], orchard: Mapping[str, FloatArray]) -> tuple[str, ...]:

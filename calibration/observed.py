@@ -44,6 +44,7 @@ class SampledTrees:
         design: how the trees were chosen.
         area_m2: ground area of the sampled trees, measured or from :func:`sampling_area_m2`.
         factors: fruit weight in g, detector, visibility, sides and background, as far as known.
+        names: code of each tree, for warnings; none where they have none.
 
     Raises:
         CalibrationError: an area that is not above zero, or a factor given twice.
@@ -53,6 +54,7 @@ class SampledTrees:
     design: Design
     area_m2: float
     factors: tuple[SharedFactor, ...]
+    names: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         require_positive(

@@ -83,7 +83,8 @@ def detector_factor(bias: float, variance: float, trees: int, rows: int = 0) -> 
     return SharedFactor(
         DETECTOR,
         Estimate(value, of_another * value**4, units - 1),
-        f"count bias {bias:+.1%} from the bundle, measured on {trees} trees" + (f" of {rows} rows" if rows else ""),
+        f"count bias {bias * 100:+.1f} % from the bundle, measured on {trees} trees"
+        + (f" of {rows} rows" if rows else ""),
         warnings=() if rows else (unknown_rows,),
     )
 

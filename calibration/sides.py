@@ -18,6 +18,7 @@ from calibration.shared_factors import SharedFactor
 from calibration.visibility import BACKGROUND, BOTH_SIDES
 
 _COUNT_AGAIN = "count the side again, or leave the tree out"
+LARGER_SIDE = SharedFactor(BOTH_SIDES, exact(1.0), "the larger side")
 
 
 @dataclass(frozen=True)
@@ -44,7 +45,7 @@ def larger_side(first: Numbers, second: Numbers) -> JoinedCounts:
         CalibrationError: a count that is negative or no number, or sides of other trees.
     """
     one, other = _both(first, second)
-    return JoinedCounts(np.maximum(one, other), SharedFactor(BOTH_SIDES, exact(1.0), "the larger side"))
+    return JoinedCounts(np.maximum(one, other), LARGER_SIDE)
 
 
 def both_sides(first: Numbers, second: Numbers, seen_twice: Estimate) -> JoinedCounts:
@@ -65,7 +66,7 @@ def both_sides(first: Numbers, second: Numbers, seen_twice: Estimate) -> JoinedC
             "counted twice and taken off once"
         )
     kept = Estimate(1 - seen_twice.value, seen_twice.variance, seen_twice.degrees_of_freedom)
-    choice = f"sum of both sides, {seen_twice.value:.1%} taken off as seen twice"
+    choice = f"sum of both sides, {seen_twice.value * 100:.1f} % taken off as seen twice"
     return JoinedCounts(one + other, SharedFactor(BOTH_SIDES, kept, choice))
 
 
@@ -141,7 +142,9 @@ def own_share(own: Numbers, counted: Numbers) -> SharedFactor:
     share = ratio_of_totals(own, counted, "share of the target tree's own fruit")
     if (np.asarray(own) > np.asarray(counted)).any():
         raise CalibrationError("own: more fruit of the target tree than were counted; count that tree again")
-    return SharedFactor(BACKGROUND, share, f"{1 - share.value:.1%} taken off as neighbours', told on {len(own)} trees")
+    return SharedFactor(
+        BACKGROUND, share, f"{(1 - share.value) * 100:.1f} % neighbours' fruit, told on {len(own)} trees"
+    )
 
 
 def _both(first: Numbers, second: Numbers) -> tuple[FloatArray, FloatArray]:

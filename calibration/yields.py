@@ -105,6 +105,6 @@ def correct(trees: SampledTrees, predicted: Predicted, area: SharedFactor) -> Co
             *implausible_factor(factor.value),
             *trees.design.warnings(trees.counts),
             *few_trees(len(trees.counts)),
-            *one_tree_carries(trees.counts),
+            *one_tree_carries(trees.counts, trees.names or None),
         ),
     )

@@ -18,7 +18,8 @@ from cloud_sync.messages import Stage
 from cloud_sync.uplink import Uplink, UplinkResult
 from device.demo.processes import free_port, pomona
 from device.errors import InputError
-from device.estimates import estimate, find_visit
+from device.estimates import estimate
+from device.sampled_visits import find_visit
 from device.orchards import BlockSettings, find_block, register_block
 from device.photo_naming import name_trees
 from device.predictions import read_predictions

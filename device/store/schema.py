@@ -124,3 +124,11 @@ def m001_create_records(db: Database) -> None:
         """,
     ):
         db.execute(statement)
+
+
+@MIGRATIONS()
+def m002_count_by_hand(db: Database) -> None:
+    """What a person counted on a tree itself, or of its own fruit in its photos; it teaches what photos miss."""
+    db.execute("ALTER TABLE tree_count ADD COLUMN by_hand INTEGER CHECK (by_hand >= 0)")
+    db.execute("ALTER TABLE tree_count ADD COLUMN own INTEGER CHECK (own >= 0)")
+

@@ -20,7 +20,7 @@ def test_a_given_weight_is_a_tenth_uncertain() -> None:
     weight = given_weight(210)
     assert (weight.name, weight.factor.value, weight.warnings) == ("fruit weight", 210, ())
     assert weight.factor.standard_error == pytest.approx(21)
-    assert weight.choice == "210 g as given, ±10%"
+    assert weight.choice == "210 g as given, ±10 %"
 
 
 def test_how_sure_a_given_weight_is_may_be_said() -> None:

@@ -26,7 +26,7 @@ def test_one_tree_that_carries_the_estimate_is_named() -> None:
     counts = np.array([100.0, 90, 110, 95, 105, 900])
     names = ["T1", "T2", "T3", "T4", "T5", "T6"]
     (said,) = one_tree_carries(counts, names)
-    assert said.startswith("tree T6 alone moves the estimate by +133%: look at its photos again")
+    assert said.startswith("tree T6 alone moves the estimate by +133 %: look at its photos again")
     assert one_tree_carries(counts)[0].startswith("tree number 6 alone")
 
 
@@ -57,7 +57,7 @@ def test_even_trees_carry_alike_and_two_cannot_be_told_apart() -> None:
 
 
 def test_a_bare_tree_among_bearing_ones_is_named_too() -> None:
-    assert "tree number 1 alone moves the estimate by -10%" in one_tree_carries(np.array([0.0] + [100.0] * 9))[0]
+    assert "tree number 1 alone moves the estimate by -10 %" in one_tree_carries(np.array([0.0] + [100.0] * 9))[0]
 
 
 def test_an_area_unlike_the_orchard_is_named_with_what_differs() -> None:

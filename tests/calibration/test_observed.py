@@ -50,7 +50,7 @@ def test_squared_relative_errors_add_up_to_the_components() -> None:
     assert sum(component.relative_variance for component in found.components) == pytest.approx(
         found.kg_per_ha.relative_variance
     )
-    assert [component.choice for component in found.components[:2]] == ["simple random sample", "200 g as given, ±5%"]
+    assert [component.choice for component in found.components[:2]] == ["simple random sample", "200 g as given, ±5 %"]
 
 
 def test_more_trees_do_not_help_against_what_all_share() -> None:

@@ -25,7 +25,7 @@ def test_a_detector_that_counts_too_many_is_corrected_down() -> None:
     assert detector.factor.value == pytest.approx(0.8)
     assert detector.factor.degrees_of_freedom == 4
     assert detector.warnings == ()
-    assert detector.choice == "count bias +25.0% from the bundle, measured on 27 trees of 5 rows"
+    assert detector.choice == "count bias +25.0 % from the bundle, measured on 27 trees of 5 rows"
 
 
 def test_another_orchard_is_as_far_off_as_another_row_of_the_test() -> None:

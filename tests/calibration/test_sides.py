@@ -29,7 +29,7 @@ def test_the_sum_loses_what_was_seen_twice() -> None:
     joined = both_sides([50, 20], [30, 40], Estimate(0.1, 0.0004, 7))
     assert joined.counts.tolist() == [80, 60]
     assert joined.sides.factor == Estimate(0.9, 0.0004, 7)
-    assert joined.sides.choice == "sum of both sides, 10.0% taken off as seen twice"
+    assert joined.sides.choice == "sum of both sides, 10.0 % taken off as seen twice"
 
 
 def test_one_side_is_multiplied() -> None:
@@ -55,7 +55,7 @@ def test_all_three_ways_lead_to_the_same_fruit_where_their_shares_are_known() ->
 def test_neighbours_fruit_is_taken_off_as_a_share() -> None:
     share = own_share([90, 45], [100, 50])
     assert share.factor.value == pytest.approx(0.9)
-    assert share.choice == "10.0% taken off as neighbours', told on 2 trees"
+    assert share.choice == "10.0 % neighbours' fruit, told on 2 trees"
 
 
 def test_a_photo_taken_whole_is_warned_of_and_a_target_tree_is_not() -> None:

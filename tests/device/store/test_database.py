@@ -135,17 +135,52 @@ def test_the_database_itself_refuses_what_makes_no_sense(
         store.db.table(name).update(SOUND[name]["id"], nonsense)
 
 
-def with_second_migration(fails: bool) -> Migrations:
+OLD_TREE = {"id": "t", "block": "b", "code": "T01", "provisional": 1}
+OLD_COUNT = {
+    "id": "c",
+    "visit": "v",
+    "tree": "t",
+    "label": "apple",
+    "machine": 5,
+    "model": "yolo-a-1.0.0+0123456789ab",
+    "sides_rule": "largest",
+    "attribution": "whole photo",
+    "photos": "[]",
+}
+
+
+def test_counts_of_the_first_pomona_are_kept_and_can_be_counted_by_hand(home: Path) -> None:
+    first = Migrations("device")
+    first()(schema.m001_create_records)
+    with pytest.MonkeyPatch.context() as older:
+        older.setattr(schema, "MIGRATIONS", first)
+        store = Store(home)
+    with store.change():
+        for table_name, row in SOUND.items():
+            store.db.table(table_name).insert(row)
+        store.db.table("tree").insert(OLD_TREE)
+        store.db.table("tree_count").insert(OLD_COUNT)
+    before = table(store, "tree_count")
+    store.close()
+    newer = Store(home)
+    assert table(newer, "tree_count") == [{**row, "by_hand": None, "own": None} for row in before]
+    with pytest.raises(sqlite3.IntegrityError, match="CHECK constraint failed: by_hand >= 0"), newer.change():
+        newer.db.execute("UPDATE tree_count SET by_hand = -1")
+    newer.close()
+
+
+def with_another_migration(fails: bool) -> Migrations:
     """The migrations of a Pomona that knows one more."""
     newer = Migrations("device")
-    newer()(schema.m001_create_records)
+    for migration in (schema.m001_create_records, schema.m002_count_by_hand):
+        newer()(migration)
 
-    def m002_add_note(db: Database) -> None:
+    def m003_add_note(db: Database) -> None:
         db.execute("ALTER TABLE orchard ADD COLUMN note TEXT")
         if fails:
             raise sqlite3.OperationalError("disk I/O error")
 
-    newer()(m002_add_note)
+    newer()(m003_add_note)
     return newer
 
 
@@ -154,7 +189,7 @@ def test_an_older_store_is_brought_up_to_date_with_its_records(
 ) -> None:
     with store.change():
         record_orchard(store)
-    monkeypatch.setattr(schema, "MIGRATIONS", with_second_migration(fails=False))
+    monkeypatch.setattr(schema, "MIGRATIONS", with_another_migration(fails=False))
     newer = Store(home)
     assert table(newer, "orchard")[0] == {**table(store, "orchard")[0], "note": None}
     newer.close()
@@ -166,7 +201,7 @@ def test_a_migration_that_fails_leaves_the_store_as_it_was(
     with store.change():
         record_orchard(store)
     with monkeypatch.context() as newer:
-        newer.setattr(schema, "MIGRATIONS", with_second_migration(fails=True))
+        newer.setattr(schema, "MIGRATIONS", with_another_migration(fails=True))
         with pytest.raises(StoreError, match=r"store\.sqlite: disk I/O error"):
             Store(home)
     again = Store(home)
