@@ -119,3 +119,23 @@ def test_what_is_wrong_with_a_season_file_is_named(change: Change, said: str) ->
     change(content)
     with pytest.raises(InputError, match=rf"s\.json.*{said}"):
         parse_season_file(content, "s.json")
+
+
+def test_variables_of_one_figure_a_cell_say_how_the_sampling_area_differs() -> None:
+    season = parse_season_file(SEASON, "s.json")
+    sampled, orchard = season.features("B1", {"T1": in_cell(0, 2), "T2": in_cell(1, 0)})
+    assert {name: values.tolist() for name, values in sampled.items()} == {
+        "predicted yield": [30_000, 40_000],
+        "ndvi": [0.7, 0.5],
+    }
+    # cells without a prediction are no part of the orchard
+    assert sorted(orchard["ndvi"].tolist()) == [0.5, 0.5, 0.6, 0.7, 0.7]
+
+
+@pytest.mark.parametrize(
+    "values", [[[0.5, 0.6]], [[[0.5], [0.6], [0.7]], [[0.5], [0.6], [0.7]]], [["a", 1, 2], [1, 2, 3]], None]
+)
+def test_variables_of_another_shape_are_left_out(values: object) -> None:
+    content = copy.deepcopy(SEASON)
+    content["variables"]["ndvi"]["values"] = values
+    assert parse_season_file(content, "s.json").others == {}
