@@ -98,6 +98,15 @@ def test_what_the_message_does_not_carry_is_kept_and_queues_nothing(store: Store
     assert (row["crop"], row["yield_unit"], row["revision"]) == ("pear", "t/ha", 2)
 
 
+def test_what_stays_on_the_device_has_revisions_and_queues_nothing(store: Store) -> None:
+    for crop in ("apple", "apple", "pear"):
+        with store.change():
+            store.record("orchard", {"name": "North farm"}, {"crop": crop}, None, unsent={"yield_unit": "t/ha"})
+    (row,) = table(store, "orchard")
+    assert (row["crop"], row["revision"]) == ("pear", 2)
+    assert queued(store) == []
+
+
 def test_after_a_failed_change_the_store_goes_on(store: Store) -> None:
     with pytest.raises(sqlite3.IntegrityError), store.change():
         store.db.execute("INSERT INTO orchard (id, name, crop, yield_unit) VALUES ('1', NULL, 'apple', 't/ha')")
@@ -110,6 +119,7 @@ SOUND = {
     "orchard": {"id": "o", "name": "North farm", "crop": "apple", "yield_unit": "t/ha"},
     "block": {"id": "b", "orchard": "o", "name": "B1"},
     "visit": {"id": "v", "block": "b", "day": "2025-09-24", "stage": "ripening"},
+    "harvest": {"id": "h", "block": "b", "day": "2025-10-01", "weight_kg": 0.0},
 }
 
 
@@ -123,6 +133,10 @@ SOUND = {
         ("visit", {"stage": "harvest"}, "CHECK constraint failed: stage IN"),
         ("visit", {"area_m2": 48.0}, "CHECK constraint failed: .*area_trees IS NULL"),
         ("visit", {"area_m2": 48.0, "area_trees": 0}, "CHECK constraint failed: area_trees > 0"),
+        ("harvest", {"weight_kg": -1.0}, "CHECK constraint failed: weight_kg >= 0"),
+        ("harvest", {"trees": 0}, "CHECK constraint failed: trees > 0"),
+        ("harvest", {"fruit_weight_g": 0.0}, "CHECK constraint failed: fruit_weight_g > 0"),
+        ("harvest", {"block": "no such block"}, "FOREIGN KEY constraint failed"),
     ],
 )
 def test_the_database_itself_refuses_what_makes_no_sense(
@@ -156,8 +170,8 @@ def test_counts_of_the_first_pomona_are_kept_and_can_be_counted_by_hand(home: Pa
         older.setattr(schema, "MIGRATIONS", first)
         store = Store(home)
     with store.change():
-        for table_name, row in SOUND.items():
-            store.db.table(table_name).insert(row)
+        for table_name in ("orchard", "block", "visit"):
+            store.db.table(table_name).insert(SOUND[table_name])
         store.db.table("tree").insert(OLD_TREE)
         store.db.table("tree_count").insert(OLD_COUNT)
     before = table(store, "tree_count")
@@ -172,15 +186,15 @@ def test_counts_of_the_first_pomona_are_kept_and_can_be_counted_by_hand(home: Pa
 def with_another_migration(fails: bool) -> Migrations:
     """The migrations of a Pomona that knows one more."""
     newer = Migrations("device")
-    for migration in (schema.m001_create_records, schema.m002_count_by_hand):
+    for migration in (schema.m001_create_records, schema.m002_count_by_hand, schema.m003_create_harvest):
         newer()(migration)
 
-    def m003_add_note(db: Database) -> None:
+    def m004_add_note(db: Database) -> None:
         db.execute("ALTER TABLE orchard ADD COLUMN note TEXT")
         if fails:
             raise sqlite3.OperationalError("disk I/O error")
 
-    newer()(m003_add_note)
+    newer()(m004_add_note)
     return newer
 
 
