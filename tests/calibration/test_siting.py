@@ -74,6 +74,20 @@ def test_few_earlier_areas_are_joined_with_the_default() -> None:
     assert alike.degrees_of_freedom == 4
 
 
+def test_what_was_learned_is_the_mean_square_less_the_error_of_measurement() -> None:
+    ratios = [0.3, -0.2, 0.25, -0.1, 0.15, 0.05]
+    seen = np.square(ratios).mean() - 0.01
+    found = learn_between_areas(ratios, [0.01] * 6)
+    assert found.variance == pytest.approx((2 * 0.15**2 + 6 * seen) / 8)
+    assert found.degrees_of_freedom == 8
+    picked = learn_hand_picked(ratios, [0.01] * 6)
+    scatter = np.var(ratios, ddof=1)
+    assert picked.value == pytest.approx(np.mean(ratios))
+    # of the next area, and of the mean of those before
+    assert picked.variance == pytest.approx((2 * 0.15**2 + 5 * (scatter - 0.01)) / 7 + scatter / 6)
+    assert picked.degrees_of_freedom == 7
+
+
 def test_the_interval_of_the_next_area_holds_its_factor_nine_times_in_ten() -> None:
     random, held = np.random.default_rng(2), []
     for _ in range(3000):

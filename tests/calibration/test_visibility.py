@@ -10,6 +10,7 @@ import pytest
 
 from calibration.errors import CalibrationError
 from calibration.estimate import exact
+from calibration.ratios import ratio_of_totals
 from calibration.visibility import (
     HandCount,
     TreeKind,
@@ -85,6 +86,23 @@ def test_elsewhere_it_is_as_uncertain_as_orchards_differ() -> None:
         low, high = visibility_of(KIND, trees, "machine").factor.positive_interval(0.9)
         held.append(low <= orchards[0] <= high)
     assert np.mean(held) == pytest.approx(0.9, abs=0.035)
+
+
+def test_orchards_that_differ_are_joined_with_the_default_difference() -> None:
+    """Three orchards with visibility 1.2, 1.5 and 1.8, trees of each all alike."""
+    trees = [
+        tree
+        for name, visibility in (("A", 1.2), ("B", 1.5), ("C", 1.8))
+        for tree in by_hand([100.0, 100.0], [100 * visibility] * 2, orchard=name)
+    ]
+    found = visibility_of(KIND, trees, "machine").factor
+    own = visibility_of(TreeKind("A", *("Gala", "spindle", "ripening")), trees, "machine").factor
+    assert own == found  # two trees of an orchard's own are too few
+    seen = 2 * 0.2**2
+    between = (4 * 0.1**2 + seen) / 6 * (1 + 1 / 3)
+    pooled = ratio_of_totals([tree.by_hand for tree in trees], [tree.counted for tree in trees], "visibility")
+    assert found.value == pytest.approx(1.5)
+    assert found.variance == pytest.approx(pooled.variance + 1.5**2 * between)
 
 
 def test_what_was_counted_says_which_factors_are_in_it_already() -> None:
