@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import sqlite3
 from pathlib import Path
+from typing import Any
 
 import pytest
 from sqlite_utils import Database
@@ -115,7 +116,7 @@ def test_after_a_failed_change_the_store_goes_on(store: Store) -> None:
     assert len(table(store, "orchard")) == 1
 
 
-SOUND = {
+SOUND: dict[str, dict[str, Any]] = {
     "orchard": {"id": "o", "name": "North farm", "crop": "apple", "yield_unit": "t/ha"},
     "block": {"id": "b", "orchard": "o", "name": "B1"},
     "visit": {"id": "v", "block": "b", "day": "2025-09-24", "stage": "ripening"},
