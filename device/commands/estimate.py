@@ -12,13 +12,15 @@ from typing import TYPE_CHECKING
 import click
 
 from cloud_sync.messages import STAGES
-from device.commands.common import bundle_option, home_option, opened_store
+from device.commands.common import bundle_option, home_option, opened_store, warn
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from device.orchard_summary import OrchardView
+    from device.orchards import Block
     from device.queries import BlockSummary, VisitSummary, YieldView
+    from device.store import Store
 
 # as device.visit_designs and device.estimates have them, which are imported only to estimate
 DESIGNS = ("random", "systematic", "vigour", "row")
@@ -108,9 +110,10 @@ def estimate(
         choices = Choices(fruit_weight, weighed, design, listed, siting, bundle)
         make_estimate(store, found, visit, predicted, choices)
         made = get_visit(store, visit.id)
-    print_visit(made)
-    if made.estimate is not None:
-        _print_components(made.estimate)
+        print_visit(made)
+        if made.estimate is not None:
+            _print_components(made.estimate)
+        _print_pooled(store, found, visit.id)
 
 
 @click.command()
@@ -220,6 +223,22 @@ def _print_components(view: YieldView) -> None:
     for error in sorted(view.components, key=lambda error: -error.relative_sd):
         table.add_row(error.name, sd_words(error), f"{error.share * 100:.0f} %", Text(error.choice))
     Console().print(table)
+
+
+def _print_pooled(store: Store, block: Block, visit: str) -> None:
+    """What the block's own trees and other blocks say together; a prior that is no use does not spoil the estimate."""
+    from calibration.errors import CalibrationError
+    from device.errors import InputError
+    from device.pooled_factor import pool_visit, pooled_lines
+
+    try:
+        found = pool_visit(store, block, visit)
+    except (InputError, CalibrationError) as error:
+        warn(f"Note: other blocks were not drawn in: {error}")
+        return
+    if found is not None:
+        head = f"Together with {found.blocks} other block{'s' * (found.blocks != 1)}"
+        _print_table(head, None, pooled_lines(block, found), found.notes)
 
 
 def _print_orchards(orchards: Sequence[OrchardView]) -> None:
