@@ -10,9 +10,10 @@ from math import log
 import numpy as np
 from numpy.typing import NDArray
 
+from calibration.bootstrap import Block, draw_again
 from calibration.errors import FloatArray
 from calibration.estimate import Estimate
-from calibration.fruit_weight import weighed_sample
+from calibration.fruit_weight import given_weight, weighed_sample
 from calibration.observed import SampledTrees
 from calibration.sampling import Design, SimpleRandom, Stratified, Systematic
 from calibration.shared_factors import SharedFactor, detector_factor
@@ -22,6 +23,7 @@ from calibration.visibility import Basis, HandCount, TreeKind, visibility_of
 from calibration.yields import Correction, Predicted, correct
 from tests.calibration.simulated_orchards import AREAS, TREES_PER_HA, Orchard, draw_farm, draw_orchard
 
+CONFIDENCE = 0.9
 SIZES = (6, 15, 30, 60)
 DESIGNS = ("simple random", "stratified", "systematic")
 ORCHARDS_OF_A_FARM = 9
@@ -111,13 +113,39 @@ def choose_trees(
 
 
 def visit(orchard: Orchard, way: Way, frame: Trees, chosen: tuple[Trees, Design], area: SharedFactor) -> Correction:
-    """What a device makes of the photos of some trees."""
+    """What a device makes of the photos of some trees of a frame."""
+    assert np.isin(chosen[0], frame).all()
+    block = photograph(orchard, way, chosen, area)
+    return correct(block.trees, block.predicted, block.area)
+
+
+def photograph(orchard: Orchard, way: Way, chosen: tuple[Trees, Design], area: SharedFactor) -> Block:
+    """What a device knows of some trees."""
     trees, design = chosen
-    first, second = orchard.counted.reshape(2, -1)[:, trees]
-    joined = way.join(first, second)
-    sampled = SampledTrees(joined.counts, design, len(trees) / TREES_PER_HA * 10_000, (*way.factors, joined.sides))
-    predicted = orchard.predicted_kg_per_ha.reshape(-1)
-    return correct(sampled, Predicted(predicted[trees], float(predicted.mean())), area)
+    joined = way.join(*orchard.counted.reshape(2, -1)[:, trees])
+    sampled = SampledTrees(joined.counts, design, _ground_m2(trees), (*way.factors, joined.sides))
+    return Block(sampled, _predicted(orchard, trees), area)
+
+
+def photograph_as_the_paper(orchard: Orchard, chosen: tuple[Trees, Design]) -> Block:
+    """The ratio of two numbers: the fuller side is the tree, all fruit is seen and its own, the weight known."""
+    trees, design = chosen
+    counts = orchard.counted.reshape(2, -1)[:, trees].max(axis=0)
+    weight = given_weight(orchard.weight_g, 0)
+    return Block(
+        SampledTrees(counts, design, _ground_m2(trees), (weight,)),
+        _predicted(orchard, trees),
+        area_factor("scattered"),
+    )
+
+
+def _ground_m2(trees: Trees) -> float:
+    return len(trees) / TREES_PER_HA * 10_000
+
+
+def _predicted(orchard: Orchard, trees: Trees) -> Predicted:
+    everywhere = orchard.predicted_kg_per_ha.reshape(-1)
+    return Predicted(everywhere[trees], float(everywhere.mean()))
 
 
 @dataclass(frozen=True)
@@ -125,6 +153,7 @@ class Outcome:
     """How one interval did.
 
     Attributes:
+        method: ``delta``, ``bootstrap``, or ``trees only`` for the paper's ratio with what its trees differ.
         siting: where the trees stood.
         design: how they were chosen.
         trees: their number.
@@ -134,6 +163,7 @@ class Outcome:
         value: estimate / true yield.
     """
 
+    method: str
     siting: str
     design: str
     trees: int
@@ -148,8 +178,14 @@ class Outcome:
         return self.low <= 1 <= self.high
 
 
-def visit_farm(random: np.random.Generator, confidence: float = 0.9, sizes: Sequence[int] = SIZES) -> list[Outcome]:
-    """Every siting, design and size on each orchard of a farm; the error between areas learned from its others."""
+def visit_farm(random: np.random.Generator, sizes: Sequence[int] = SIZES, draws: int = 0) -> list[Outcome]:
+    """Every siting, design and size on each orchard of a farm; the error between areas learned from its others.
+
+    Args:
+        random: the source of chance.
+        sizes: numbers of trees.
+        draws: times to draw simple random samples again; 0 for the delta method alone.
+    """
     farm = draw_farm(random)
     orchards = [draw_orchard(farm, random) for _ in range(ORCHARDS_OF_A_FARM)]
     ways = [learn_way(orchard, random) for orchard in orchards]
@@ -168,11 +204,21 @@ def visit_farm(random: np.random.Generator, confidence: float = 0.9, sizes: Sequ
             for design, size in pairs(DESIGNS, sizes):
                 chosen = choose_trees(frame, farm.places, design, size, random)
                 for learned, area in areas.items():
-                    found = visit(orchard, way, frame, chosen, area).corrected_kg_per_ha
-                    ends = found.positive_interval(confidence)
-                    shares = (float(figure) / orchard.kg_per_ha for figure in (*ends, found.value))
-                    outcomes.append(Outcome(siting, design, size, learned, *shares))
+                    block = photograph(orchard, way, chosen, area)
+                    ends = {"delta": _delta(block)}
+                    if draws and design == "simple random" and (learned or siting == "scattered"):
+                        drawn = draw_again([block], draws, random)
+                        ends["bootstrap"] = (*drawn.intervals(CONFIDENCE)[0].tolist(), float(drawn.kg_per_ha[0]))
+                        ends["trees only"] = _delta(photograph_as_the_paper(orchard, chosen))
+                    for method, figures in ends.items():
+                        shares = (figure / orchard.kg_per_ha for figure in figures)
+                        outcomes.append(Outcome(method, siting, design, size, learned, *shares))
     return outcomes
+
+
+def _delta(block: Block) -> tuple[float, float, float]:
+    found = correct(block.trees, block.predicted, block.area).corrected_kg_per_ha
+    return (*found.positive_interval(CONFIDENCE), found.value)
 
 
 def _look_back(orchard: Orchard, way: Way, siting: Siting, random: np.random.Generator) -> tuple[float, float]:

@@ -36,7 +36,7 @@ def width(outcomes: Iterable[Outcome]) -> float:
 def some() -> list[Outcome]:
     """Outcomes on 270 drawn orchards."""
     random = np.random.default_rng(11)
-    return [outcome for _ in range(30) for outcome in visit_farm(random, sizes=(6, 30))]
+    return [outcome for _ in range(30) for outcome in visit_farm(random, (6, 30))]
 
 
 def as_promised(outcomes: Iterable[Outcome]) -> list[Outcome]:
