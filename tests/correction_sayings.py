@@ -24,7 +24,7 @@ from calibration.yields import CONFIDENCE
 from tests import correction_example as example
 from tests.correction_plots import pooled_shown, promises_shown, trees_shown
 
-RESULTS = Path(__file__).parents[1] / "docs" / "results" / "pooling.md"
+RESULTS = Path(__file__).parents[1] / "docs" / "results"
 _MU = f"{example.BLOCK_TREES / example.BLOCK_MU:.0f}"
 
 
@@ -210,8 +210,13 @@ def _sitings() -> list[str]:
     held = promises_shown()
     alone, everything = (held[f"held, {reading}"][0] for reading in example.READINGS)
     of = example.DRAWN
+    (confidence,) = _found(r"a (\d+ %) interval", "correction.md")
+    (drawn,) = _found(r"([\d,]+) orchards of \d+ farms", "correction.md")
+    (between,) = _found(r"(between [\d.]+ and [\d.]+ %) of the intervals", "correction.md")
     return [
         *rows,
+        f"drew {drawn} orchards",
+        f"{between} of {confidence} intervals",
         f"areas is added: {_percent(DEFAULT_BETWEEN_AREAS.standard_error)} at first",
         f"multiplied by {area_factor('hand-picked').factor.value:.2f}.",
         f"a computer drew {of} orchards",
@@ -313,12 +318,18 @@ def _few() -> list[str]:
     ]
 
 
-def _measured(trees: int) -> tuple[str, str]:
-    """Mean error of the plain ratio and of partial pooling on real orchards, from the results."""
-    row = re.search(rf"^\| \*\*three apple orchards\*\* \| {trees} \|(.*)$", RESULTS.read_text(), flags=re.MULTILINE)
-    assert row, f"{RESULTS.name} has no row of three apple orchards and {trees} trees"
-    ratio, _, pooled, *_ = (cell.strip() for cell in row[1].split("|"))
-    return ratio, pooled
+def _measured(trees: int) -> list[str]:
+    """Mean error of the plain ratio and of partial pooling on real orchards."""
+    row = _found(rf"\*\*three apple orchards\*\* \| {trees} \|(.*)", "pooling.md")
+    ratio, _, pooled, *_ = row[0].split("|")
+    return [ratio.strip(), pooled.strip()]
+
+
+def _found(pattern: str, results: str) -> list[str]:
+    """The groups of a pattern in a page of results."""
+    found = re.search(pattern, (RESULTS / results).read_text(encoding="utf-8"))
+    assert found, f"{results} says nothing like {pattern}"
+    return [*found.groups()]
 
 
 def _season() -> list[str]:
