@@ -80,12 +80,12 @@ def test_how_far_they_may_is_what_counts_of_the_block_showed(store: Store, block
 
 
 def test_the_weight_of_a_fruit_is_that_of_all_fruit_of_the_days_it_was_weighed(store: Store, block: Block) -> None:
-    for picking in (Picking(FIRST, 200.0, None, 200.0), Picking(SECOND, 100.0, None, 100.0)):
+    for picking in (Picking(FIRST, 300.0, None, 200.0), Picking(SECOND, 100.0, None, 100.0)):
         record_picking(store, block, picking)
     record_picking(store, block, Picking(SECOND + timedelta(days=7), 5000.0))
     harvest = season_harvest(store, block, 2025)
     assert harvest is not None
-    assert harvest.result.fruit_weight_g == pytest.approx(300_000 / 2000)
+    assert harvest.result.fruit_weight_g == pytest.approx(400_000 / 2500)
 
 
 @pytest.mark.parametrize(
@@ -131,6 +131,15 @@ def test_days_of_different_trees_cannot_be_added_up(store: Store, block: Block) 
     harvest = season_harvest(store, block, 2025)
     assert harvest is not None
     assert (harvest.weight_kg, harvest.trees) == (3000, 1650)
+
+
+def test_a_day_is_taken_back_without_saying_its_trees(store: Store, block: Block) -> None:
+    for day in (FIRST, SECOND):
+        record_picking(store, block, Picking(day, 1000.0, trees=50))
+    record_picking(store, block, Picking(SECOND, 0.0))
+    harvest = season_harvest(store, block, 2025)
+    assert harvest is not None
+    assert [picking.day for picking in harvest.pickings] == [FIRST]
 
 
 @pytest.mark.parametrize("knows", [True, False])
