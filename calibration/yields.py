@@ -1,147 +1,110 @@
-"""From counts to observed yield, and from observed to corrected yield.
+"""From observed yield to the correction factor and the corrected yield of the orchard.
 
 Source: Pan and Liu, Plants 2026, 15, 213, equations (6) and (7): α = Y_true_sample / Y_pred_sample on the sampling
-area, Y* = α · Y_pred for the orchard, with Y_true_sample = fruit counted x single fruit weight / ground area.
+area, Y* = α · Y_pred for the orchard. The variance is ours: α is a ratio of means over the sampled trees (Cochran,
+Sampling Techniques, 3rd edition 1977, 6.13), times factors that all of them share, times what one area says of others.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
-from math import sqrt
 
 import numpy as np
 
-from calibration.errors import CalibrationError, require_positive
-from calibration.intervals import student_t_quantile
-from calibration.units import M2_PER_HA
+from calibration.errors import FloatArray, require_numbers, require_positive
+from calibration.estimate import Estimate, product
+from calibration.guard_rails import few_trees, implausible_factor, one_tree_carries
+from calibration.observed import Component, SampledTrees, components, observed_yield
+from calibration.sampling import ratio_per_tree
+from calibration.shared_factors import SharedFactor
 
 CONFIDENCE = 0.95
-PLAUSIBLE_FACTOR = (0.3, 3.0)
-FEW_TREES = 10
+_CHECK = "check the predictions file"
 
 
-@dataclass(frozen=True)
-class Range:
-    """A value with its confidence interval.
-
-    Attributes:
-        value: the estimate.
-        low: lower end, never below 0; None where one tree alone says nothing about spread.
-        high: upper end.
-    """
-
-    value: float
-    low: float | None
-    high: float | None
-
-    def times(self, factor: float) -> Range:
-        """Everything multiplied by a factor above zero."""
-        scaled = (None if end is None else end * factor for end in (self.low, self.high))
-        return Range(self.value * factor, *scaled)
-
-
-@dataclass(frozen=True)
-class Correction:
-    """What a sampling area says about the orchard's predicted yield.
+@dataclass(frozen=True, eq=False)
+class Predicted:
+    """What the satellite model predicts.
 
     Attributes:
-        observed_kg_per_ha: yield of the sampling area from its counts.
-        predicted_area_kg_per_ha: yield the model predicts for the sampling area.
-        predicted_orchard_kg_per_ha: yield the model predicts for the orchard.
-        factor: α, observed / predicted on the sampling area.
-        corrected_kg_per_ha: α x the orchard's predicted yield.
-        warnings: what the reader should know before relying on it.
-    """
-
-    observed_kg_per_ha: Range
-    predicted_area_kg_per_ha: float
-    predicted_orchard_kg_per_ha: float
-    factor: Range
-    corrected_kg_per_ha: Range
-    warnings: tuple[str, ...]
-
-
-def sampling_area_m2(trees: int, trees_per_ha: float) -> float:
-    """Ground area of sampled trees from the planting density.
-
-    Raises:
-        CalibrationError: no tree, or a density that is not above zero.
-    """
-    require_positive(trees, "number of sampled trees", "photograph at least one tree")
-    return trees / require_positive(trees_per_ha, "trees per ha", "give the block's trees and area") * M2_PER_HA
-
-
-def observed_yield(counts: Sequence[int], fruit_weight_g: float, area_m2: float) -> Range:
-    """Yield of the sampling area from the fruit counted on its trees.
-
-    The interval covers how much trees differ (Student's t on their mean, trees taken as a simple random sample); it
-    does not cover fruit the camera missed, the fruit weight or the detector's own error.
-
-    Args:
-        counts: fruit counted on each sampled tree.
-        fruit_weight_g: single fruit weight in g.
-        area_m2: ground area of the sampled trees in m².
-
-    Returns:
-        Yield in kg/ha.
-
-    Raises:
-        CalibrationError: no tree, a negative count, or a weight or area that is not above zero.
-    """
-    if not counts:
-        raise CalibrationError("there is no count to estimate from; photograph at least one tree of the block")
-    numbers = np.asarray(counts, dtype=np.float64)
-    if not np.isfinite(numbers).all() or (numbers < 0).any():
-        raise CalibrationError("a tree's count is negative or no number; review the counts of this visit")
-    require_positive(fruit_weight_g, "single fruit weight in g", "weigh a few fruit, or set it for the block")
-    require_positive(area_m2, "area of the sampled trees in m²", "measure it, or give the block's trees and area")
-    kg_per_ha = fruit_weight_g / 1000 / area_m2 * M2_PER_HA
-    total, trees = float(numbers.sum()), len(numbers)
-    if trees == 1:
-        return Range(total * kg_per_ha, None, None)
-    quantile = student_t_quantile((1 + CONFIDENCE) / 2, trees - 1)
-    half = quantile * float(numbers.std(ddof=1)) * sqrt(trees)  # of the total: trees x the mean's half width
-    return Range(total * kg_per_ha, max(0.0, total - half) * kg_per_ha, (total + half) * kg_per_ha)
-
-
-def correct(
-    observed_kg_per_ha: Range, predicted_area_kg_per_ha: float, predicted_orchard_kg_per_ha: float, trees: int
-) -> Correction:
-    """Correct the orchard's predicted yield by what was observed on its sampling area.
-
-    Args:
-        observed_kg_per_ha: yield of the sampling area from its counts.
-        predicted_area_kg_per_ha: yield the model predicts for the sampling area.
-        predicted_orchard_kg_per_ha: yield the model predicts for the orchard.
-        trees: sampled trees, for the warnings.
+        trees_kg_per_ha: (trees,) yield predicted for the cell each sampled tree stands in.
+        orchard_kg_per_ha: yield predicted for what is to be corrected, an orchard or a block.
 
     Raises:
         CalibrationError: a prediction that is not above zero.
     """
-    require_positive(predicted_area_kg_per_ha, "predicted yield of the sampling area", "check the predictions file")
-    require_positive(predicted_orchard_kg_per_ha, "predicted yield of the orchard", "check the predictions file")
-    factor = observed_kg_per_ha.times(1 / predicted_area_kg_per_ha)
+
+    trees_kg_per_ha: FloatArray
+    orchard_kg_per_ha: float
+
+    def __post_init__(self) -> None:
+        require_numbers(self.trees_kg_per_ha, "predicted yield of the sampling area", _CHECK, above_zero=True)
+        require_positive(self.orchard_kg_per_ha, "predicted yield of the orchard", _CHECK)
+
+
+def predicted_alike(trees: int, area_kg_per_ha: float, orchard_kg_per_ha: float) -> Predicted:
+    """One prediction for the whole sampling area.
+
+    Raises:
+        CalibrationError: a prediction that is not above zero.
+    """
+    require_positive(area_kg_per_ha, "predicted yield of the sampling area", _CHECK)
+    return Predicted(np.full(trees, area_kg_per_ha), orchard_kg_per_ha)
+
+
+@dataclass(frozen=True)
+class Correction:
+    """What sampled trees say about the predicted yield of an orchard or block.
+
+    Attributes:
+        observed_kg_per_ha: yield of the sampling area from its counts.
+        predicted_area_kg_per_ha: yield the model predicts for the sampling area.
+        predicted_orchard_kg_per_ha: yield the model predicts for the orchard.
+        factor: α, observed / predicted on the sampling area, with the error of taking it for the orchard's.
+        corrected_kg_per_ha: the orchard's yield: α x its predicted yield; less where the area was picked by hand.
+        components: the errors in it, and how each was come by.
+        warnings: what the reader should know before relying on it.
+    """
+
+    observed_kg_per_ha: Estimate
+    predicted_area_kg_per_ha: float
+    predicted_orchard_kg_per_ha: float
+    factor: Estimate
+    corrected_kg_per_ha: Estimate
+    components: tuple[Component, ...]
+    warnings: tuple[str, ...]
+
+
+def correct(trees: SampledTrees, predicted: Predicted, area: SharedFactor) -> Correction:
+    """Correct the yield predicted for an orchard or block by what was observed on sampled trees.
+
+    Args:
+        trees: the counted trees.
+        predicted: what the model predicts for them and for the orchard.
+        area: what trees of this siting say of the orchard, from :func:`calibration.siting.area_factor`.
+
+    Raises:
+        CalibrationError: fewer than two trees, a count that is negative or no number, a design that does not fit, or
+            predictions of other trees.
+    """
+    observed = observed_yield(trees)
+    of_counts = ratio_per_tree(trees.counts, predicted.trees_kg_per_ha, trees.design)
+    # α is that of the sampling area; its error as the orchard's is in its variance
+    factor = product([of_counts, trees.per_fruit, area.factor.times(1 / area.factor.value)])
+    weights = trees.design.weights(len(trees.counts))
     return Correction(
-        observed_kg_per_ha=observed_kg_per_ha,
-        predicted_area_kg_per_ha=predicted_area_kg_per_ha,
-        predicted_orchard_kg_per_ha=predicted_orchard_kg_per_ha,
+        observed_kg_per_ha=observed.kg_per_ha,
+        predicted_area_kg_per_ha=float(weights @ predicted.trees_kg_per_ha),
+        predicted_orchard_kg_per_ha=predicted.orchard_kg_per_ha,
         factor=factor,
-        corrected_kg_per_ha=factor.times(predicted_orchard_kg_per_ha),
-        warnings=_warnings(factor.value, trees),
+        corrected_kg_per_ha=factor.times(area.factor.value * predicted.orchard_kg_per_ha),
+        components=components(of_counts, trees.design, (*trees.factors, area)),
+        warnings=(
+            *observed.warnings,
+            *area.warnings,
+            *implausible_factor(factor.value),
+            *trees.design.warnings(trees.counts),
+            *few_trees(len(trees.counts)),
+            *one_tree_carries(trees.counts, trees.names or None),
+        ),
     )
-
-
-def _warnings(factor: float, trees: int) -> tuple[str, ...]:
-    low, high = PLAUSIBLE_FACTOR
-    warnings = []
-    if not low <= factor <= high:
-        warnings.append(
-            f"the correction factor {factor:.2f} lies outside {low:g} to {high:g}: check the fruit weight, the area of "
-            "the sampled trees and the units of the predictions"
-        )
-    if trees < FEW_TREES:
-        warnings.append(
-            f"only {trees} {'tree was' if trees == 1 else 'trees were'} sampled: photograph at least {FEW_TREES}"
-        )
-    return tuple(warnings)

@@ -164,6 +164,8 @@ class CountBody(Body):
     label: Name = Field(description="what was counted")
     machine: Count = Field(description="count of the model")
     reviewed: Count | None = Field(default=None, description="count of a person, which replaces the machine's")
+    by_hand: Count | None = Field(default=None, description="all fruit on the tree, counted by hand, hidden ones too")
+    own: Count | None = Field(default=None, description="fruit of the count that is the tree's own and no neighbour's")
     model: Name = Field(description="name, version and hash of the bundle")
     sides_rule: Name = Field(description="how the photos of a tree became one number")
     attribution: Name = Field(description="how fruit of neighbouring trees was told apart")
@@ -171,6 +173,17 @@ class CountBody(Body):
 
     def _key(self) -> tuple[str, ...]:
         return (self.orchard, self.block, self.day.isoformat(), self.stage, self.tree, self.label)
+
+
+class EstimateComponent(BaseModel):
+    """One of the errors an interval is made of."""
+
+    model_config = ConfigDict(extra="allow")
+
+    name: Name = Field(description="what errs")
+    relative_sd: Finite = Field(ge=0, description="its standard deviation as a share of the estimate")
+    degrees_of_freedom: Positive | None = Field(default=None, description="how well that is known; none for exactly")
+    choice: Name = Field(description="how the figure was come by")
 
 
 class EstimateBody(Body):
@@ -193,6 +206,15 @@ class EstimateBody(Body):
     corrected_kg_per_ha: Finite = Field(description="correction factor x yield predicted for the orchard")
     corrected_low_kg_per_ha: Finite | None = Field(default=None, description="lower end of the interval")
     corrected_high_kg_per_ha: Finite | None = Field(default=None, description="upper end of the interval")
+    correction_factor_low: Finite | None = Field(default=None, description="lower end of its interval")
+    correction_factor_high: Finite | None = Field(default=None, description="upper end of its interval")
+    block_kg_per_ha: Finite | None = Field(default=None, description="yield of the block from its own trees")
+    block_low_kg_per_ha: Finite | None = Field(default=None, description="lower end of its interval")
+    block_high_kg_per_ha: Finite | None = Field(default=None, description="upper end of its interval")
+    siting: Name | None = Field(default=None, description="where the sampled trees stand in the orchard")
+    components: tuple[EstimateComponent, ...] = Field(
+        default=(), description="the errors in the interval of the corrected yield"
+    )
     warnings: tuple[str, ...] = Field(default=(), description="what the reader should know")
     prediction_source: Name = Field(description="where the predictions came from")
 

@@ -6,8 +6,24 @@ from device.commands.demo import demo
 from device.commands.estimate import estimate, summary
 from device.commands.models import models
 from device.commands.page import page
+from device.commands.plan import plan
+from device.commands.season import harvest, season
 from device.commands.simulate import simulate
 from device.commands.sync import sync
 from device.commands.visit import visit
 
-__all__ = ["block", "count", "demo", "estimate", "models", "page", "simulate", "summary", "sync", "visit"]
+__all__ = [
+    "block",
+    "count",
+    "demo",
+    "estimate",
+    "harvest",
+    "models",
+    "page",
+    "plan",
+    "season",
+    "simulate",
+    "summary",
+    "sync",
+    "visit",
+]

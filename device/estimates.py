@@ -1,89 +1,78 @@
-"""The estimate of a visit: observed yield of its sampling area, correction factor, corrected yield of the orchard."""
+"""The estimate of a visit: observed yield, correction factor, corrected yield of block and orchard, with intervals."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from datetime import date
+from math import isinf, sqrt
+from pathlib import Path
 
-from calibration.yields import Correction, correct, observed_yield, sampling_area_m2
+from calibration.estimate import Estimate, product
+from calibration.guard_rails import unlike_orchard
+from calibration.observed import Component, SampledTrees, sampling_area_m2
+from calibration.siting import Siting, area_factor
+from calibration.yields import CONFIDENCE, Correction, Predicted, correct
 from cloud_sync import clock
-from cloud_sync.messages import EstimateBody, Stage
+from cloud_sync.messages import EstimateBody, EstimateComponent
 from device.errors import InputError
+from device.estimate_factors import counts_and_factors, fruit_weight
 from device.names import LONGEST
 from device.orchards import Block
-from device.predictions import Place, Predictions
-from device.recording import LABEL_OF_STAGE
+from device.predictions import Predictions
+from device.sampled_visits import SampledVisit
 from device.store import Store
+from device.visit_designs import RANDOM, design_of
 
-# An empirical weight of a ripe dessert apple; said in the warnings whenever nobody gave a better one.
-DEFAULT_FRUIT_WEIGHT_G = 200.0
+# Where the photographed trees were taken from, and what they then say of their block and of the orchard.
+ORCHARD, BLOCK, AREA, HAND_PICKED = SITINGS = ("orchard", "block", "area", "hand-picked")
+_OF_BLOCK: dict[str, Siting] = {
+    ORCHARD: "scattered",
+    BLOCK: "scattered",
+    AREA: "one area",
+    HAND_PICKED: "hand-picked",
+}
+_OF_ORCHARD: dict[str, Siting] = {**_OF_BLOCK, BLOCK: "one area"}
 
 
 @dataclass(frozen=True)
-class SampledVisit:
-    """A visit with the counts of its trees.
+class Choices:
+    """What a person says of a visit beside its photos.
 
     Attributes:
-        id: id of its row.
-        day: the day.
-        stage: the growth stage.
-        area_m2: ground area of the sampled trees where somebody measured it.
-        area_trees: number of trees it was measured for.
-        counts: fruit of each tree; the reviewed count where there is one.
-        places: latitude and longitude of each tree by its code.
+        fruit_weight_g: single fruit weight; None takes the block's.
+        weighed: file with the weights of fruit on a scale, which goes before.
+        design: how the trees were chosen, of :data:`device.visit_designs.DESIGNS`.
+        listed: file that lists all trees of the block, for strata.
+        siting: where the trees were taken from, of :data:`SITINGS`.
+        bundle: folder of the bundle that counted, where it did not come with Pomona.
     """
 
-    id: str
-    day: date
-    stage: Stage
-    area_m2: float | None
-    area_trees: int | None
-    counts: tuple[int, ...]
-    places: dict[str, Place]
+    fruit_weight_g: float | None = None
+    weighed: Path | None = None
+    design: str = RANDOM
+    listed: Path | None = None
+    siting: str = BLOCK
+    bundle: Path | None = None
 
 
-def find_visit(store: Store, block: Block, day: date | None = None, stage: str | None = None) -> SampledVisit:
-    """The latest visit of a block, or that of a day and stage.
+@dataclass(frozen=True)
+class VisitEstimate:
+    """What a visit says.
 
-    Raises:
-        InputError: no such visit, or one without counts.
+    Attributes:
+        orchard: of the orchard.
+        block_kg_per_ha: yield of the block from its own trees.
     """
-    rows = [
-        row
-        for row in store.db.query("SELECT * FROM visit WHERE block = ? ORDER BY day DESC, rowid DESC", [block.id])
-        if (day is None or row["day"] == day.isoformat()) and (stage is None or row["stage"] == stage)
-    ]
-    if not rows:
-        when = " ".join(str(part) for part in (day, stage) if part)
-        raise InputError(
-            f"block {block.name} has no visit{f' of {when}' if when else ''}; bring its photos in: pomona visit import "
-            f"FOLDER --block {block.name} --stage STAGE"
-        )
-    visit = rows[0]
-    label = LABEL_OF_STAGE[visit["stage"]]
-    counts = list(
-        store.db.query(
-            "SELECT code, coalesce(reviewed, machine) AS fruit, latitude, longitude FROM tree_count "
-            "JOIN tree ON tree.id = tree_count.tree WHERE visit = ? AND label = ? ORDER BY code",
-            [visit["id"], label],
-        )
-    )
-    if not counts:
-        raise InputError(f"the visit of block {block.name} on {visit['day']} has no counts; import its photos again")
-    return SampledVisit(
-        visit["id"],
-        date.fromisoformat(visit["day"]),
-        visit["stage"],
-        visit["area_m2"],
-        visit["area_trees"],
-        tuple(row["fruit"] for row in counts),
-        {row["code"]: (row["latitude"], row["longitude"]) for row in counts},
-    )
+
+    orchard: Correction
+    block_kg_per_ha: Estimate
+
+
+NOTHING_SAID = Choices()
 
 
 def estimate(
-    store: Store, block: Block, visit: SampledVisit, predictions: Predictions, fruit_weight_g: float | None = None
-) -> Correction:
+    store: Store, block: Block, visit: SampledVisit, predictions: Predictions, choices: Choices = NOTHING_SAID
+) -> VisitEstimate:
     """Estimate a visit and record the result; estimating again replaces it by a new revision.
 
     Args:
@@ -91,67 +80,115 @@ def estimate(
         block: the visited block.
         visit: the visit.
         predictions: predicted yields of the orchard and the sampling area.
-        fruit_weight_g: single fruit weight; None takes the block's.
+        choices: what a person says beside the photos.
 
     Raises:
-        InputError: the area of the sampled trees is not known or was measured for another number of trees, or there is
-            no prediction for it.
-        CalibrationError: a count, weight, area or prediction that yield cannot be computed from.
+        InputError: the area of the sampled trees is not known or was measured for another number of trees, there is
+            no prediction for it, or what is said does not fit.
+        CalibrationError: fewer than two trees, or a count, weight, area or prediction that yield cannot be computed
+            from.
     """
-    label = LABEL_OF_STAGE[visit.stage]
-    if label != "apple":
+    if visit.label != "apple":
         raise InputError(
             f"the visit of {visit.day} counted flowers, and yield is estimated from fruit; "
             "choose a visit of another stage with --stage"
         )
-    trees = len(visit.counts)
-    warnings: list[str] = []
-    weight = block.fruit_weight_g if fruit_weight_g is None else fruit_weight_g
-    if weight is None:
-        weight = DEFAULT_FRUIT_WEIGHT_G
-        warnings.append(f"no fruit weight is known for block {block.name}: {weight:g} g was assumed; weigh a few fruit")
-    area_m2 = visit.area_m2
-    if area_m2 is not None and visit.area_trees != trees:
-        raise InputError(
-            f"the sampled area of {area_m2:g} m² was given for {visit.area_trees} trees, and the visit of {visit.day} "
-            f"has {trees}; measure the ground of all {trees} and import all their photos together again, with "
-            "--sampled-area"
-        )
-    if area_m2 is None:
-        if block.trees_per_ha is None:
-            raise InputError(
-                f"the area of the sampled trees of block {block.name} is unknown; give its trees and area: "
-                f"pomona block add {block.name} --orchard '{block.orchard}' --trees N --area 2.5ha, "
-                "or --sampled-area with the import"
-            )
-        area_m2 = sampling_area_m2(trees, block.trees_per_ha)
-    observed = observed_yield(visit.counts, weight, area_m2)
-    result = correct(
-        observed, predictions.area_kg_per_ha(block.name, visit.places), predictions.orchard_kg_per_ha(), trees
+    if choices.siting not in SITINGS:
+        raise InputError(f"siting {choices.siting!r} is unknown; known are {', '.join(SITINGS)}")
+    weight = fruit_weight(block, choices.fruit_weight_g, choices.weighed)
+    area_m2 = _area_m2(block, visit)
+    order, design = design_of(
+        store, block, visit, choices.design, choices.listed, whole_block=choices.siting in (ORCHARD, BLOCK)
     )
-    warnings += result.warnings
-    body = EstimateBody(
+    counts, factors = counts_and_factors(store, block, visit, choices.bundle)
+    codes = tuple(visit.trees[tree].code for tree in order)
+    sampled = SampledTrees(counts[order], design, area_m2, (weight, *factors), codes)
+    at_trees = predictions.at_trees_kg_per_ha(block.name, visit.places)
+    result = correct(
+        sampled,
+        Predicted(at_trees[order], predictions.orchard_kg_per_ha()),
+        area_factor(_OF_ORCHARD[choices.siting]),
+    )
+    unlike = unlike_orchard(*predictions.features(block.name, visit.places))
+    result = replace(result, warnings=(*result.warnings, *unlike))
+    own = area_factor(_OF_BLOCK[choices.siting])
+    found = VisitEstimate(result, product([result.observed_kg_per_ha, own.factor]))
+    used = _Used(weight.factor.value, area_m2, choices.siting, predictions.source)
+    _record(store, visit.id, _body(block, visit, found, used))
+    return found
+
+
+def _area_m2(block: Block, visit: SampledVisit) -> float:
+    trees = len(visit.trees)
+    if visit.area_m2 is not None:
+        if visit.area_trees != trees:
+            raise InputError(
+                f"the sampled area of {visit.area_m2:g} m² was given for {visit.area_trees} trees, and the visit of "
+                f"{visit.day} has {trees}; measure the ground of all {trees} and import all their photos together "
+                "again, with --sampled-area"
+            )
+        return visit.area_m2
+    if block.trees_per_ha is None:
+        raise InputError(
+            f"the area of the sampled trees of block {block.name} is unknown; give its trees and area: "
+            f"pomona block add {block.name} --orchard '{block.orchard}' --trees N --area 2.5ha, "
+            "or --sampled-area with the import"
+        )
+    return sampling_area_m2(trees, block.trees_per_ha)
+
+
+@dataclass(frozen=True)
+class _Used:
+    """What went into an estimate beside the counts."""
+
+    fruit_weight_g: float
+    area_m2: float
+    siting: str
+    source: str
+
+
+def _body(block: Block, visit: SampledVisit, found: VisitEstimate, used: _Used) -> EstimateBody:
+    result = found.orchard
+    factor_low, factor_high = result.factor.positive_interval(CONFIDENCE)
+    low, high = result.corrected_kg_per_ha.positive_interval(CONFIDENCE)
+    block_low, block_high = found.block_kg_per_ha.positive_interval(CONFIDENCE)
+    return EstimateBody(
         orchard=block.orchard,
         block=block.name,
         day=visit.day,
         stage=visit.stage,
-        label=label,
-        trees=trees,
-        fruit=sum(visit.counts),
-        fruit_weight_g=weight,
-        area_m2=area_m2,
+        label=visit.label,
+        trees=len(visit.trees),
+        fruit=sum(tree.fruit for tree in visit.trees),
+        fruit_weight_g=used.fruit_weight_g,
+        area_m2=used.area_m2,
         observed_kg_per_ha=result.observed_kg_per_ha.value,
         predicted_area_kg_per_ha=result.predicted_area_kg_per_ha,
         predicted_orchard_kg_per_ha=result.predicted_orchard_kg_per_ha,
         correction_factor=result.factor.value,
+        correction_factor_low=factor_low,
+        correction_factor_high=factor_high,
         corrected_kg_per_ha=result.corrected_kg_per_ha.value,
-        corrected_low_kg_per_ha=result.corrected_kg_per_ha.low,
-        corrected_high_kg_per_ha=result.corrected_kg_per_ha.high,
-        warnings=tuple(warnings),
-        prediction_source=_printable(predictions.source)[-LONGEST:],
+        corrected_low_kg_per_ha=low,
+        corrected_high_kg_per_ha=high,
+        block_kg_per_ha=found.block_kg_per_ha.value,
+        block_low_kg_per_ha=block_low,
+        block_high_kg_per_ha=block_high,
+        siting=used.siting,
+        components=tuple(map(_sent, result.components)),
+        warnings=result.warnings,
+        prediction_source=_printable(used.source)[-LONGEST:],
     )
-    _record(store, visit.id, body)
-    return replace(result, warnings=tuple(warnings))
+
+
+def _sent(component: Component) -> EstimateComponent:
+    degrees = component.degrees_of_freedom
+    return EstimateComponent(
+        name=component.name,
+        relative_sd=sqrt(component.relative_variance),
+        degrees_of_freedom=None if isinf(degrees) else degrees,
+        choice=component.choice[:LONGEST],
+    )
 
 
 def _printable(text: str) -> str:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Any
 
-from calibration.units import M2_PER_HA, YIELD_UNITS
+from calibration.errors import CalibrationError
+from calibration.units import M2_PER_HA, require_yield_unit
 from cloud_sync.messages import BlockBody, OrchardBody
 from device.errors import InputError
 from device.names import clean_name, require_name
@@ -92,12 +93,19 @@ def register_block(
 
 def _record_orchard(store: Store, name: str, yield_unit: str | None) -> str:
     require_name(name, "the orchard's name")
-    if yield_unit is not None and yield_unit not in YIELD_UNITS:
-        raise InputError(f"yield unit {yield_unit!r} is unknown; known are {', '.join(YIELD_UNITS)}")
+    if yield_unit is not None:
+        _check_unit(yield_unit)
     row = store.one("SELECT yield_unit FROM orchard WHERE name = ?", [name])
     unit = yield_unit or (row["yield_unit"] if row else "t/ha")
     body = OrchardBody(orchard=name, crop=CROP)
     return store.record("orchard", {"name": name}, {"crop": CROP}, body, unsent={"yield_unit": unit})
+
+
+def _check_unit(unit: str) -> None:
+    try:
+        require_yield_unit(unit)
+    except CalibrationError as error:
+        raise InputError(f"yield {error}") from error
 
 
 def _record_block(store: Store, name: str, owner: str, orchard: str, settings: BlockSettings) -> None:

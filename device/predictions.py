@@ -10,6 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
+import numpy as np
+from numpy.typing import NDArray
+
 from calibration.errors import CalibrationError
 from calibration.units import yield_to_kg_per_ha
 from device.errors import InputError
@@ -17,6 +20,8 @@ from device.names import clean_name
 from device.season_file import SCHEMA, parse_season_file
 
 Place = tuple[float | None, float | None]
+# by name, values where sampled trees stand, and values of the orchard
+Features = tuple[dict[str, NDArray[np.float64]], dict[str, NDArray[np.float64]]]
 ORCHARD, SAMPLING_AREA = "orchard", "sampling_area"
 
 
@@ -32,13 +37,17 @@ class Predictions(Protocol):
         """Predicted yield of the orchard."""
         ...
 
-    def area_kg_per_ha(self, block: str, trees: Mapping[str, Place]) -> float:
-        """Predicted yield of a sampling area.
+    def at_trees_kg_per_ha(self, block: str, trees: Mapping[str, Place]) -> NDArray[np.float64]:
+        """Predicted yield where each tree of a sampling area stands; their mean is that of the area.
 
         Args:
             block: name of its block.
             trees: latitude and longitude of each sampled tree by its code, None where unknown.
         """
+        ...
+
+    def features(self, block: str, trees: Mapping[str, Place]) -> Features:
+        """What the satellite sees of a sampling area and of the orchard."""
         ...
 
 
@@ -62,14 +71,19 @@ class TablePredictions:
         """
         return self._value(ORCHARD)
 
-    def area_kg_per_ha(self, block: str, trees: Mapping[str, Place]) -> float:
+    def at_trees_kg_per_ha(self, block: str, trees: Mapping[str, Place]) -> NDArray[np.float64]:
         """See :class:`Predictions`; a line of the block's own name goes before ``sampling_area``.
 
         Raises:
             InputError: the table has neither.
         """
-        del trees  # a table names areas, it does not place them
-        return self._value(block if block in self.values else SAMPLING_AREA)
+        # a table names areas, it does not place trees
+        return np.full(len(trees), self._value(block if block in self.values else SAMPLING_AREA))
+
+    def features(self, block: str, trees: Mapping[str, Place]) -> Features:
+        """See :class:`Predictions`; a table has none."""
+        del block, trees
+        return {}, {}
 
     def _value(self, area: str) -> float:
         if area not in self.values:

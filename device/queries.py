@@ -19,6 +19,23 @@ from export.runtime.detections import Detections
 
 
 @dataclass(frozen=True)
+class ComponentView:
+    """One of the errors an interval is made of.
+
+    Attributes:
+        name: what errs.
+        relative_sd: its standard deviation as a share of the estimate.
+        share: its share of the variance.
+        choice: how the figure was come by.
+    """
+
+    name: str
+    relative_sd: float
+    share: float
+    choice: str
+
+
+@dataclass(frozen=True)
 class YieldView:
     """An estimate in the unit its orchard's people read.
 
@@ -30,9 +47,16 @@ class YieldView:
         predicted_area: yield predicted for the sampling area.
         predicted_orchard: yield predicted for the orchard.
         correction_factor: observed / predicted on the sampling area.
+        correction_factor_low: lower end of its 95 % interval, None where there is none.
+        correction_factor_high: upper end.
+        block_yield: yield of the block from its own trees, None from an older Pomona.
+        block_yield_low: lower end of its 95 % interval.
+        block_yield_high: upper end.
         corrected: correction factor x yield predicted for the orchard.
-        corrected_low: lower end of its 95 % interval, None from one tree.
+        corrected_low: lower end of its 95 % interval, None where there is none.
         corrected_high: upper end.
+        siting: where the sampled trees stand in the orchard, None from an older Pomona.
+        components: the errors in the interval of the corrected yield; none from an older Pomona.
         fruit_weight_g: single fruit weight used.
         warnings: what to know before relying on it.
         prediction_source: where the predictions came from.
@@ -46,9 +70,16 @@ class YieldView:
     predicted_area: float
     predicted_orchard: float
     correction_factor: float
+    correction_factor_low: float | None
+    correction_factor_high: float | None
+    block_yield: float | None
+    block_yield_low: float | None
+    block_yield_high: float | None
     corrected: float
     corrected_low: float | None
     corrected_high: float | None
+    siting: str | None
+    components: tuple[ComponentView, ...]
     fruit_weight_g: float
     warnings: tuple[str, ...]
     prediction_source: str
@@ -237,7 +268,9 @@ def _yield_view(block: Block, text: str, made_at: str) -> YieldView:
     def shown(kg_per_ha: float) -> float:
         return yield_from_kg_per_ha(kg_per_ha, unit, block.trees_per_ha)
 
-    low, high = body.corrected_low_kg_per_ha, body.corrected_high_kg_per_ha
+    def shown_if_known(kg_per_ha: float | None) -> float | None:
+        return None if kg_per_ha is None else shown(kg_per_ha)
+
     return YieldView(
         unit=unit,
         trees=body.trees,
@@ -246,13 +279,27 @@ def _yield_view(block: Block, text: str, made_at: str) -> YieldView:
         predicted_area=shown(body.predicted_area_kg_per_ha),
         predicted_orchard=shown(body.predicted_orchard_kg_per_ha),
         correction_factor=body.correction_factor,
+        correction_factor_low=body.correction_factor_low,
+        correction_factor_high=body.correction_factor_high,
+        block_yield=shown_if_known(body.block_kg_per_ha),
+        block_yield_low=shown_if_known(body.block_low_kg_per_ha),
+        block_yield_high=shown_if_known(body.block_high_kg_per_ha),
         corrected=shown(body.corrected_kg_per_ha),
-        corrected_low=None if low is None else shown(low),
-        corrected_high=None if high is None else shown(high),
+        corrected_low=shown_if_known(body.corrected_low_kg_per_ha),
+        corrected_high=shown_if_known(body.corrected_high_kg_per_ha),
+        siting=body.siting,
+        components=_components(body),
         fruit_weight_g=body.fruit_weight_g,
         warnings=body.warnings,
         prediction_source=body.prediction_source,
         made_at=made_at,
+    )
+
+
+def _components(body: EstimateBody) -> tuple[ComponentView, ...]:
+    whole = sum(part.relative_sd**2 for part in body.components) or 1.0
+    return tuple(
+        ComponentView(part.name, part.relative_sd, part.relative_sd**2 / whole, part.choice) for part in body.components
     )
 
 

@@ -174,22 +174,47 @@ def record_tree_count(store: Store, visit: Visit, owners: tuple[str, str], tree:
     machine = max(json.loads(row["counts"]).get(visit.label, 0) for row in rows)
     visit_id, tree_id = owners
     key = {"visit": visit_id, "tree": tree_id, "label": visit.label}
-    known = store.one("SELECT reviewed FROM tree_count WHERE visit = ? AND tree = ? AND label = ?", list(key.values()))
-    shared: dict[str, Any] = {
+    known = store.one("SELECT * FROM tree_count WHERE visit = ? AND tree = ? AND label = ?", list(key.values())) or {}
+    values: dict[str, Any] = {
         "machine": machine,
         "model": model,
         "sides_rule": SIDES_RULE,
         "attribution": ATTRIBUTION,
+        "photos": json.dumps(photos),
     }
-    body = CountBody(
+    store.record("tree_count", key, values, _count_body(visit, tree, {**known, **values}))
+
+
+def record_hand_count(store: Store, visit: Visit, count: dict[str, Any], by_hand: int | None, own: int | None) -> None:
+    """Record what a person counted on a tree that has a count.
+
+    Args:
+        store: the store, inside a change.
+        visit: the visit.
+        count: the row of the tree's count, with the tree's ``code``.
+        by_hand: all its fruit, hidden ones too; None leaves what is known.
+        own: fruit of its photos' count that is its own; None leaves what is known.
+    """
+    told = {"by_hand": by_hand, "own": own}
+    values = {field: count[field] if value is None else value for field, value in told.items()}
+    key = {field: count[field] for field in ("visit", "tree", "label")}
+    store.record("tree_count", key, values, _count_body(visit, count["code"], {**count, **values}))
+
+
+def _count_body(visit: Visit, tree: str, row: dict[str, Any]) -> CountBody:
+    return CountBody(
         orchard=visit.block.orchard,
         block=visit.block.name,
         day=visit.day,
         stage=visit.stage,
         tree=tree,
         label=visit.label,
-        reviewed=known["reviewed"] if known else None,
-        photos=tuple(photos),
-        **shared,
+        machine=row["machine"],
+        reviewed=row.get("reviewed"),
+        by_hand=row.get("by_hand"),
+        own=row.get("own"),
+        model=row["model"],
+        sides_rule=row["sides_rule"],
+        attribution=row["attribution"],
+        photos=tuple(json.loads(row["photos"])),
     )
-    store.record("tree_count", key, {**shared, "photos": json.dumps(photos)}, body)

@@ -29,6 +29,7 @@ class SeasonFile:
         cell_height_deg: height of a cell in degrees of latitude.
         cell_width_deg: width of a cell in degrees of longitude.
         kg_per_ha: (rows, columns) predicted yield, first row north; NaN where there is none.
+        others: the other variables that have one figure a cell, (rows, columns) each.
     """
 
     source: str
@@ -37,13 +38,16 @@ class SeasonFile:
     cell_height_deg: float
     cell_width_deg: float
     kg_per_ha: NDArray[np.float64]
+    others: dict[str, NDArray[np.float64]]
 
     def orchard_kg_per_ha(self) -> float:
         """Mean over all cells that have a prediction."""
         return float(np.nanmean(self.kg_per_ha))
 
-    def area_kg_per_ha(self, block: str, trees: Mapping[str, tuple[float | None, float | None]]) -> float:
-        """Mean over the sampled trees of the cell each stands in.
+    def at_trees_kg_per_ha(
+        self, block: str, trees: Mapping[str, tuple[float | None, float | None]]
+    ) -> NDArray[np.float64]:
+        """Prediction of the cell each sampled tree stands in.
 
         Args:
             block: name of the block, for messages.
@@ -52,7 +56,27 @@ class SeasonFile:
         Raises:
             InputError: a tree without a place, outside the grid, or in a cell without a prediction.
         """
-        values = []
+        values = self.kg_per_ha[self._cells(block, trees)]
+        if np.isnan(values).any():
+            raise InputError(f"{self.source} has no prediction where some trees of block {block} stand; fetch it again")
+        return values
+
+    def features(
+        self, block: str, trees: Mapping[str, tuple[float | None, float | None]]
+    ) -> tuple[dict[str, NDArray[np.float64]], dict[str, NDArray[np.float64]]]:
+        """By name of the variable, its value in the cell of each sampled tree, and in all cells of the orchard."""
+        orchard = {"predicted yield": self.kg_per_ha, **self.others}
+        cells = self._cells(block, trees)
+        known = np.isfinite(self.kg_per_ha)
+        return (
+            {name: grid[cells] for name, grid in orchard.items()},
+            {name: grid[known] for name, grid in orchard.items()},
+        )
+
+    def _cells(
+        self, block: str, trees: Mapping[str, tuple[float | None, float | None]]
+    ) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+        cells = []
         for tree, (latitude, longitude) in trees.items():
             if latitude is None or longitude is None:
                 raise InputError(
@@ -67,10 +91,9 @@ class SeasonFile:
                     f"tree {tree} of block {block} at {latitude:.5f}, {longitude:.5f} lies outside the grid "
                     f"of {self.source}; fetch the season file of this orchard"
                 )
-            values.append(self.kg_per_ha[row, column])
-        if np.isnan(values).any():
-            raise InputError(f"{self.source} has no prediction where some trees of block {block} stand; fetch it again")
-        return float(np.mean(values))
+            cells.append((row, column))
+        indices = np.array(cells, dtype=np.intp).reshape(-1, 2)
+        return indices[:, 0], indices[:, 1]
 
 
 def parse_season_file(content: dict[str, Any], name: str, trees_per_ha: float | None = None) -> SeasonFile:
@@ -112,7 +135,25 @@ def parse_season_file(content: dict[str, Any], name: str, trees_per_ha: float | 
         factor = yield_to_kg_per_ha(1.0, str(variables[YIELD]["unit"]), trees_per_ha)
     except CalibrationError as error:
         raise InputError(f"season file {name}: variable {YIELD!r}: {error}") from error
-    return SeasonFile(source=f"{name}, season {content.get('season', 'unknown')}", kg_per_ha=values * factor, **places)
+    return SeasonFile(
+        source=f"{name}, season {content.get('season', 'unknown')}",
+        kg_per_ha=values * factor,
+        others={
+            variable: grid
+            for variable, entry in variables.items()
+            if variable != YIELD and (grid := _one_figure_a_cell(entry.get("values"), values.shape)) is not None
+        },
+        **places,
+    )
+
+
+def _one_figure_a_cell(rows: object, shape: tuple[int, ...]) -> NDArray[np.float64] | None:
+    """A variable of the grid's shape; None where it is something else, such as a series."""
+    try:
+        values = np.array(rows, dtype=np.float64)
+    except (TypeError, ValueError):
+        return None
+    return values if values.shape == shape and np.isfinite(values).any() else None
 
 
 def _grid_values(rows: object, name: str) -> NDArray[np.float64]:

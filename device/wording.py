@@ -2,12 +2,36 @@
 
 from __future__ import annotations
 
-from device.queries import BlockSummary, VisitSummary, YieldView
+from calibration.units import BINS
+from device.orchard_summary import OrchardView
+from device.queries import BlockSummary, ComponentView, VisitSummary, YieldView
 
-INTERVAL_COVERS = (
-    "in brackets the 95 % interval from differences between the sampled trees; fruit that no photo shows and the "
-    "prediction's own error are not in it"
+# said of estimates that an older Pomona made
+_DIFFERENCES_ONLY = (
+    "from differences between the sampled trees; fruit that no photo shows and the prediction's own error are not in it"
 )
+# errors smaller than this share of the estimate are not worth a word
+_LEAST_SD = 0.005
+
+
+def interval_made_of(view: YieldView) -> str:
+    """What the 95 % interval of an estimate is made of, the largest error first."""
+    if not view.components:
+        return _DIFFERENCES_ONLY
+    errors = sorted(view.components, key=lambda error: -error.relative_sd)
+    told = [f"{error.name} {sd_words(error)}" for error in errors if error.relative_sd >= _LEAST_SD]
+    return f"made of these errors, one standard deviation of each: {', '.join(told) or 'none'}"
+
+
+def sd_words(error: ComponentView) -> str:
+    """The size of an error."""
+    return f"±{error.relative_sd * 100:.0f} %"
+
+
+def orchard_lines(view: OrchardView) -> list[tuple[str, str]]:
+    """What is said of an orchard of several blocks, line by line."""
+    corrected = _with_interval(view.corrected, view.corrected_low, view.corrected_high, view.unit)
+    return [("blocks estimated", f"{view.visited} of {view.blocks}"), ("corrected, all blocks together", corrected)]
 
 
 def stage_words(stage: str) -> str:
@@ -22,14 +46,21 @@ def fruit_words(label: str) -> str:
 
 def yield_words(value: float, unit: str) -> str:
     """A yield without its unit, to the digits that mean something in it."""
-    return f"{value:,.{1 if unit in ('t/ha', 'kg/tree') else 0}f}"
+    return f"{value:,.{1 if unit in ('t/ha', 'kg/tree') or unit.startswith(BINS) else 0}f}"
 
 
 def interval_words(view: YieldView) -> str | None:
-    """The 95 % interval of the corrected yield without its unit; None from one tree."""
-    if view.corrected_low is None or view.corrected_high is None:
-        return None
-    return f"{yield_words(view.corrected_low, view.unit)} to {yield_words(view.corrected_high, view.unit)}"
+    """The 95 % interval of the corrected yield without its unit; None where there is none."""
+    return _range_words(view.corrected_low, view.corrected_high, view.unit)
+
+
+def _range_words(low: float | None, high: float | None, unit: str) -> str | None:
+    return None if low is None or high is None else f"{yield_words(low, unit)} to {yield_words(high, unit)}"
+
+
+def _with_interval(value: float, low: float | None, high: float | None, unit: str) -> str:
+    interval = _range_words(low, high, unit)
+    return f"{yield_words(value, unit)}{f' ({interval})' if interval else ''} {unit}"
 
 
 def warnings_of(visit: VisitSummary | None) -> tuple[str, ...]:
@@ -59,7 +90,7 @@ def notes_of(visit: VisitSummary | None) -> tuple[str, ...]:
     view = visit.estimate if visit else None
     if view is None or interval_words(view) is None:
         return warnings_of(visit)
-    return (INTERVAL_COVERS, *warnings_of(visit))
+    return (f"in brackets the 95 % interval {interval_made_of(view)}", *warnings_of(visit))
 
 
 def visit_lines(visit: VisitSummary) -> list[tuple[str, str]]:
@@ -74,14 +105,18 @@ def visit_lines(visit: VisitSummary) -> list[tuple[str, str]]:
         return lines  # yield is estimated from fruit
     if view is None:
         return [*lines, ("corrected yield", "not estimated yet")]
-    interval = interval_words(view)
-    corrected = yield_words(view.corrected, view.unit) + (f" ({interval})" if interval else "")
-    return [
-        *lines,
+    factor = f"{view.correction_factor:.2f}"
+    if view.correction_factor_low is not None and view.correction_factor_high is not None:
+        factor += f" ({view.correction_factor_low:.2f} to {view.correction_factor_high:.2f})"
+    lines += [
         ("fruit weight", f"{view.fruit_weight_g:,.0f} g"),
         ("observed, sampled trees", f"{yield_words(view.observed, view.unit)} {view.unit}"),
         ("predicted, sampled trees", f"{yield_words(view.predicted_area, view.unit)} {view.unit}"),
-        ("correction factor", f"{view.correction_factor:.2f}"),
+        ("correction factor", factor),
         ("predicted, orchard", f"{yield_words(view.predicted_orchard, view.unit)} {view.unit}"),
-        ("corrected, orchard", f"{corrected} {view.unit}"),
     ]
+    if view.block_yield is not None:
+        own = _with_interval(view.block_yield, view.block_yield_low, view.block_yield_high, view.unit)
+        lines.append(("this block, by its own trees", own))
+    corrected = _with_interval(view.corrected, view.corrected_low, view.corrected_high, view.unit)
+    return [*lines, ("corrected, orchard", corrected)]

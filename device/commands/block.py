@@ -17,7 +17,7 @@ else:  # click 8.3 has no type parameter here
 
 
 class _Area(_ParamType):
-    """An area with its unit, as in 2.5ha, 30mu or 1200m2; becomes square metres."""
+    """An area with its unit, as in 2.5ha, 30mu, 6acre or 1200m2; becomes square metres."""
 
     name = "AREA"
 
@@ -27,9 +27,9 @@ class _Area(_ParamType):
 
         if isinstance(value, float):
             return value
-        match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*(ha|mu|m2|m²)\s*", str(value))
+        match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*(ha|mu|acre|m2|m²)\s*", str(value))
         if match is None:
-            self.fail(f"{value!r} is no area with a unit; write it like 2.5ha, 30mu or 1200m2", param, ctx)
+            self.fail(f"{value!r} is no area with a unit; write it like 2.5ha, 30mu, 6acre or 1200m2", param, ctx)
         try:
             return area_to_m2(float(match[1]), match[2].replace("²", "2"))
         except CalibrationError as error:
@@ -47,12 +47,16 @@ def block() -> None:
 @block.command("add")
 @click.argument("name")
 @click.option("--orchard", required=True, help="Name of the orchard; registered with its first block.")
-@click.option("--area", type=AREA, help="Planted area of the block, as 2.5ha, 30mu or 1200m2.")
+@click.option("--area", type=AREA, help="Planted area of the block, as 2.5ha, 30mu, 6acre or 1200m2.")
 @click.option("--trees", type=click.IntRange(1), help="Trees standing in the block.")
 @click.option("--trees-per-ha", type=float, help="Planting density, where trees or area are not known.")
 @click.option("--variety", help="Variety.")
 @click.option("--fruit-weight", type=float, metavar="GRAMS", help="Single fruit weight in g.")
-@click.option("--unit", help="Unit yields are shown in: kg/ha, t/ha, kg/mu or kg/tree.  [default: t/ha]")
+@click.option(
+    "--unit",
+    help="Unit yields are shown in: kg/ha, t/ha, kg/mu, kg/tree, lb/acre or 'bins/acre of 400 kg', with what a full "
+    "bin of yours weighs in kg or lb.  [default: t/ha]",
+)
 @home_option
 def add(
     name: str,

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.option("--photos", type=click.Path(path_type=Path), help="Folder with your own tree photos.  [default: drawn]")
-@click.option("--trees", default=30, show_default=True, type=click.IntRange(1, 400), help="Trees to draw.")
+@click.option("--trees", default=30, show_default=True, type=click.IntRange(2, 400), help="Trees to draw.")
 @click.option(
     "--stage", default="ripening", show_default=True, type=click.Choice(STAGES[1:]), help="Stage of --photos."
 )

@@ -12,12 +12,19 @@ from typing import TYPE_CHECKING
 import click
 
 from cloud_sync.messages import STAGES
-from device.commands.common import home_option, opened_store
+from device.commands.common import bundle_option, home_option, opened_store, warn
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from device.queries import BlockSummary, VisitSummary
+    from device.orchard_summary import OrchardView
+    from device.orchards import Block
+    from device.queries import BlockSummary, VisitSummary, YieldView
+    from device.store import Store
+
+# as device.visit_designs and device.estimates have them, which are imported only to estimate
+DESIGNS = ("random", "systematic", "vigour", "row")
+SITINGS = ("orchard", "block", "area", "hand-picked")
 
 
 @click.command()
@@ -31,6 +38,34 @@ if TYPE_CHECKING:
 @click.option("--day", type=click.DateTime(["%Y-%m-%d"]), help="Day of the visit.  [default: the latest]")
 @click.option("--stage", type=click.Choice(STAGES), help="Growth stage of the visit.")
 @click.option("--fruit-weight", type=float, metavar="GRAMS", help="Single fruit weight in g.  [default: the block's]")
+@click.option(
+    "--weighed",
+    type=click.Path(path_type=Path),
+    help="CSV with the column weight_g[,tree]: fruit on a scale, in place of one weight.",
+)
+@click.option(
+    "--siting",
+    type=click.Choice(SITINGS),
+    default="block",
+    show_default=True,
+    help="Where the trees were taken from: all of the orchard, all of the block, one area of it, or an area picked by "
+    "hand because it looked good.",
+)
+@click.option(
+    "--design",
+    type=click.Choice(DESIGNS),
+    default="random",
+    show_default=True,
+    help="How they were chosen there: at random, at every so-manieth tree of a walk along the rows, or at random in "
+    "classes of vigour or in rows.",
+)
+@click.option(
+    "--trees",
+    "listed",
+    type=click.Path(path_type=Path),
+    help="CSV or GeoJSON of all trees of the block, as for pomona plan; classes of vigour and rows need it.",
+)
+@bundle_option
 @home_option
 def estimate(
     block: str,
@@ -38,33 +73,47 @@ def estimate(
     day: datetime | None,
     stage: str | None,
     fruit_weight: float | None,
+    weighed: Path | None,
+    siting: str,
+    design: str,
+    listed: Path | None,
+    bundle: Path | None,
     home: Path,
 ) -> None:
     """Correct the orchard's predicted yield by what was counted on the sampled trees.
 
     The correction factor is the yield observed on the sampling area over the yield predicted for it; the orchard's
-    predicted yield is multiplied by it. The estimate is kept and sent to the server.
+    predicted yield is multiplied by it. The interval holds which trees were sampled, fruit weight, the detector's
+    bias, hidden fruit as far as trees were counted by hand (pomona visit by-hand), and how much the satellite's
+    error differs between areas. The estimate is kept and sent to the server.
 
     \b
-    Example:
+    Examples:
       pomona estimate --block B1 --predictions predictions.csv
+      pomona estimate --block B1 --predictions season.json --siting block --design systematic --weighed fruit.csv
     where predictions.csv is
       area,predicted_yield,unit
       orchard,1346.87,kg/mu
       sampling_area,1302.08,kg/mu
     """
+    from device.estimates import Choices
     from device.estimates import estimate as make_estimate
-    from device.estimates import find_visit
     from device.orchards import find_block
     from device.predictions import read_predictions
     from device.queries import get_visit
+    from device.sampled_visits import find_visit
 
     with opened_store(home) as store:
         found = find_block(store, block)
         visit = find_visit(store, found, day.date() if day else None, stage)
         predicted = read_predictions(predictions, found.trees_per_ha)
-        make_estimate(store, found, visit, predicted, fruit_weight)
-        print_visit(get_visit(store, visit.id))
+        choices = Choices(fruit_weight, weighed, design, listed, siting, bundle)
+        make_estimate(store, found, visit, predicted, choices)
+        made = get_visit(store, visit.id)
+        print_visit(made)
+        if made.estimate is not None:
+            _print_components(made.estimate)
+        _print_pooled(store, found, visit.id)
 
 
 @click.command()
@@ -72,25 +121,27 @@ def estimate(
 @click.option("--csv", "as_csv", is_flag=True, help="CSV, one line a block.")
 @home_option
 def summary(as_json: bool, as_csv: bool, home: Path) -> None:
-    """Show each block's latest visit, counts and corrected yield.
+    """Show each block's latest visit, counts and corrected yield, and orchards of several blocks as a whole.
 
     \b
     Examples:
       pomona summary
       pomona summary --csv > summary.csv
     """
+    from device.orchard_summary import summarise_orchards
     from device.queries import summarise, summary_as_dict
 
     if as_json and as_csv:
         raise click.UsageError("--json and --csv exclude each other; choose one.")
     with opened_store(home) as store:
-        summaries = summarise(store)
+        summaries, orchards = summarise(store), summarise_orchards(store)
     if as_json:
         click.echo(json.dumps([summary_as_dict(item) for item in summaries], ensure_ascii=False, indent=2))
     elif as_csv:
         _print_csv(summaries)
     else:
         print_summary(summaries)
+        _print_orchards(orchards)
 
 
 _CSV_COLUMNS = (
@@ -106,7 +157,12 @@ _CSV_COLUMNS = (
     "observed",
     "predicted_area",
     "correction_factor",
+    "correction_factor_low",
+    "correction_factor_high",
     "predicted_orchard",
+    "block_yield",
+    "block_yield_low",
+    "block_yield_high",
     "corrected",
     "corrected_low",
     "corrected_high",
@@ -150,7 +206,49 @@ def print_visit(visit: VisitSummary) -> None:
     _print_table(visit.orchard, visit.block, visit_lines(visit), notes_of(visit))
 
 
-def _print_table(orchard: str, block: str, lines: Sequence[tuple[str, str]], notes: Sequence[str]) -> None:
+def _print_components(view: YieldView) -> None:
+    """What the interval is made of, the largest error first, each with how its figure was come by."""
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    from device.wording import sd_words
+
+    table = Table(box=box.SIMPLE, title="What the interval is made of", title_justify="left")
+    table.add_column("error")
+    table.add_column("one sd", justify="right")
+    table.add_column("share", justify="right")
+    table.add_column("how it was come by")
+    for error in sorted(view.components, key=lambda error: -error.relative_sd):
+        table.add_row(error.name, sd_words(error), f"{error.share * 100:.0f} %", Text(error.choice))
+    Console().print(table)
+
+
+def _print_pooled(store: Store, block: Block, visit: str) -> None:
+    """What the block's own trees and other blocks say together; a prior that is no use does not spoil the estimate."""
+    from calibration.errors import CalibrationError
+    from device.errors import InputError
+    from device.pooled_factor import pool_visit, pooled_lines
+
+    try:
+        found = pool_visit(store, block, visit)
+    except (InputError, CalibrationError) as error:
+        warn(f"Note: other blocks were not drawn in: {error}")
+        return
+    if found is not None:
+        head = f"Together with {found.blocks} other block{'s' * (found.blocks != 1)}"
+        _print_table(head, None, pooled_lines(block, found), found.notes)
+
+
+def _print_orchards(orchards: Sequence[OrchardView]) -> None:
+    from device.wording import orchard_lines
+
+    for view in orchards:
+        _print_table(view.orchard, None, orchard_lines(view), ())
+
+
+def _print_table(orchard: str, block: str | None, lines: Sequence[tuple[str, str]], notes: Sequence[str]) -> None:
     """Narrow enough for a phone over ssh; names are people's own, so nothing in them is markup."""
     from rich import box
     from rich.console import Console
@@ -158,7 +256,7 @@ def _print_table(orchard: str, block: str, lines: Sequence[tuple[str, str]], not
     from rich.text import Text
 
     console = Console()
-    console.print(Text(f"{orchard}, block {block}", style="bold"))
+    console.print(Text(orchard if block is None else f"{orchard}, block {block}", style="bold"))
     table = Table(box=box.SIMPLE, show_header=False)
     table.add_column(style="dim")
     table.add_column(justify="right")

@@ -11,16 +11,17 @@ from typing import TYPE_CHECKING, cast
 
 import click
 
-from device.commands.common import bundle_option, default_engines
+from device.commands.common import bundle_option, default_engines, home_option
 
 if TYPE_CHECKING:
+    from device.factor_prior import FactorPriorDocument
     from export.runtime.bundle import Bundle
     from export.runtime.engine_cache import CachedEngine, Precision
 
 
 @click.group()
 def models() -> None:
-    """Show the models of this device and build their TensorRT engines."""
+    """Show the models of this device, build their TensorRT engines, take over what other blocks teach."""
 
 
 @models.command("build")
@@ -150,3 +151,41 @@ def _waiting(what: str) -> Iterator[None]:
 
     with Console(stderr=True).status(what):
         yield
+
+
+@models.command("prior")
+@click.argument("file", required=False, type=click.Path(path_type=Path))
+@home_option
+def prior(file: Path | None, home: Path) -> None:
+    """Take over from FILE what blocks measured before say of the correction factor; without FILE, show it.
+
+    The server fits it and leaves out what it shall be weighed against. From then on estimates also say what a block's
+    own trees and the other blocks say together, which tells a block of few trees most.
+
+    \b
+    Examples:
+      pomona models prior factor-prior.json
+      pomona models prior
+    """
+    from device.factor_prior import keep_prior, kept_prior
+
+    document = kept_prior(home) if file is None else keep_prior(home, file)
+    if document is None:
+        click.echo("No prior of the correction factor is kept. Take one over: pomona models prior FILE")
+    else:
+        _print_prior(document)
+
+
+def _print_prior(document: FactorPriorDocument) -> None:
+    from math import sqrt
+
+    from calibration.pooling import BLOCK
+
+    years, regions = document.levels("year"), document.levels("region")
+    told = document.prior
+    click.echo(
+        f"Prior of the correction factor, from {told.blocks} block{'s' * (told.blocks != 1)} of {', '.join(years)} in "
+        f"{', '.join(regions)}; blocks differ by {sqrt(told.spread[BLOCK].variance) * 100:.0f} %."
+    )
+    for orchard, region in document.regions.items():
+        click.echo(f"{orchard} lies in {region}.")

@@ -133,6 +133,35 @@ def _number(number: int, what: str) -> str:
     return f"1 {what}" if number == 1 else f"{number} {what}s"
 
 
+@visit.command("by-hand")
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option("--block", required=True, help="Name of the visited block.")
+@click.option("--stage", type=click.Choice(STAGES), help="Growth stage of the visit.")
+@click.option("--day", type=_DAY, help="Day of the visit.  [default: the latest]")
+@home_option
+def by_hand(file: Path, block: str, stage: str | None, day: datetime | None, home: Path) -> None:
+    """Record what was counted by hand on photographed trees, in FILE with the columns tree,by_hand[,own].
+
+    by_hand is all fruit on the tree, hidden ones too: from five trees on it tells how many fruit photos miss, in this
+    orchard and in ones like it. own is how many of the fruit counted in its photos are its own and no neighbour's.
+    Estimates made afterwards use both.
+
+    \b
+    Example:
+      pomona visit by-hand counted.csv --block B1
+    """
+    from device.by_hand import read_hand_counts, record_hand_counts
+    from device.orchards import find_block
+    from device.sampled_visits import find_visit
+
+    with opened_store(home) as store:
+        found = find_block(store, block)
+        visited = find_visit(store, found, day.date() if day else None, stage)
+        told = read_hand_counts(file)
+        record_hand_counts(store, found, visited, told)
+    click.echo(f"{_number(len(told), 'tree')} counted by hand for block {found.name}, {visited.day}, {visited.stage}.")
+
+
 @visit.command("watch")
 @click.argument("inbox", type=click.Path(path_type=Path))
 @click.option("--every", default=5.0, show_default=True, type=click.FloatRange(0.1), help="Seconds between looks.")

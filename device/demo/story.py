@@ -18,12 +18,13 @@ from cloud_sync.messages import Stage
 from cloud_sync.uplink import Uplink, UplinkResult
 from device.demo.processes import free_port, pomona
 from device.errors import InputError
-from device.estimates import estimate, find_visit
+from device.estimates import estimate
 from device.orchards import BlockSettings, find_block, register_block
 from device.photo_naming import name_trees
 from device.predictions import read_predictions
 from device.queries import VisitSummary, get_photo, list_trees, summarise
 from device.recording import Visit
+from device.sampled_visits import find_visit
 from device.store import Store
 from device.visits import ImportReport, day_of, import_photos
 from export.runtime.counter import Counter, PhotoCount

@@ -9,15 +9,13 @@ from fastapi import APIRouter
 from fastapi.responses import RedirectResponse, Response
 
 from calibration.errors import CalibrationError
-from calibration.units import M2_PER_HA, YIELD_UNITS, area_to_m2
+from calibration.units import AREA_UNITS, YIELD_UNITS, area_from_m2, area_to_m2
 from device.errors import InputError
 from device.orchards import BlockSettings, all_blocks, find_block, register_block
 from device.page.context import Context, OpenedStore
 from device.page.failures import unknown_is_404
 from device.page.forms import Fields, number_text, read_choice, read_name, read_number, read_whole_number
 from device.store import Store
-
-_AREA_UNITS = ("ha", "mu", "m2")
 
 router = APIRouter(prefix="/register")
 
@@ -31,7 +29,7 @@ def form(store: OpenedStore, context: Context, block: str | None = None) -> Resp
             found = find_block(store, block)
         fields = {"name": found.name, "orchard": found.orchard, "unit": found.yield_unit, "area_unit": "ha"}
         numbers = {
-            "area": found.area_m2 and found.area_m2 / M2_PER_HA,
+            "area": found.area_m2 and area_from_m2(found.area_m2, "ha"),
             "trees": found.trees,
             "fruit_weight": found.fruit_weight_g,
         }
@@ -52,9 +50,9 @@ def register(fields: Fields, store: OpenedStore, context: Context) -> Response:
 def _register(store: Store, fields: Mapping[str, str]) -> str:
     name = read_name(fields, "name", "the block's name")
     orchard = read_name(fields, "orchard", "the orchard's name")
-    unit = read_choice(fields, "unit", "the yield unit", YIELD_UNITS)
+    unit = read_choice(fields, "unit", "the yield unit", _yield_units(store))
     area = read_number(fields, "area", "the area")
-    area_unit = read_choice(fields, "area_unit", "the area's unit", _AREA_UNITS)
+    area_unit = read_choice(fields, "area_unit", "the area's unit", AREA_UNITS)
     settings = BlockSettings(
         area_m2=None if area is None else area_to_m2(area, area_unit),
         trees=read_whole_number(fields, "trees", "the number of trees"),
@@ -72,6 +70,12 @@ def _form(store: Store, context: Context, fields: Mapping[str, str], problem: st
         problem=problem,
         is_first=not blocks,
         orchards=sorted({block.orchard for block in blocks}),
-        units=YIELD_UNITS,
-        area_units=_AREA_UNITS,
+        units=_yield_units(store),
+        area_units=AREA_UNITS,
     )
+
+
+def _yield_units(store: Store) -> tuple[str, ...]:
+    """The units to choose from: those that stand for themselves and those in use, such as bins of a certain mass."""
+    used = {block.yield_unit for block in all_blocks(store)}
+    return (*YIELD_UNITS, *sorted(used.difference(YIELD_UNITS)))

@@ -11,8 +11,8 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from device.page.settings import PageSettings
 from device.wording import (
-    INTERVAL_COVERS,
     fruit_words,
+    interval_made_of,
     interval_words,
     stage_words,
     visit_lines,
@@ -44,7 +44,7 @@ class Templates:
         )
         self._environment.globals.update(
             icon=vars(self._environment.get_template("icons.html").module)["icon"],
-            interval_covers=INTERVAL_COVERS,
+            interval_made_of=interval_made_of,
             interval_words=interval_words,
             sign_out_shown=settings.pass_phrase is not None,
             visit_lines=visit_lines,

@@ -124,3 +124,29 @@ def m001_create_records(db: Database) -> None:
         """,
     ):
         db.execute(statement)
+
+
+@MIGRATIONS()
+def m002_count_by_hand(db: Database) -> None:
+    """What a person counted on a tree itself, or of its own fruit in its photos; it teaches what photos miss."""
+    db.execute("ALTER TABLE tree_count ADD COLUMN by_hand INTEGER CHECK (by_hand >= 0)")
+    db.execute("ALTER TABLE tree_count ADD COLUMN own INTEGER CHECK (own >= 0)")
+
+
+@MIGRATIONS()
+def m003_create_harvest(db: Database) -> None:
+    """What was weighed of a block on a day of picking. No message carries it yet; once one does it has its revision."""
+    db.execute(
+        """
+        CREATE TABLE harvest (
+            id TEXT PRIMARY KEY,
+            revision INTEGER NOT NULL DEFAULT 1,
+            block TEXT NOT NULL REFERENCES block (id),
+            day TEXT NOT NULL,
+            weight_kg REAL NOT NULL CHECK (weight_kg >= 0),
+            trees INTEGER CHECK (trees > 0),
+            fruit_weight_g REAL CHECK (fruit_weight_g > 0),
+            UNIQUE (block, day)
+        ) STRICT
+        """
+    )

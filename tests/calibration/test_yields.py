@@ -1,31 +1,48 @@
-"""Observed yield, correction factor and corrected yield."""
+"""Correction factor and corrected yield."""
 
 from __future__ import annotations
 
-from math import sqrt
+from collections.abc import Sequence
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from scipy.stats import t
 
 from calibration.errors import CalibrationError
+from calibration.estimate import Estimate
+from calibration.fruit_weight import given_weight
+from calibration.observed import SampledTrees, observed_yield
+from calibration.sampling import Design, SimpleRandom, Systematic, ratio_per_tree
+from calibration.shared_factors import SharedFactor, detector_factor
+from calibration.siting import area_factor
 from calibration.units import yield_to_kg_per_ha
-from calibration.yields import Range, correct, observed_yield, sampling_area_m2
+from calibration.yields import Predicted, correct, predicted_alike
 
-counts = st.lists(st.integers(0, 2000), min_size=2, max_size=40)
-several = st.lists(st.integers(1, 2000), min_size=1, max_size=40)
+bearing = st.lists(st.integers(1, 2000), min_size=2, max_size=40)
 positive = st.floats(0.01, 1e4)
+HERE = area_factor("scattered")
+RANDOM = SimpleRandom()
 
 
 def mu(kg_per_mu: float) -> float:
     return yield_to_kg_per_ha(kg_per_mu, "kg/mu")
 
 
+def sampled(counts: Sequence[float], *factors: SharedFactor, design: Design = RANDOM) -> SampledTrees:
+    """Trees on 10 m² each, fruit of 200 g known for sure: one fruit a tree is 200 kg/ha."""
+    return SampledTrees(np.array(counts, dtype=np.float64), design, 10 * len(counts), (given_weight(200, 0), *factors))
+
+
+def alike(counts: Sequence[float], area: float, orchard: float) -> Predicted:
+    return predicted_alike(len(counts), area, orchard)
+
+
 def test_the_papers_example_is_reproduced() -> None:
     """P9: 1500 observed, 1302.08 predicted for the area and 1346.87 for the orchard, in kg/mu."""
-    result = correct(Range(mu(1500), None, None), mu(1302.08), mu(1346.87), trees=30)
+    counts = [mu(1500) / 200] * 30
+    result = correct(sampled(counts), alike(counts, mu(1302.08), mu(1346.87)), area_factor("one area"))
+    assert result.observed_kg_per_ha.value == pytest.approx(mu(1500))
     assert round(result.factor.value, 2) == 1.15
     as_the_paper_rounds = round(result.factor.value, 2) * result.predicted_orchard_kg_per_ha
     assert as_the_paper_rounds == pytest.approx(mu(1548.90), abs=mu(0.01))
@@ -33,132 +50,119 @@ def test_the_papers_example_is_reproduced() -> None:
     assert not result.warnings
 
 
-def test_yield_is_fruit_times_weight_over_area() -> None:
-    # 300 fruit of 200 g are 60 kg on 30 m²: 2 kg/m²
-    assert observed_yield([100, 120, 80], 200, 30).value == pytest.approx(20_000)
+def test_the_papers_interval_holds_what_was_weighed_once_areas_may_differ() -> None:
+    """30 trees that differ by 30 %; 1750 kg/mu were weighed. What the trees alone say leaves it out."""
+    counts = np.random.default_rng(0).normal(1, 0.3, 30)
+    counts *= mu(1500) / 200 / counts.mean()
+    predicted = Predicted(np.full(30, mu(1302.08)), mu(1346.87))
+    ends = {
+        siting: correct(sampled(counts.tolist()), predicted, area_factor(siting)).corrected_kg_per_ha
+        for siting in ("scattered", "one area")
+    }
+    assert ends["scattered"].positive_interval(0.9)[1] < mu(1750) < ends["one area"].positive_interval(0.9)[1]
 
 
-def test_the_interval_is_students_on_the_mean_of_the_trees() -> None:
-    numbers = [80, 100, 120, 90]
-    result = observed_yield(numbers, 1000, 10_000)  # one fruit is one kg/ha
-    half = t.ppf(0.975, 3) * np.std(numbers, ddof=1) / sqrt(4) * 4
-    assert result.low == pytest.approx(390 - half, rel=1e-5)
-    assert result.high == pytest.approx(390 + half, rel=1e-5)
+def test_the_factors_error_is_that_of_trees_what_they_share_and_areas() -> None:
+    counts = [80, 100, 120, 90]
+    detector, area = detector_factor(0.0, 0.007, 27, 5), area_factor("one area")
+    result = correct(sampled(counts, detector), alike(counts, 20_000, 25_000), area)
+    of_counts = ratio_per_tree(counts, [20_000] * 4, RANDOM)
+    expected = of_counts.relative_variance + detector.factor.relative_variance + area.factor.relative_variance
+    assert result.factor.relative_variance == pytest.approx(expected)
+    assert result.corrected_kg_per_ha.relative_variance == pytest.approx(expected)
+    assert [component.name for component in result.components] == [
+        *("differences between trees", "fruit weight", "detector", "satellite error between areas"),
+    ]
+    assert sum(component.relative_variance for component in result.components) == pytest.approx(expected)
 
 
-def test_the_interval_never_reaches_below_zero() -> None:
-    assert observed_yield([0, 0, 500], 200, 30).low == 0
+def test_a_prediction_for_each_tree_is_averaged_and_explains_their_differences() -> None:
+    counts = [50, 100, 150, 110]
+    cells = np.array([10_000, 20_000, 30_000, 21_000], dtype=np.float64)
+    result = correct(sampled(counts), Predicted(cells, 25_000), HERE)
+    assert result.predicted_area_kg_per_ha == pytest.approx(20_250)
+    blind = correct(sampled(counts), alike(counts, 20_250, 25_000), HERE)
+    assert result.factor.value == pytest.approx(blind.factor.value)
+    assert result.factor.relative_variance < 0.1 * blind.factor.relative_variance
+    assert result.observed_kg_per_ha == blind.observed_kg_per_ha
 
 
-def test_one_tree_says_nothing_about_spread() -> None:
-    only = observed_yield([100], 200, 10)
-    assert (only.low, only.high) == (None, None)
-    corrected = correct(only, 10_000, 20_000, trees=1).corrected_kg_per_ha
-    assert corrected.value == pytest.approx(40_000)
-    assert (corrected.low, corrected.high) == (None, None)
+def test_a_hand_picked_area_lowers_the_corrected_yield_and_not_its_own_factor() -> None:
+    counts = [80, 100, 120, 90]
+    plain = correct(sampled(counts), alike(counts, 20_000, 25_000), area_factor("one area"))
+    picked = correct(sampled(counts), alike(counts, 20_000, 25_000), area_factor("hand-picked"))
+    assert picked.factor.value == pytest.approx(plain.factor.value)
+    share = picked.corrected_kg_per_ha.value / plain.corrected_kg_per_ha.value
+    assert share == pytest.approx(area_factor("hand-picked").factor.value)
+    assert any("picked by hand" in warning for warning in picked.warnings)
 
 
-@given(counts, positive, positive, st.floats(0.01, 100))
-def test_weight_and_area_scale_the_yield_and_its_interval(
-    numbers: list[int], weight: float, area: float, factor: float
-) -> None:
-    base = observed_yield(numbers, weight, area)
-    for scaled in (observed_yield(numbers, weight * factor, area), observed_yield(numbers, weight, area / factor)):
-        for name in ("value", "low", "high"):
-            assert getattr(scaled, name) == pytest.approx(getattr(base, name) * factor, rel=1e-9, abs=1e-9)
-
-
-@given(counts.flatmap(lambda numbers: st.tuples(st.just(numbers), st.permutations(numbers))))
-def test_the_order_of_the_trees_does_not_matter(numbers: tuple[list[int], list[int]]) -> None:
-    first, second = (observed_yield(order, 200, 50) for order in numbers)
-    assert second.value == first.value
-    assert second.low == pytest.approx(first.low)
-    assert second.high == pytest.approx(first.high)
-
-
-@given(several, st.data(), st.integers(1, 500))
-def test_more_fruit_on_any_tree_is_more_yield(numbers: list[int], chosen: st.DataObject, more: int) -> None:
-    index = chosen.draw(st.integers(0, len(numbers) - 1))
-    fuller = [count + more * (i == index) for i, count in enumerate(numbers)]
-    assert observed_yield(fuller, 200, 50).value > observed_yield(numbers, 200, 50).value
-
-
-@given(counts)
-def test_the_interval_encloses_the_value(numbers: list[int]) -> None:
-    result = observed_yield(numbers, 200, 50)
-    assert result.low is not None
-    assert result.high is not None
-    assert 0 <= result.low <= result.value <= result.high
-
-
-@given(several, positive)
+@given(bearing, positive)
 def test_an_orchard_predicted_as_observed_is_left_alone(numbers: list[int], orchard: float) -> None:
-    observed = observed_yield(numbers, 200, 50)
-    result = correct(observed, observed.value, orchard, trees=len(numbers))
+    observed = observed_yield(sampled(numbers)).kg_per_ha.value
+    result = correct(sampled(numbers), alike(numbers, observed, orchard), HERE)
     assert result.factor.value == pytest.approx(1)
     assert result.corrected_kg_per_ha.value == pytest.approx(orchard)
 
 
-@given(counts, positive, positive)
-def test_factor_and_corrected_yield_carry_the_interval(numbers: list[int], area: float, orchard: float) -> None:
-    observed = observed_yield(numbers, 200, 50)
-    result = correct(observed, area, orchard, trees=len(numbers))
-    for name in ("value", "low", "high"):
-        factor = getattr(observed, name) / area
-        assert getattr(result.factor, name) == pytest.approx(factor)
-        assert getattr(result.corrected_kg_per_ha, name) == pytest.approx(factor * orchard)
+@given(bearing, positive, positive, st.floats(0.01, 100))
+def test_predictions_of_another_scale_change_the_factor_and_not_the_corrected_yield(
+    numbers: list[int], area: float, orchard: float, scale: float
+) -> None:
+    base = correct(sampled(numbers), alike(numbers, area, orchard), HERE)
+    scaled = correct(sampled(numbers), alike(numbers, area * scale, orchard * scale), HERE)
+    assert scaled.factor.value == pytest.approx(base.factor.value / scale)
+    assert scaled.corrected_kg_per_ha.value == pytest.approx(base.corrected_kg_per_ha.value)
+    ends = base.corrected_kg_per_ha.positive_interval(0.9)
+    assert scaled.corrected_kg_per_ha.positive_interval(0.9) == pytest.approx(ends)
 
 
-@given(st.integers(1, 500), st.floats(10, 5000))
-def test_the_sampled_trees_stand_on_their_share_of_the_ground(trees: int, density: float) -> None:
-    assert sampling_area_m2(trees, density) * density == pytest.approx(trees * 10_000)
+@given(bearing, st.data(), st.integers(1, 500))
+def test_more_fruit_on_any_tree_is_a_larger_corrected_yield(
+    numbers: list[int], chosen: st.DataObject, more: int
+) -> None:
+    index = chosen.draw(st.integers(0, len(numbers) - 1))
+    fuller = [count + more * (i == index) for i, count in enumerate(numbers)]
+    less, greater = (correct(sampled(each), alike(each, 20_000, 25_000), HERE) for each in (numbers, fuller))
+    assert greater.corrected_kg_per_ha.value > less.corrected_kg_per_ha.value
 
 
-@pytest.mark.parametrize(("factor", "warned"), [(0.29, True), (0.3, False), (1.0, False), (3.0, False), (3.1, True)])
-def test_an_implausible_factor_is_warned_of(factor: float, warned: bool) -> None:
-    warnings = correct(Range(factor * 1000, None, None), 1000, 2000, trees=30).warnings
-    assert any("lies outside 0.3 to 3: check the fruit weight" in warning for warning in warnings) == warned
+@given(bearing, positive, positive)
+def test_factor_and_corrected_yield_carry_one_interval(numbers: list[int], area: float, orchard: float) -> None:
+    result = correct(sampled(numbers), alike(numbers, area, orchard), area_factor("one area"))
+    expected = [end * orchard for end in result.factor.positive_interval(0.9)]
+    assert result.corrected_kg_per_ha.positive_interval(0.9) == pytest.approx(expected)
 
 
-@pytest.mark.parametrize(("trees", "said"), [(1, "1 tree was sampled"), (9, "9 trees were sampled"), (10, None)])
-def test_few_trees_are_warned_of(trees: int, said: str | None) -> None:
-    warnings = correct(Range(1000, None, None), 1000, 2000, trees).warnings
-    assert warnings == () if said is None else said in warnings[0]
+def test_guard_rails_speak() -> None:
+    counts = [100, 90, 110, 95, 900]
+    said = " ".join(correct(sampled(counts), alike(counts, 1_000, 25_000), HERE).warnings)
+    for part in ("lies outside 0.3 to 3", "only 5 trees were sampled", "tree number 5 alone moves the estimate"):
+        assert part in said
 
 
-NO_NUMBER_ABOVE_ZERO = [0, -1, float("nan"), float("inf")]
+def test_a_walk_that_keeps_step_with_the_planting_is_warned_of() -> None:
+    counts = [100.0 + 40 * (tree % 3 == 0) + tree % 2 for tree in range(30)]
+    said = correct(sampled(counts, design=Systematic(900)), alike(counts, 20_000, 25_000), HERE).warnings
+    assert [warning[:36] for warning in said] == ["counts go up and down about every 3."]
 
 
-def test_a_visit_without_counts_is_refused() -> None:
-    with pytest.raises(CalibrationError, match="no count to estimate from; photograph at least one tree"):
-        observed_yield([], 200, 50)
+def test_an_orchard_without_fruit_has_a_factor_of_nothing() -> None:
+    result = correct(sampled([0, 0, 0]), alike([0, 0, 0], 20_000, 25_000), HERE)
+    assert result.corrected_kg_per_ha == Estimate(0, 0, result.corrected_kg_per_ha.degrees_of_freedom)
+    assert any("lies outside" in warning for warning in result.warnings)
 
 
-def test_a_negative_count_is_refused() -> None:
-    with pytest.raises(CalibrationError, match="count is negative or no number; review the counts"):
-        observed_yield([10, -1], 200, 50)
-
-
-@pytest.mark.parametrize("value", NO_NUMBER_ABOVE_ZERO)
-def test_weight_and_area_are_numbers_above_zero(value: float) -> None:
-    with pytest.raises(CalibrationError, match=r"single fruit weight in g is .*: weigh a few fruit"):
-        observed_yield([10], value, 50)
-    with pytest.raises(CalibrationError, match=r"area of the sampled trees in m² is .*: measure it"):
-        observed_yield([10], 200, value)
-
-
-@pytest.mark.parametrize("value", NO_NUMBER_ABOVE_ZERO)
+@pytest.mark.parametrize("value", [0, -1, float("nan"), float("inf")])
 def test_predictions_are_numbers_above_zero(value: float) -> None:
-    observed = Range(1000, None, None)
     with pytest.raises(CalibrationError, match=r"predicted yield of the sampling area is .*: check the predictions"):
-        correct(observed, value, 1000, 30)
+        predicted_alike(3, value, 1000)
+    with pytest.raises(CalibrationError, match=r"predicted yield of the sampling area number 2 is .*: check the pred"):
+        Predicted(np.array([1000, value]), 1000)
     with pytest.raises(CalibrationError, match=r"predicted yield of the orchard is .*: check the predictions file"):
-        correct(observed, 1000, value, 30)
+        predicted_alike(3, 1000, value)
 
 
-@pytest.mark.parametrize("value", NO_NUMBER_ABOVE_ZERO)
-def test_a_sampling_area_needs_trees_and_density(value: float) -> None:
-    with pytest.raises(CalibrationError, match=r"trees per ha is .*: give the block's trees and area"):
-        sampling_area_m2(5, value)
-    with pytest.raises(CalibrationError, match=r"number of sampled trees is .*: photograph at least one tree"):
-        sampling_area_m2(0, 800)
+def test_predictions_of_other_trees_are_refused() -> None:
+    with pytest.raises(CalibrationError, match="3 trees have a prediction and 2 a count; give both for the same trees"):
+        correct(sampled([5, 6]), predicted_alike(3, 1000, 1000), HERE)

@@ -9,9 +9,10 @@ from pathlib import Path
 import pytest
 
 from device.errors import InputError
-from device.predictions import TablePredictions, read_predictions
+from device.predictions import Place, TablePredictions, read_predictions
 from device.season_file import SeasonFile
 
+ONE: dict[str, Place] = {"T1": (None, None)}
 TABLE = "area,predicted_yield,unit\norchard,1346.87,kg/mu\nsampling_area,1302.08,kg/mu\n"
 
 
@@ -29,20 +30,20 @@ def as_json(**areas: object) -> str:
 def test_a_table_is_read_in_kg_per_ha(tmp_path: Path, text: str) -> None:
     predictions = read_predictions(write(tmp_path, text))
     assert predictions.orchard_kg_per_ha() == pytest.approx(15 * 1346.87)
-    assert predictions.area_kg_per_ha("B1", {}) == pytest.approx(15 * 1302.08)
+    assert predictions.at_trees_kg_per_ha("B1", ONE) == pytest.approx(15 * 1302.08)
     assert predictions.source == str(tmp_path / "predictions.csv")
 
 
 def test_json_says_the_same(tmp_path: Path) -> None:
     entry = {"predicted_yield": 30, "unit": "t/ha"}
     predictions = read_predictions(write(tmp_path, as_json(orchard=entry, sampling_area=entry), "p.json"))
-    assert (predictions.orchard_kg_per_ha(), predictions.area_kg_per_ha("B1", {})) == (30_000, 30_000)
+    assert (predictions.orchard_kg_per_ha(), *predictions.at_trees_kg_per_ha("B1", ONE)) == (30_000, 30_000)
 
 
 def test_a_line_for_the_block_goes_before_the_general_one(tmp_path: Path) -> None:
     predictions = read_predictions(write(tmp_path, f"{TABLE}B1,1500,kg/mu\n"))
-    assert predictions.area_kg_per_ha("B1", {}) == 15 * 1500
-    assert predictions.area_kg_per_ha("B2", {}) == pytest.approx(15 * 1302.08)
+    assert predictions.at_trees_kg_per_ha("B1", ONE) == 15 * 1500
+    assert predictions.at_trees_kg_per_ha("B2", ONE) == pytest.approx(15 * 1302.08)
 
 
 def test_kg_a_tree_is_read_by_the_planting_density(tmp_path: Path) -> None:
@@ -112,7 +113,7 @@ def test_an_area_is_one_area_however_it_is_written(tmp_path: Path, name: str) ->
     area = unicodedata.normalize("NFD", "Grün  1 ")
     entry = {"predicted_yield": 1.0, "unit": "t/ha"}
     text = f"area,predicted_yield,unit\n{area},1,t/ha\n" if name == "p.csv" else json.dumps({area: entry})
-    assert read_predictions(write(tmp_path, text, name)).area_kg_per_ha("Grün 1", {}) == 1000
+    assert read_predictions(write(tmp_path, text, name)).at_trees_kg_per_ha("Grün 1", ONE) == 1000
 
 
 def test_an_area_the_table_does_not_name_is_refused_with_those_it_names() -> None:
@@ -120,4 +121,4 @@ def test_an_area_the_table_does_not_name_is_refused_with_those_it_names() -> Non
     with pytest.raises(InputError, match=r"p\.csv predicts nothing for 'orchard'; it has B2\. Add a line"):
         predictions.orchard_kg_per_ha()
     with pytest.raises(InputError, match=r"predicts nothing for 'sampling_area'"):
-        predictions.area_kg_per_ha("B1", {})
+        predictions.at_trees_kg_per_ha("B1", ONE)

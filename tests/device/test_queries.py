@@ -8,10 +8,11 @@ from pathlib import Path
 import pytest
 
 from device.errors import InputError
-from device.estimates import estimate, find_visit
+from device.estimates import Choices, estimate
 from device.orchards import Block, BlockSettings, register_block
 from device.predictions import TablePredictions
 from device.queries import get_photo, get_visit, list_trees, list_visits, summarise, summary_as_dict
+from device.sampled_visits import find_visit
 from device.store import Store
 from export.runtime.counter import Counter
 from tests.device.visiting import DAY, bring_in, photograph
@@ -66,8 +67,8 @@ def test_kg_a_tree_is_shown_by_the_planting_density_and_kg_per_ha_without_one(
     store: Store, counter: Counter, tmp_path: Path
 ) -> None:
     dense = register_block(store, "dense", "South farm", BlockSettings(trees_per_ha=1000), "kg/tree")
-    bring_in(store, counter, dense, photograph(tmp_path, "T01", 10))
-    estimate(store, dense, find_visit(store, dense), PREDICTIONS, fruit_weight_g=200)
+    bring_in(store, counter, dense, photograph(tmp_path, "T01", 10), photograph(tmp_path, "T02", 10))
+    estimate(store, dense, find_visit(store, dense), PREDICTIONS, Choices(fruit_weight_g=200))
     view = list_visits(store, dense)[0].estimate
     assert view is not None
     assert (view.unit, view.predicted_orchard) == ("kg/tree", 15)

@@ -36,15 +36,15 @@ def test_a_tree_has_the_prediction_of_the_cell_it_stands_in(row: int, column: in
     season = parse_season_file(SEASON, "s.json")
     if (row, column) == (1, 1):
         with pytest.raises(InputError, match=r"s\.json, season 2025 has no prediction where some trees of block B1"):
-            season.area_kg_per_ha("B1", {"T1": in_cell(row, column, down, right)})
+            season.at_trees_kg_per_ha("B1", {"T1": in_cell(row, column, down, right)})
         return
     expected = SEASON["variables"]["predicted_yield"]["values"][row][column] * 1000
-    assert season.area_kg_per_ha("B1", {"T1": in_cell(row, column, down, right)}) == pytest.approx(expected)
+    assert season.at_trees_kg_per_ha("B1", {"T1": in_cell(row, column, down, right)}) == pytest.approx([expected])
 
 
 def test_a_sampling_area_is_the_mean_over_its_trees() -> None:
     trees = {"T1": in_cell(0, 0), "T2": in_cell(0, 0), "T3": in_cell(1, 2)}
-    assert parse_season_file(SEASON, "s.json").area_kg_per_ha("B1", trees) == pytest.approx(80_000 / 3)
+    assert parse_season_file(SEASON, "s.json").at_trees_kg_per_ha("B1", trees).mean() == pytest.approx(80_000 / 3)
 
 
 def test_the_orchard_is_the_mean_over_the_cells_that_have_a_prediction() -> None:
@@ -59,20 +59,22 @@ def test_the_source_names_file_and_season() -> None:
 def test_a_tree_outside_the_grid_is_named_with_its_place(place: tuple[float, float]) -> None:
     season = parse_season_file(SEASON, "s.json")
     with pytest.raises(InputError, match=rf"tree T2 of block B1 at {place[0]:.5f}, {place[1]:.5f} lies outside"):
-        season.area_kg_per_ha("B1", {"T1": in_cell(0, 0), "T2": place})
+        season.at_trees_kg_per_ha("B1", {"T1": in_cell(0, 0), "T2": place})
 
 
 @pytest.mark.parametrize("place", [(None, None), (None, WEST), (NORTH, None)])
 def test_a_tree_without_a_place_is_named_with_the_remedy(place: tuple[float | None, float | None]) -> None:
     season = parse_season_file(SEASON, "s.json")
     with pytest.raises(InputError, match=r"tree T1 of block B1 has no place, .*; photograph with GPS on"):
-        season.area_kg_per_ha("B1", {"T1": place})
+        season.at_trees_kg_per_ha("B1", {"T1": place})
 
 
 def test_kg_a_tree_needs_the_planting_density() -> None:
     content = copy.deepcopy(SEASON)
     content["variables"]["predicted_yield"]["unit"] = "kg/tree"
-    assert parse_season_file(content, "s.json", 500).area_kg_per_ha("B1", {"T1": in_cell(0, 0)}) == pytest.approx(5000)
+    assert parse_season_file(content, "s.json", 500).at_trees_kg_per_ha("B1", {"T1": in_cell(0, 0)}) == pytest.approx(
+        [5000]
+    )
     with pytest.raises(InputError, match=r"s\.json: variable 'predicted_yield': kg/tree needs the planting density"):
         parse_season_file(content, "s.json")
 
@@ -117,3 +119,23 @@ def test_what_is_wrong_with_a_season_file_is_named(change: Change, said: str) ->
     change(content)
     with pytest.raises(InputError, match=rf"s\.json.*{said}"):
         parse_season_file(content, "s.json")
+
+
+def test_variables_of_one_figure_a_cell_say_how_the_sampling_area_differs() -> None:
+    season = parse_season_file(SEASON, "s.json")
+    sampled, orchard = season.features("B1", {"T1": in_cell(0, 2), "T2": in_cell(1, 0)})
+    assert {name: values.tolist() for name, values in sampled.items()} == {
+        "predicted yield": [30_000, 40_000],
+        "ndvi": [0.7, 0.5],
+    }
+    # cells without a prediction are no part of the orchard
+    assert sorted(orchard["ndvi"].tolist()) == [0.5, 0.5, 0.6, 0.7, 0.7]
+
+
+@pytest.mark.parametrize(
+    "values", [[[0.5, 0.6]], [[[0.5], [0.6], [0.7]], [[0.5], [0.6], [0.7]]], [["a", 1, 2], [1, 2, 3]], None]
+)
+def test_variables_of_another_shape_are_left_out(values: object) -> None:
+    content = copy.deepcopy(SEASON)
+    content["variables"]["ndvi"]["values"] = values
+    assert parse_season_file(content, "s.json").others == {}

@@ -7,17 +7,70 @@ from datetime import date
 
 import pytest
 
-from device.queries import VisitSummary, YieldView
-from device.wording import INTERVAL_COVERS, interval_words, notes_of, visit_lines, warnings_of, yield_words
+from device.orchard_summary import OrchardView
+from device.queries import ComponentView, VisitSummary, YieldView
+from device.wording import (
+    interval_made_of,
+    interval_words,
+    notes_of,
+    orchard_lines,
+    visit_lines,
+    warnings_of,
+    yield_words,
+)
 
+COMPONENTS = (
+    ComponentView("differences between trees", 0.07, 0.2, "simple random sample"),
+    ComponentView("satellite error between areas", 0.15, 0.8, "one area of the orchard, default"),
+    ComponentView("both sides", 0.0, 0.0, "the larger side"),
+)
 VIEW = YieldView(
-    "t/ha", 2, 1234, 20.25, 21.0, 22.0, 0.964, 21.21, 18.0, 24.449, 200, ("few trees",), "table", "2025-09-24"
+    unit="t/ha",
+    trees=2,
+    fruit=1234,
+    observed=20.25,
+    predicted_area=21.0,
+    predicted_orchard=22.0,
+    correction_factor=0.964,
+    correction_factor_low=0.82,
+    correction_factor_high=1.111,
+    block_yield=20.25,
+    block_yield_low=17.9,
+    block_yield_high=22.6,
+    corrected=21.21,
+    corrected_low=18.0,
+    corrected_high=24.449,
+    siting="block",
+    components=COMPONENTS,
+    fruit_weight_g=200,
+    warnings=("few trees",),
+    prediction_source="table",
+    made_at="2025-09-24",
+)
+# as an older Pomona made it
+OLD = replace(
+    VIEW,
+    correction_factor_low=None,
+    correction_factor_high=None,
+    block_yield=None,
+    block_yield_low=None,
+    block_yield_high=None,
+    siting=None,
+    components=(),
 )
 VISIT = VisitSummary("id", "North", "B1", date(2025, 9, 24), "fruit_expansion", "apple", 2, 3, 1234, 0, VIEW, 200)
 
 
 @pytest.mark.parametrize(
-    ("unit", "words"), [("t/ha", "1,234.6"), ("kg/mu", "1,235"), ("kg/ha", "1,235"), ("kg/tree", "1,234.6")]
+    ("unit", "words"),
+    [
+        ("t/ha", "1,234.6"),
+        ("kg/mu", "1,235"),
+        ("kg/ha", "1,235"),
+        ("kg/tree", "1,234.6"),
+        ("lb/acre", "1,235"),
+        ("bins/acre of 400 kg", "1,234.6"),
+    ],
 )
 def test_yields_have_the_digits_that_mean_something(unit: str, words: str) -> None:
     assert yield_words(1234.56, unit) == words
@@ -31,13 +84,39 @@ def test_a_visit_with_its_estimate() -> None:
         ("fruit weight", "200 g"),
         ("observed, sampled trees", "20.2 t/ha"),
         ("predicted, sampled trees", "21.0 t/ha"),
-        ("correction factor", "0.96"),
+        ("correction factor", "0.96 (0.82 to 1.11)"),
         ("predicted, orchard", "22.0 t/ha"),
+        ("this block, by its own trees", "20.2 (17.9 to 22.6) t/ha"),
         ("corrected, orchard", "21.2 (18.0 to 24.4) t/ha"),
     ]
 
 
-def test_one_tree_has_no_interval() -> None:
+def test_an_estimate_of_an_older_pomona_is_shown_as_far_as_it_goes() -> None:
+    lines = visit_lines(replace(VISIT, estimate=OLD))
+    assert lines[-3:] == [
+        ("correction factor", "0.96"),
+        ("predicted, orchard", "22.0 t/ha"),
+        ("corrected, orchard", "21.2 (18.0 to 24.4) t/ha"),
+    ]
+    assert interval_made_of(OLD).startswith("from differences between the sampled trees; fruit that no photo shows")
+
+
+def test_the_interval_says_what_it_is_made_of_the_largest_first() -> None:
+    assert interval_made_of(VIEW) == (
+        "made of these errors, one standard deviation of each: satellite error between areas ±15 %, "
+        "differences between trees ±7 %"
+    )
+
+
+def test_an_orchard_of_several_blocks() -> None:
+    view = OrchardView("North", "t/ha", 2, 3, 21.21, 18.0, 24.449)
+    assert orchard_lines(view) == [
+        ("blocks estimated", "2 of 3"),
+        ("corrected, all blocks together", "21.2 (18.0 to 24.4) t/ha"),
+    ]
+
+
+def test_an_estimate_from_one_tree_had_no_interval() -> None:
     view = replace(VIEW, corrected_low=None, corrected_high=None)
     assert interval_words(view) is None
     assert visit_lines(replace(VISIT, estimate=view))[-1] == ("corrected, orchard", "21.2 t/ha")
@@ -52,8 +131,8 @@ def test_fruit_without_an_estimate_waits_for_one() -> None:
     assert visit_lines(replace(VISIT, estimate=None))[-1] == ("corrected yield", "not estimated yet")
 
 
-def test_what_the_interval_leaves_out_is_said_where_there_is_one() -> None:
-    assert notes_of(VISIT) == (INTERVAL_COVERS, "few trees")
+def test_what_the_interval_is_made_of_is_said_where_there_is_one() -> None:
+    assert notes_of(VISIT) == (f"in brackets the 95 % interval {interval_made_of(VIEW)}", "few trees")
     assert notes_of(replace(VISIT, estimate=replace(VIEW, corrected_low=None, corrected_high=None))) == ("few trees",)
     assert notes_of(replace(VISIT, estimate=None)) == notes_of(None) == ()
 

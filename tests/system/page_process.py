@@ -15,11 +15,12 @@ from pathlib import Path
 from playwright.sync_api import Browser, BrowserContext, Error, Playwright, sync_playwright
 
 from device.commands.common import make_counter
-from device.estimates import estimate, find_visit
+from device.estimates import estimate
 from device.orchards import BlockSettings, register_block
 from device.photo_naming import name_trees
 from device.predictions import TablePredictions
 from device.recording import Visit
+from device.sampled_visits import find_visit
 from device.store import Store
 from device.virtual_orchard import OrchardSettings, OrchardTruth, draw_orchard
 from device.visits import import_photos

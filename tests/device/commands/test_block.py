@@ -29,7 +29,9 @@ def test_an_empty_list_says_how_to_begin(run_pomona: Pomona, store: Store) -> No
     assert done.out == "No block is registered yet. Add one: pomona block add NAME --orchard ORCHARD\n"
 
 
-@pytest.mark.parametrize(("text", "m2"), [("2.5ha", 25_000), ("30mu", 20_000), (" 1200 m2 ", 1200), ("1200m²", 1200)])
+@pytest.mark.parametrize(
+    ("text", "m2"), [("2.5ha", 25_000), ("30mu", 20_000), (" 1200 m2 ", 1200), ("1200m²", 1200), ("6acre", 24_281.14)]
+)
 def test_areas_are_given_with_their_unit(run_pomona: Pomona, store: Store, text: str, m2: float) -> None:
     assert run_pomona("block", "add", "B1", "--orchard", "N", "--area", text).exit_code == 0
     assert find_block(store, "B1").area_m2 == pytest.approx(m2)
@@ -38,7 +40,7 @@ def test_areas_are_given_with_their_unit(run_pomona: Pomona, store: Store, text:
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        (["--area", "30"], "'30' is no area with a unit; write it like 2.5ha, 30mu or 1200m2"),
+        (["--area", "30"], "'30' is no area with a unit; write it like 2.5ha, 30mu, 6acre or 1200m2"),
         (["--area", "0ha"], "area is 0; it must be a number above 0"),
         (["--area", "-2ha"], "'-2ha' is no area with a unit"),
         (["--trees", "0"], "0 is not in the range x>=1"),
@@ -46,7 +48,8 @@ def test_areas_are_given_with_their_unit(run_pomona: Pomona, store: Store, text:
         (["--trees", "100", "--area", "1ha", "--trees-per-ha", "102"], "100 trees on 10000 m² are 100 a hectare"),
         (["--trees-per-ha", "nan"], "trees_per_ha of block B1 is nan; it must be above 0"),
         (["--fruit-weight", "-1"], "fruit_weight_g of block B1 is -1; it must be above 0"),
-        (["--unit", "kg"], "yield unit 'kg' is unknown; known are kg/ha, t/ha, kg/mu, kg/tree"),
+        (["--unit", "kg"], "yield unit 'kg' is unknown; known are kg/ha, t/ha, kg/mu, kg/tree, lb/acre"),
+        (["--unit", "bins/acre"], "yield unit 'bins/acre' does not say what a full bin weighs; weigh one and write"),
         (["--variety", ""], "the variety of block B1 is ''; give 1 to 200 printable characters"),
     ],
 )

@@ -11,8 +11,11 @@ from pathlib import Path
 
 import pytest
 
+from device.commands import estimate as command
+from device.estimates import SITINGS
 from device.orchards import Block, BlockSettings, register_block
 from device.store import Store
+from device.visit_designs import DESIGNS
 from export.runtime.counter import Counter
 from tests.conftest import Pomona
 from tests.device.visiting import bring_in, photograph, queued
@@ -38,14 +41,82 @@ def visited(store: Store, block: Block, counter: Counter, tmp_path: Path) -> Blo
 def test_an_estimate_is_recorded_and_shown(run_pomona: Pomona, store: Store, visited: Block, predictions: Path) -> None:
     done = run_pomona("estimate", "--block", "B1", "--predictions", predictions)
     assert (done.exit_code, done.err) == (0, "")
-    for line in ("trees sampled", "12", "observed, sampled trees", "110 kg/mu", "1.10", "220 (220 to 220) kg/mu"):
+    for line in (
+        "trees sampled",
+        "12",
+        "observed, sampled trees",
+        "110 kg/mu",
+        "correction factor",
+        "1.10 (0.74 to 1.63)",
+    ):
         assert line in done.out
+    # as many apples on each tree: what is left is the fruit weight and, for the orchard, the satellite's error
+    assert "this block, by its own trees" in done.out
+    assert "110 (90 to 134) kg/mu" in done.out
+    assert "220 (149 to 325) kg/mu" in done.out
     assert queued(store, "estimate") == ["estimate"]
 
 
 def test_what_to_know_before_relying_on_it_is_said(run_pomona: Pomona, visited: Block, predictions: Path) -> None:
     done = run_pomona("estimate", "--block", "B1", "--predictions", predictions, "--fruit-weight", "2000")
     assert "Note: the correction factor 11.00 lies outside 0.3 to 3" in done.out
+
+
+def test_what_the_interval_is_made_of_is_shown_the_largest_first(
+    run_pomona: Pomona, visited: Block, predictions: Path
+) -> None:
+    out = run_pomona("estimate", "--block", "B1", "--predictions", predictions).out
+    table = out.partition("What the interval is made of")[2]
+    found = [line.split() for line in table.splitlines() if "%" in line]
+    assert [line[:2] for line in found[:2]] == [["satellite", "error"], ["fruit", "weight"]]
+    assert "±15 %" in table
+    assert "±10 %" in table
+    assert "the larger side" in table
+
+
+def test_one_area_of_the_block_says_less_of_it(run_pomona: Pomona, visited: Block, predictions: Path) -> None:
+    arguments = ("estimate", "--block", "B1", "--predictions", predictions)
+    assert "110 (90 to 134) kg/mu" in run_pomona(*arguments, "--siting", "block").out
+    assert "110 (74 to 163) kg/mu" in run_pomona(*arguments, "--siting", "area").out
+    assert "Note: the sampling area was picked by hand" in run_pomona(*arguments, "--siting", "hand-picked").out
+
+
+def test_fruit_on_a_scale_goes_before_a_weight(
+    run_pomona: Pomona, visited: Block, predictions: Path, tmp_path: Path
+) -> None:
+    weighed = tmp_path / "fruit.csv"
+    weighed.write_text("weight_g\n" + "\n".join(["390", "400", "410"] * 10))
+    out = run_pomona("estimate", "--block", "B1", "--predictions", predictions, "--weighed", weighed).out
+    assert "2.20" in out
+    assert "30 fruit weighed" in out
+
+
+def test_trees_counted_by_hand_teach_what_photos_miss(
+    run_pomona: Pomona, store: Store, visited: Block, predictions: Path, tmp_path: Path
+) -> None:
+    counted = tmp_path / "hand.csv"
+    counted.write_text("tree,by_hand\n" + "\n".join(f"T{tree:02},{14 + tree % 3}" for tree in range(6)))
+    done = run_pomona("visit", "by-hand", counted, "--block", "B1")
+    assert done.out == "6 trees counted by hand for block B1, 2025-09-24, ripening.\n"
+    out = run_pomona("estimate", "--block", "B1", "--predictions", predictions).out
+    assert "1.65" in out  # 1.10 x 90 / 60
+    assert "6 trees counted by hand, same orchard, variety, training, stage" in " ".join(out.split())
+    assert "fruit that no photo shows" not in out
+
+
+def test_choices_are_those_of_the_modules_that_make_them() -> None:
+    assert (command.DESIGNS, command.SITINGS) == (DESIGNS, SITINGS)
+
+
+def test_the_summary_ends_with_orchards_of_several_blocks(
+    run_pomona: Pomona, store: Store, visited: Block, predictions: Path
+) -> None:
+    run_pomona("estimate", "--block", "B1", "--predictions", predictions)
+    assert "all blocks together" not in run_pomona("summary").out
+    register_block(store, "B2", "North farm", BlockSettings(area_m2=20_000))
+    out = run_pomona("summary").out
+    assert "1 of 2" in out
+    assert "corrected, all blocks together" in out
 
 
 def test_another_visit_is_estimated_by_day_and_stage(
@@ -126,7 +197,8 @@ def test_notes_are_in_the_csv_too(
     run_pomona("estimate", "--block", "B1", "--predictions", predictions)
     bring_in(store, counter, visited, photograph(tmp_path / "more", "T99", 7))
     (line,) = csv.DictReader(io.StringIO(run_pomona("summary", "--csv").out))
-    assert line["notes"] == "the estimate was made from 120 fruit on 12 trees; estimate again"
+    assert line["notes"].startswith("the estimate was made from 120 fruit on 12 trees; estimate again; ")
+    assert "fruit that no photo shows is not counted" in line["notes"]
 
 
 def test_names_are_shown_as_they_are(run_pomona: Pomona, store: Store) -> None:

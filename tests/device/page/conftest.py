@@ -10,10 +10,11 @@ from pathlib import Path
 import pytest
 from fastapi.testclient import TestClient
 
-from device.estimates import estimate, find_visit
+from device.estimates import estimate
 from device.photo_naming import TreePhoto
 from device.predictions import TablePredictions
 from device.recording import Visit
+from device.sampled_visits import find_visit
 from device.store import Store
 from device.visits import import_photos
 from tests.device.page.helpers import TAKEN_AT, add_example_block, browser, draw_photo, seeing_counter

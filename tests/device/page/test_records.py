@@ -32,7 +32,7 @@ def test_the_summary_says_the_same_as_the_command_line(page: TestClient, visited
         assert " ".join(line) in shown
     value, interval = re.fullmatch(r"(\S+) \((.+)\) kg/mu", corrected).groups()  # type: ignore[union-attr]
     assert f"{name} {value} kg/mu 95 % interval {interval} kg/mu" in shown
-    assert f"interval {interval} kg/mu from differences between the sampled trees; fruit that no photo shows" in shown
+    assert f"interval {interval} kg/mu made of these errors, one standard deviation of each: satellite error" in shown
     assert "Note: only 2 trees were sampled" in shown
     assert "14 (7.0 a tree)" in shown
 
@@ -83,7 +83,7 @@ def test_from_the_summary_to_a_photo(page: TestClient, visited: VisitedDevice) -
         assert f'href="/photos/{photo}/boxes"' in visit
     assert "R02-T05 7" in text_of(visit)
     assert "correction factor" in visit
-    assert "In brackets the 95 % interval from differences between the sampled trees;" in text_of(visit)
+    assert "In brackets the 95 % interval made of these errors, one standard deviation of each:" in text_of(visit)
 
 
 def test_a_photo_has_its_boxes_count_model_engine_and_time(page: TestClient, visited: VisitedDevice) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 from html import escape, unescape
 from pathlib import Path
@@ -11,7 +12,9 @@ import pytest
 from fastapi.testclient import TestClient
 from httpx2 import Response
 
+from device.orchards import BlockSettings, register_block
 from device.page import registering
+from device.store import Store
 from tests.device.page.helpers import browser
 
 TYPED = {
@@ -75,6 +78,17 @@ def test_what_the_form_shows_of_a_block_can_be_sent_back(tmp_path: Path) -> None
         assert blocks(client)["B7"] == before
 
 
+def test_bins_that_are_in_use_are_offered_and_stay(home: Path) -> None:
+    with browser(home) as client:
+        assert register(client, unit="bins/acre of 400 kg").status_code == 400  # nobody said so far what a bin weighs
+        with contextlib.closing(Store(home)) as store:
+            register_block(store, "B8", "South farm", BlockSettings(), "bins/acre of 400 kg")
+        assert "<option selected>bins/acre of 400 kg</option>" in client.get("/register?block=B8").text
+        register(client, name="B8", area="6", area_unit="acre", unit="bins/acre of 400 kg")
+        assert blocks(client)["B8"]["yield_unit"] == "bins/acre of 400 kg"
+        assert blocks(client)["B8"]["area_m2"] == pytest.approx(24_281.14, abs=0.01)
+
+
 def test_one_name_however_it_is_typed_is_one_block(tmp_path: Path) -> None:
     with browser(tmp_path) as client:
         register(client, name="Su\u0308d  1")
@@ -103,7 +117,7 @@ def test_a_mistake_in_the_code_is_not_told_as_a_mistake_in_the_form(
         ("area", "wide", "the area is 'wide'"),
         ("area", "-3", "a number above 0"),
         ("area", "inf", "a number above 0"),
-        ("area_unit", "acre", "the area's unit is not chosen"),
+        ("area_unit", "rood", "the area's unit is not chosen"),
         ("trees", "12.5", "write a whole number"),
         ("trees", "0", "a number above 0"),
         ("trees", "99999999999999999", "at most"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import sqlite3
 from pathlib import Path
+from typing import Any
 
 import pytest
 from sqlite_utils import Database
@@ -98,6 +99,15 @@ def test_what_the_message_does_not_carry_is_kept_and_queues_nothing(store: Store
     assert (row["crop"], row["yield_unit"], row["revision"]) == ("pear", "t/ha", 2)
 
 
+def test_what_stays_on_the_device_has_revisions_and_queues_nothing(store: Store) -> None:
+    for crop in ("apple", "apple", "pear"):
+        with store.change():
+            store.record("orchard", {"name": "North farm"}, {"crop": crop}, None, unsent={"yield_unit": "t/ha"})
+    (row,) = table(store, "orchard")
+    assert (row["crop"], row["revision"]) == ("pear", 2)
+    assert queued(store) == []
+
+
 def test_after_a_failed_change_the_store_goes_on(store: Store) -> None:
     with pytest.raises(sqlite3.IntegrityError), store.change():
         store.db.execute("INSERT INTO orchard (id, name, crop, yield_unit) VALUES ('1', NULL, 'apple', 't/ha')")
@@ -106,10 +116,11 @@ def test_after_a_failed_change_the_store_goes_on(store: Store) -> None:
     assert len(table(store, "orchard")) == 1
 
 
-SOUND = {
+SOUND: dict[str, dict[str, Any]] = {
     "orchard": {"id": "o", "name": "North farm", "crop": "apple", "yield_unit": "t/ha"},
     "block": {"id": "b", "orchard": "o", "name": "B1"},
     "visit": {"id": "v", "block": "b", "day": "2025-09-24", "stage": "ripening"},
+    "harvest": {"id": "h", "block": "b", "day": "2025-10-01", "weight_kg": 0.0},
 }
 
 
@@ -123,6 +134,10 @@ SOUND = {
         ("visit", {"stage": "harvest"}, "CHECK constraint failed: stage IN"),
         ("visit", {"area_m2": 48.0}, "CHECK constraint failed: .*area_trees IS NULL"),
         ("visit", {"area_m2": 48.0, "area_trees": 0}, "CHECK constraint failed: area_trees > 0"),
+        ("harvest", {"weight_kg": -1.0}, "CHECK constraint failed: weight_kg >= 0"),
+        ("harvest", {"trees": 0}, "CHECK constraint failed: trees > 0"),
+        ("harvest", {"fruit_weight_g": 0.0}, "CHECK constraint failed: fruit_weight_g > 0"),
+        ("harvest", {"block": "no such block"}, "FOREIGN KEY constraint failed"),
     ],
 )
 def test_the_database_itself_refuses_what_makes_no_sense(
@@ -135,17 +150,52 @@ def test_the_database_itself_refuses_what_makes_no_sense(
         store.db.table(name).update(SOUND[name]["id"], nonsense)
 
 
-def with_second_migration(fails: bool) -> Migrations:
+OLD_TREE = {"id": "t", "block": "b", "code": "T01", "provisional": 1}
+OLD_COUNT = {
+    "id": "c",
+    "visit": "v",
+    "tree": "t",
+    "label": "apple",
+    "machine": 5,
+    "model": "yolo-a-1.0.0+0123456789ab",
+    "sides_rule": "largest",
+    "attribution": "whole photo",
+    "photos": "[]",
+}
+
+
+def test_counts_of_the_first_pomona_are_kept_and_can_be_counted_by_hand(home: Path) -> None:
+    first = Migrations("device")
+    first()(schema.m001_create_records)
+    with pytest.MonkeyPatch.context() as older:
+        older.setattr(schema, "MIGRATIONS", first)
+        store = Store(home)
+    with store.change():
+        for table_name in ("orchard", "block", "visit"):
+            store.db.table(table_name).insert(SOUND[table_name])
+        store.db.table("tree").insert(OLD_TREE)
+        store.db.table("tree_count").insert(OLD_COUNT)
+    before = table(store, "tree_count")
+    store.close()
+    newer = Store(home)
+    assert table(newer, "tree_count") == [{**row, "by_hand": None, "own": None} for row in before]
+    with pytest.raises(sqlite3.IntegrityError, match="CHECK constraint failed: by_hand >= 0"), newer.change():
+        newer.db.execute("UPDATE tree_count SET by_hand = -1")
+    newer.close()
+
+
+def with_another_migration(fails: bool) -> Migrations:
     """The migrations of a Pomona that knows one more."""
     newer = Migrations("device")
-    newer()(schema.m001_create_records)
+    for migration in (schema.m001_create_records, schema.m002_count_by_hand, schema.m003_create_harvest):
+        newer()(migration)
 
-    def m002_add_note(db: Database) -> None:
+    def m004_add_note(db: Database) -> None:
         db.execute("ALTER TABLE orchard ADD COLUMN note TEXT")
         if fails:
             raise sqlite3.OperationalError("disk I/O error")
 
-    newer()(m002_add_note)
+    newer()(m004_add_note)
     return newer
 
 
@@ -154,7 +204,7 @@ def test_an_older_store_is_brought_up_to_date_with_its_records(
 ) -> None:
     with store.change():
         record_orchard(store)
-    monkeypatch.setattr(schema, "MIGRATIONS", with_second_migration(fails=False))
+    monkeypatch.setattr(schema, "MIGRATIONS", with_another_migration(fails=False))
     newer = Store(home)
     assert table(newer, "orchard")[0] == {**table(store, "orchard")[0], "note": None}
     newer.close()
@@ -166,7 +216,7 @@ def test_a_migration_that_fails_leaves_the_store_as_it_was(
     with store.change():
         record_orchard(store)
     with monkeypatch.context() as newer:
-        newer.setattr(schema, "MIGRATIONS", with_second_migration(fails=True))
+        newer.setattr(schema, "MIGRATIONS", with_another_migration(fails=True))
         with pytest.raises(StoreError, match=r"store\.sqlite: disk I/O error"):
             Store(home)
     again = Store(home)

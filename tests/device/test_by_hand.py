@@ -1,0 +1,135 @@
+"""Counts and weights that people bring in files."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from calibration.errors import CalibrationError
+from cloud_sync.messages import CountBody, decode_body, decode_envelope
+from device.by_hand import HandCounted, read_hand_counts, read_weighed_sample, record_hand_counts
+from device.errors import InputError
+from device.orchards import Block
+from device.sampled_visits import find_visit
+from device.store import Store
+from export.runtime.counter import Counter
+from tests.device.visiting import bring_in, photograph, queued, table
+
+
+@pytest.fixture
+def visited(store: Store, block: Block, counter: Counter, tmp_path: Path) -> Block:
+    bring_in(store, counter, block, photograph(tmp_path, "T01", 10), photograph(tmp_path, "T02", 20))
+    return block
+
+
+def write(folder: Path, text: str) -> Path:
+    path = folder / "hand.csv"
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def test_what_was_counted_by_hand_is_read(tmp_path: Path) -> None:
+    told = read_hand_counts(write(tmp_path, "\ufefftree,by_hand,own\nT01, 14,9\nT02,,18\n"))
+    assert told == {"T01": HandCounted(14, 9), "T02": HandCounted(None, 18)}
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("by_hand\n3\n", "lacks the column tree; expected tree,by_hand"),
+        ("tree,by_hand\nT01,many\n", r"hand\.csv, line 2: by_hand is 'many'; write a whole number, or leave it empty"),
+        ("tree,by_hand\nT01,3.5\n", "by_hand is '3.5'"),
+        ("tree,by_hand\nT01,-3\n", "by_hand is '-3'"),
+        ("tree,by_hand\nT01,nan\n", "by_hand is 'nan'"),
+        ("tree,by_hand\nT01,3\nT01,4\n", "line 3: tree T01 is named before"),
+        ("tree,by_hand\n,3\n", "line 2: no tree is named"),
+        ("tree,other\nT01,3\n", "says nothing of any tree; expected the columns tree,by_hand"),
+    ],
+)
+def test_a_line_that_is_wrong_is_named(tmp_path: Path, text: str, said: str) -> None:
+    with pytest.raises(InputError, match=said):
+        read_hand_counts(write(tmp_path, text))
+
+
+def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"nowhere\.csv cannot be read as CSV"):
+        read_hand_counts(tmp_path / "nowhere.csv")
+
+
+def test_hand_counts_are_kept_and_sent_with_the_trees_count(store: Store, visited: Block) -> None:
+    visit = find_visit(store, visited)
+    record_hand_counts(store, visited, visit, {"T01": HandCounted(14, 9)})
+    row = table(store, "tree_count")[0]
+    assert (row["machine"], row["by_hand"], row["own"], row["revision"]) == (10, 14, 9, 2)
+    body = decode_body(decode_envelope(store.outbox.waiting("jetson-1", 0, 1000)[-1].payload))
+    assert isinstance(body, CountBody)
+    assert (body.tree, body.machine, body.by_hand, body.own) == ("T01", 10, 14, 9)
+
+
+def test_what_is_left_empty_stays_and_the_same_again_sends_nothing(store: Store, visited: Block) -> None:
+    visit = find_visit(store, visited)
+    record_hand_counts(store, visited, visit, {"T01": HandCounted(14, None)})
+    record_hand_counts(store, visited, visit, {"T01": HandCounted(None, 9)})
+    row = table(store, "tree_count")[0]
+    assert (row["by_hand"], row["own"], row["revision"]) == (14, 9, 3)
+    before = queued(store, "count")
+    record_hand_counts(store, visited, visit, {"T01": HandCounted(14, 9)})
+    assert queued(store, "count") == before
+
+
+def test_counting_the_photos_anew_keeps_what_was_counted_by_hand(
+    store: Store, visited: Block, newer_counter: Counter, tmp_path: Path
+) -> None:
+    record_hand_counts(store, visited, find_visit(store, visited), {"T01": HandCounted(14, 9)})
+    bring_in(store, newer_counter, visited, photograph(tmp_path, "T01", 10))
+    row = table(store, "tree_count")[0]
+    assert row["model"] == newer_counter.bundle.identity
+    assert (row["by_hand"], row["own"]) == (14, 9)
+    body = decode_body(decode_envelope(store.outbox.waiting("jetson-1", 0, 1000)[-1].payload))
+    assert isinstance(body, CountBody)
+    assert (body.by_hand, body.own) == (14, 9)
+
+
+@pytest.mark.parametrize(
+    ("tree", "count", "said"),
+    [
+        (
+            "T77",
+            HandCounted(5, None),
+            r"tree T77 of block B1 has no photo of .*; .*photographed were T01, T02\)",
+        ),
+        ("T01", HandCounted(None, 11), "tree T01 has 11 own fruit, and 10 were counted in its photos; look again"),
+    ],
+)
+def test_a_count_of_another_tree_or_of_too_much_is_refused_and_nothing_recorded(
+    store: Store, visited: Block, tree: str, count: HandCounted, said: str
+) -> None:
+    with pytest.raises(InputError, match=said):
+        record_hand_counts(store, visited, find_visit(store, visited), {"T02": HandCounted(25, None), tree: count})
+    assert [row["by_hand"] for row in table(store, "tree_count")] == [None, None]
+
+
+def test_fruit_on_a_scale_is_read_with_its_tree_or_without(tmp_path: Path) -> None:
+    plain = read_weighed_sample(write(tmp_path, "weight_g\n190\n210\n"))
+    assert plain.factor.value == 200
+    by_tree = read_weighed_sample(write(tmp_path, "tree,weight_g\nT1,190\nT1,200\nT2,210\n"))
+    assert by_tree.choice == "200 g, 3 fruit of 2 trees weighed"
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("tree\nT1\n", "lacks the column weight_g; expected weight_g"),
+        ("weight_g\n190\nheavy\n", r"line 3: weight_g is 'heavy'; write a number of grams"),
+        ("weight_g,tree\n190,T1\n200,\n", "names the tree of some fruit and not of others"),
+    ],
+)
+def test_a_weight_that_is_wrong_is_named(tmp_path: Path, text: str, said: str) -> None:
+    with pytest.raises(InputError, match=said):
+        read_weighed_sample(write(tmp_path, text))
+
+
+def test_one_fruit_is_too_few(tmp_path: Path) -> None:
+    with pytest.raises(CalibrationError, match="weigh at least two fruit"):
+        read_weighed_sample(write(tmp_path, "weight_g\n190\n"))
