@@ -137,6 +137,8 @@ class FactorPrior:
             raise _broken("an effect or covariance that is no number")
         if missing := {*EFFECTS, BLOCK} - set(self.spread):
             raise _broken(f"no spread of {', '.join(sorted(missing))}")
+        if self.blocks < 1:
+            raise _broken(f"{self.blocks} blocks")
 
     def expect(self, region: str, year: int, variety: str) -> Estimate:
         """Log α of a block that nobody has sampled yet; levels not seen before are as spread as those seen.

@@ -271,6 +271,7 @@ def test_a_broken_document_is_refused() -> None:
         (document | {"effects": [float("nan")] * len(document["effects"])}, "no number"),
         (document | {"covariance": document["covariance"][:-1]}, "levels with"),
         (document | {"levels": 3}, "of another kind"),
+        (document | {"blocks": -6}, "-6 blocks"),
         (document | {"spread": without(spread, "block")}, "no spread of block"),
         (document | {"spread": spread | {"year": {"variance": -1.0, "degrees_of_freedom": 3.0}}}, "a spread of -1"),
         (document | {"spread": spread | {"year": {"variance": 1.0}}}, "degrees_of_freedom"),

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 from PIL import Image
 
 from export.runtime.bundle import BUNDLES, GraphPrecision, open_bundle
@@ -52,7 +53,14 @@ def test_ultralytics_finds_the_same(name: str, precision: GraphPrecision, tmp_pa
     ours = ours.select(ours.scores >= 0.2)
     assert tuple(names.values()) == bundle.manifest.labels
     assert len(ours) >= 1, "nothing found, so nothing is compared"
-    order = np.argsort(-np.array(scores), kind="stable")
-    assert np.array(scores)[order] == pytest.approx(ours.scores, abs=2e-3)
-    assert np.array(classes)[order].tolist() == ours.classes.tolist()
-    assert np.array(boxes)[order] == pytest.approx(ours.boxes, abs=0.5)
+    theirs, own = (_from_top_left(np.array(each)) for each in (boxes, ours.boxes))
+    # what is computed in floating point between integers is rounded otherwise with more threads
+    assert np.array(scores)[theirs] == pytest.approx(ours.scores[own], abs=2e-3 if precision == "float32" else 2e-2)
+    assert np.array(classes)[theirs].tolist() == ours.classes[own].tolist()
+    assert np.array(boxes)[theirs] == pytest.approx(ours.boxes[own], abs=0.5 if precision == "float32" else 1)
+
+
+def _from_top_left(boxes: NDArray[np.float64]) -> NDArray[np.intp]:
+    """The order of discs that stand 90 px apart, by row and column."""
+    column, row = (np.round(((boxes[:, i] + boxes[:, i + 2]) / 2 - 60) / 90) for i in (0, 1))
+    return np.lexsort((column, row))

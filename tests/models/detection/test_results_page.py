@@ -68,7 +68,7 @@ def page(tmp_path: Path) -> str:
 
 def test_the_page_says_what_was_trained_and_from_what(page: str) -> None:
     assert "<h1>yolo11n</h1>" in page
-    assert "2 epochs of 8 crops of 320 px, 50 % of its values from yolo11n.pth; seed 3, code 0123456789ab" in page
+    assert "2 epochs of 8 crops of 320 px, 50 % of its values from trained weights; seed 3, code 0123456789ab" in page
     assert "scale 0.6, 1.6" in page
 
 
