@@ -113,7 +113,7 @@ def observed_yield(trees: SampledTrees) -> Observed:
 
 def components(trees: Estimate, design: Design, factors: tuple[SharedFactor, ...]) -> tuple[Component, ...]:
     """The errors of an estimate: which trees were sampled, then each shared factor."""
-    own = Component(TREES, trees.relative_variance, trees.degrees_of_freedom, f"{design.name} sample")
+    own = Component(TREES, trees.relative_variance, trees.degrees_of_freedom, f"sample: {design.name}")
     return (
         own,
         *(

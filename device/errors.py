@@ -25,3 +25,8 @@ class DemoError(RuntimeError):
     """A step of the demo failed."""
 
     exit_code = 1
+
+
+def reason(error: Exception) -> str:
+    """What went wrong in reading a file, without the number and the path that the system says too."""
+    return getattr(error, "strerror", None) or str(error)

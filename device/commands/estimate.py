@@ -56,7 +56,7 @@ SITINGS = ("orchard", "block", "area", "hand-picked")
     type=click.Choice(DESIGNS),
     default="random",
     show_default=True,
-    help="How they were chosen there: at random, at every so-manieth tree of a walk along the rows, or at random in "
+    help="How they were chosen there: at random, every so many trees on a walk along the rows, or at random in "
     "classes of vigour or in rows.",
 )
 @click.option(
@@ -207,7 +207,7 @@ def print_visit(visit: VisitSummary) -> None:
 
 
 def _print_components(view: YieldView) -> None:
-    """What the interval is made of, the largest error first, each with how its figure was come by."""
+    """What the interval is made of, the largest error first; its size is one standard deviation."""
     from rich import box
     from rich.console import Console
     from rich.table import Table
@@ -215,11 +215,11 @@ def _print_components(view: YieldView) -> None:
 
     from device.wording import sd_words
 
-    table = Table(box=box.SIMPLE, title="What the interval is made of", title_justify="left")
+    table = Table(box=box.SIMPLE, title="What makes the range as wide as it is", title_justify="left")
     table.add_column("error")
-    table.add_column("one sd", justify="right")
-    table.add_column("share", justify="right")
-    table.add_column("how it was come by")
+    table.add_column("size", justify="right")
+    table.add_column("share of the range", justify="right")
+    table.add_column("where it comes from")
     for error in sorted(view.components, key=lambda error: -error.relative_sd):
         table.add_row(error.name, sd_words(error), f"{error.share * 100:.0f} %", Text(error.choice))
     Console().print(table)

@@ -160,6 +160,7 @@ def by_hand(file: Path, block: str, stage: str | None, day: datetime | None, hom
         told = read_hand_counts(file)
         record_hand_counts(store, found, visited, told)
     click.echo(f"{_number(len(told), 'tree')} counted by hand for block {found.name}, {visited.day}, {visited.stage}.")
+    click.echo(f"Estimate again to use it: pomona estimate --block {found.name} --predictions FILE")
 
 
 @visit.command("watch")

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from device.errors import InputError
+from device.errors import InputError, reason
 from device.names import clean_name, require_name
 
 MOST_TREES = 1_000_000
@@ -145,10 +145,11 @@ def read_tree_list(path: Path) -> TreeList:
     try:
         text = path.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"trees {path} cannot be read: {error}") from error
+        raise InputError(f"trees {path} cannot be read: {reason(error)}; check the path") from error
     lines = _csv_lines(path, text) if path.suffix.lower() == ".csv" else _geojson_lines(path, text)
     if not 2 <= len(lines) <= MOST_TREES:
-        raise InputError(f"{path} lists {len(lines)} trees; list all trees of the block, 2 to {MOST_TREES:,}")
+        listed = f"{len(lines)} {'tree' if len(lines) == 1 else 'trees'}"
+        raise InputError(f"{path} lists {listed}; list all trees of the block, 2 to {MOST_TREES:,}")
     trees = [_Line.read(f"{path}, tree number {number}", line) for number, line in enumerate(lines, start=1)]
     return _listed(path, trees)
 

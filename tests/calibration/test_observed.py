@@ -50,7 +50,7 @@ def test_squared_relative_errors_add_up_to_the_components() -> None:
     assert sum(component.relative_variance for component in found.components) == pytest.approx(
         found.kg_per_ha.relative_variance
     )
-    assert [component.choice for component in found.components[:2]] == ["simple random sample", "200 g as given, ±5 %"]
+    assert [component.choice for component in found.components[:2]] == ["sample: simple random", "200 g as given, ±5 %"]
 
 
 def test_more_trees_do_not_help_against_what_all_share() -> None:
@@ -114,7 +114,7 @@ def test_the_sampled_trees_stand_on_their_share_of_the_ground(trees: int, densit
 
 def test_the_design_is_named() -> None:
     trees = SampledTrees(np.array([3.0, 4.0, 8.0]), Systematic(30), 30, (given_weight(200),))
-    assert observed_yield(trees).components[0].choice == "systematic along rows sample"
+    assert observed_yield(trees).components[0].choice == "sample: systematic along rows"
 
 
 NO_NUMBER_ABOVE_ZERO = [0, -1, float("nan"), float("inf")]

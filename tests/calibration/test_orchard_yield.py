@@ -12,7 +12,7 @@ from calibration.estimate import Estimate
 from calibration.observed import TREES, Component
 from calibration.orchard_yield import OtherBlock, VisitedBlock, orchard_yield
 
-TREES_10 = Component(TREES, 0.1**2, 29, "simple random sample")
+TREES_10 = Component(TREES, 0.1**2, 29, "sample: simple random")
 DETECTOR_8 = Component("detector", 0.08**2, 4, "count bias from the bundle")
 
 

@@ -173,7 +173,7 @@ def test_a_photo_of_another_tree_is_said_and_the_code_is_two(
         (["card", "--block", "B1", "--stage", "harvest"], "'harvest' is not one of 'flowering'"),
         (["card", *RIPENING, "--day", "24.9."], "does not match the format '%Y-%m-%d'"),
         (["card", *RIPENING, "--sampled-area", "60"], "'60' is no area with a unit; write it like 2.5ha, 30mu"),
-        (["card", *RIPENING, "--trees", "nowhere.csv"], "nowhere.csv cannot be read as CSV"),
+        (["card", *RIPENING, "--trees", "nowhere.csv"], "nowhere.csv cannot be read: No such file"),
         (["card", *RIPENING, "--bundle", "empty"], "manifest.json cannot be read"),
     ],
 )

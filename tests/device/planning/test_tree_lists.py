@@ -161,7 +161,7 @@ def test_a_block_is_more_than_a_tree_and_less_than_a_country(trees: int) -> None
     ("text", "said"),
     [
         ("code\nA\nB\n", "lacks the column tree, or row and position; known are tree, row, position"),
-        ("tree\nA\n", "lists 1 trees; list all trees of the block"),
+        ("tree\nA\n", "lists 1 tree; list all trees of the block"),
         ("", "lacks the column tree"),
         ("tree\nA\nA\n", "tree number 2: A is listed before; list each tree of trees.csv once"),
         ("row,position\n1,1\n1,1\n", "tree number 2: row 1, position 1 is listed before"),
