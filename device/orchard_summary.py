@@ -14,8 +14,8 @@ from calibration.siting import BETWEEN_AREAS
 from calibration.units import yield_from_kg_per_ha
 from calibration.yields import CONFIDENCE
 from cloud_sync.messages import EstimateBody
-from device.estimates import BLOCK, ORCHARD
 from device.orchards import Block, all_blocks
+from device.sitings import BLOCK, ORCHARD
 from device.store import Store
 
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from device.queries import BlockSummary, VisitSummary, YieldView
     from device.store import Store
 
-# as device.visit_designs and device.estimates have them, which are imported only to estimate
+# as device.visit_designs and device.sitings have them, which are imported only to estimate
 DESIGNS = ("random", "systematic", "vigour", "row")
 SITINGS = ("orchard", "block", "area", "hand-picked")
 
