@@ -123,6 +123,9 @@ def estimate(
 def summary(as_json: bool, as_csv: bool, home: Path) -> None:
     """Show each block's latest visit, counts and corrected yield, and orchards of several blocks as a whole.
 
+    Where enough blocks of a season were estimated, they choose how blocks that nobody visited are corrected: by a
+    proportion, a constant or a power of the prediction.
+
     \b
     Examples:
       pomona summary
@@ -245,7 +248,7 @@ def _print_orchards(orchards: Sequence[OrchardView]) -> None:
     from device.wording import orchard_lines
 
     for view in orchards:
-        _print_table(view.orchard, None, orchard_lines(view), ())
+        _print_table(view.orchard, None, orchard_lines(view), view.notes)
 
 
 def _print_table(orchard: str, block: str | None, lines: Sequence[tuple[str, str]], notes: Sequence[str]) -> None:

@@ -183,7 +183,7 @@ def test_an_interval_in_step_with_the_rows_is_avoided(store: Store, block: Block
 
 
 def test_an_interval_in_step_with_a_pattern_of_past_counts_is_told(store: Store, block: Block, tmp_path: Path) -> None:
-    """A pollinator with little fruit at every eleventh tree of the walk, a few trees not counted, listed in no order."""
+    """A pollinator with little fruit at every eleventh tree of the walk, a few trees not counted, in no order."""
     rng = np.random.default_rng(5)
     listed = [f"R{place // 50 + 1:02d}-T{place % 50 + 1:02d}" for place in rng.permutation(1650).tolist()]
     (tmp_path / "trees.csv").write_text("\n".join(("tree", *listed)))
