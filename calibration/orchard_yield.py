@@ -97,7 +97,8 @@ def _by_form(
     visited: Sequence[VisitedBlock], others: Sequence[OtherBlock], choice: Choice
 ) -> tuple[float, list[Estimate]]:
     """The same by another form; what errs in the visited blocks errs in the form that was fitted to them too."""
-    for block in (*visited, *others):
+    blocks: list[VisitedBlock | OtherBlock] = [*visited, *others]
+    for block in blocks:
         _expected(block)
     corrected = [choice.block_yield(block.predicted_kg_per_ha).times(block.area_m2) for block in others]
     seen = [block.area_m2 * block.kg_per_ha for block in visited]

@@ -129,5 +129,5 @@ def _view(name: str, blocks: list[Block], visited: int, found: Estimate) -> Orch
     if unit == "kg/tree" and density is None:
         unit = "kg/ha"
     ends = (found.value, *found.positive_interval(CONFIDENCE))
-    shown = (yield_from_kg_per_ha(figure, unit, density) for figure in ends)
-    return OrchardView(name, unit, visited, len(blocks), *shown)
+    value, low, high = (yield_from_kg_per_ha(figure, unit, density) for figure in ends)
+    return OrchardView(name, unit, visited, len(blocks), value, low, high)

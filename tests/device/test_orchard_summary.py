@@ -93,7 +93,7 @@ def additive_orchard(store: Store, blocks: int, day: str = "2025-09-15") -> None
         predicted = 5_000.0 * (number + 1)
         fruit = round((predicted + 8_000 + 100 * (-1) ** number) / 165)
         count(store, block, day, {"T1": fruit - 1, "T2": fruit, "T3": fruit + 1})
-        table = TablePredictions("p.csv", {"orchard": 22_500.0, "sampling_area": predicted})
+        table = TablePredictions("p.csv", {"orchard": 30_000.0, "sampling_area": predicted})
         estimate(store, block, find_visit(store, block), table)
     for number in range(2):
         register_block(store, f"Z{number}", "West farm", settings)
@@ -103,7 +103,7 @@ def test_enough_blocks_of_a_season_choose_how_the_others_are_corrected(store: St
     additive_orchard(store, 8)
     (view,) = summarise_orchards(store)
     assert (view.form, view.visited, view.blocks) == ("additive", 8, 10)
-    assert view.corrected == pytest.approx(22_500 + 8_000, rel=0.003)
+    assert view.corrected == pytest.approx((8 * (22_500 + 8_000) + 2 * (30_000 + 8_000)) / 10, rel=0.003)
     (why,) = view.notes
     assert "correction the additive form errs" in why
     assert "less than the ratio in 8 blocks left out in turn" in why
