@@ -2,7 +2,8 @@
 
 Errors of different blocks differ in which trees were sampled and stand alone there; what blocks share (the detector, a
 fruit weight that was given for both) moves them together and does not average out. Blocks that nobody visited take the
-correction factor of the visited ones, with the satellite's error between blocks.
+correction factor of the visited ones, with the satellite's error between blocks; or another form of correction, where
+enough blocks were visited to choose one, with the error of blocks left out of its fit.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from calibration.corrections import Choice
 from calibration.errors import CalibrationError, require_positive
 from calibration.estimate import Estimate, satterthwaite
 from calibration.observed import TREES, Component
@@ -50,7 +52,10 @@ class OtherBlock:
 
 
 def orchard_yield(
-    visited: Sequence[VisitedBlock], others: Sequence[OtherBlock] = (), between: Estimate = DEFAULT_BETWEEN_AREAS
+    visited: Sequence[VisitedBlock],
+    others: Sequence[OtherBlock] = (),
+    between: Estimate = DEFAULT_BETWEEN_AREAS,
+    choice: Choice | None = None,
 ) -> Estimate:
     """Yield of the orchard in kg/ha.
 
@@ -58,12 +63,25 @@ def orchard_yield(
         visited: the blocks whose trees were counted.
         others: the other blocks of the orchard.
         between: log α of a block less that of the orchard, with its variance.
+        choice: the correction that the visited blocks prefer; None takes the ratio.
 
     Raises:
         CalibrationError: no visited block, or an area or prediction that is not above zero.
     """
     if not visited:
         raise CalibrationError("visited is empty; the yield of an orchard needs one block whose trees were counted")
+    total_m2 = sum(block.area_m2 for block in visited) + sum(block.area_m2 for block in others)
+    if choice is None or choice.correction.form == "ratio":
+        harvest, parts = _by_ratio(visited, others, between)
+    else:
+        harvest, parts = _by_form(visited, others, choice)
+    return Estimate(harvest, sum(part.variance for part in parts), satterthwaite(parts)).times(1 / total_m2)
+
+
+def _by_ratio(
+    visited: Sequence[VisitedBlock], others: Sequence[OtherBlock], between: Estimate
+) -> tuple[float, list[Estimate]]:
+    """Harvest in kg/ha x m², and its errors."""
     expected = [_expected(block) for block in visited]
     unseen = [_expected(block) for block in others]
     stretch = 1 + sum(unseen) / sum(expected)
@@ -71,12 +89,22 @@ def orchard_yield(
     # where a block that nobody visited is taken to be off as the visited ones are, both sides of that err
     apart = sum(part**2 for part in unseen) + sum(unseen) ** 2 * sum(part**2 for part in expected) / sum(expected) ** 2
     factor = sum(harvests) / stretch / sum(expected)
-    parts = [
-        *_errors(visited, harvests),
-        Estimate(0.0, factor**2 * between.variance * apart, between.degrees_of_freedom),
-    ]
-    area_m2 = sum(block.area_m2 for block in visited) + sum(block.area_m2 for block in others)
-    return Estimate(sum(harvests), sum(part.variance for part in parts), satterthwaite(parts)).times(1 / area_m2)
+    apart_error = Estimate(0.0, factor**2 * between.variance * apart, between.degrees_of_freedom)
+    return sum(harvests), [*_errors(visited, harvests), apart_error]
+
+
+def _by_form(
+    visited: Sequence[VisitedBlock], others: Sequence[OtherBlock], choice: Choice
+) -> tuple[float, list[Estimate]]:
+    """The same by another form; what errs in the visited blocks errs in the form that was fitted to them too."""
+    blocks: list[VisitedBlock | OtherBlock] = [*visited, *others]
+    for block in blocks:
+        _expected(block)
+    corrected = [choice.block_yield(block.predicted_kg_per_ha).times(block.area_m2) for block in others]
+    seen = [block.area_m2 * block.kg_per_ha for block in visited]
+    stretch = 1 + sum(part.value for part in corrected) / sum(seen)
+    harvests = [stretch * harvest for harvest in seen]
+    return sum(harvests), [*_errors(visited, harvests), *corrected]
 
 
 def _expected(block: VisitedBlock | OtherBlock) -> float:

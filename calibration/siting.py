@@ -36,13 +36,14 @@ _DEFAULT_AREAS = 2
 _BEST_OF_FIVE = (1.163, 0.447)
 
 
-def area_factor(siting: Siting, learned: Estimate | None = None) -> SharedFactor:
+def area_factor(siting: Siting, learned: Estimate | None = None, areas: int | None = None) -> SharedFactor:
     """What the factor of the sampled trees is multiplied by to be that of the orchard.
 
     Args:
         siting: where the sampled trees stand.
         learned: log α of such an area less that of its orchard, from :func:`learn_between_areas` or, for areas picked
             by hand, :func:`learn_hand_picked`; None takes the default.
+        areas: number of areas it was learned from, for the reader.
 
     Raises:
         CalibrationError: an unknown siting.
@@ -51,7 +52,7 @@ def area_factor(siting: Siting, learned: Estimate | None = None) -> SharedFactor
         raise CalibrationError(f"siting {siting!r} is unknown; known are {', '.join(SITINGS)}")
     if siting == "scattered":
         return SharedFactor(BETWEEN_AREAS, exact(1.0), "trees scattered over the whole orchard by the design")
-    source = "default" if learned is None else "learned from earlier areas"
+    source = "default" if learned is None else f"learned from {'' if areas is None else f'{areas} '}earlier areas"
     picked = siting == "hand-picked"
     error = learned or (_picked_by_default(DEFAULT_BETWEEN_AREAS) if picked else DEFAULT_BETWEEN_AREAS)
     value = exp(-error.value)

@@ -222,10 +222,33 @@ class EstimateBody(Body):
         return (self.orchard, self.block, self.day.isoformat(), self.stage, self.label)
 
 
-BODIES: dict[str, type[Body]] = {
-    body.TYPE: body
-    for body in (OrchardBody, BlockBody, TreeBody, VisitBody, PhotoBody, DetectionsBody, CountBody, EstimateBody)
-}
+class HarvestBody(Body):
+    """What was weighed of a block on a day of picking."""
+
+    TYPE = "harvest"
+    orchard: Name = Field(description="name of the orchard")
+    block: Name = Field(description="name of the block")
+    day: date = Field(description="day of the picking")
+    weight_kg: Finite = Field(ge=0, description="weight picked; 0 takes back what was said of the day")
+    trees: NotNegative | None = Field(default=None, description="trees it came from, none for the whole block")
+    fruit_weight_g: Positive | None = Field(default=None, description="mean weight of a fruit, where some were weighed")
+
+    def _key(self) -> tuple[str, ...]:
+        return (self.orchard, self.block, self.day.isoformat())
+
+
+_BODIES: tuple[type[Body], ...] = (
+    OrchardBody,
+    BlockBody,
+    TreeBody,
+    VisitBody,
+    PhotoBody,
+    DetectionsBody,
+    CountBody,
+    EstimateBody,
+    HarvestBody,
+)
+BODIES: dict[str, type[Body]] = {body.TYPE: body for body in _BODIES}
 
 
 class Envelope(BaseModel):

@@ -9,6 +9,7 @@ from pathlib import Path
 from calibration.estimate import Estimate, product
 from calibration.guard_rails import unlike_orchard
 from calibration.observed import Component, SampledTrees, sampling_area_m2
+from calibration.shared_factors import SharedFactor
 from calibration.siting import Siting, area_factor
 from calibration.yields import CONFIDENCE, Correction, Predicted, correct
 from cloud_sync import clock
@@ -19,18 +20,11 @@ from device.names import LONGEST
 from device.orchards import Block
 from device.predictions import Predictions
 from device.sampled_visits import SampledVisit
+from device.seasons.areas import learn_areas
+from device.seasons.years import season_of
+from device.sitings import BLOCK, OF_BLOCK, OF_ORCHARD, ORCHARD, SITINGS
 from device.store import Store
 from device.visit_designs import RANDOM, design_of
-
-# Where the photographed trees were taken from, and what they then say of their block and of the orchard.
-ORCHARD, BLOCK, AREA, HAND_PICKED = SITINGS = ("orchard", "block", "area", "hand-picked")
-_OF_BLOCK: dict[str, Siting] = {
-    ORCHARD: "scattered",
-    BLOCK: "scattered",
-    AREA: "one area",
-    HAND_PICKED: "hand-picked",
-}
-_OF_ORCHARD: dict[str, Siting] = {**_OF_BLOCK, BLOCK: "one area"}
 
 
 @dataclass(frozen=True)
@@ -42,7 +36,7 @@ class Choices:
         weighed: file with the weights of fruit on a scale, which goes before.
         design: how the trees were chosen, of :data:`device.visit_designs.DESIGNS`.
         listed: file that lists all trees of the block, for strata.
-        siting: where the trees were taken from, of :data:`SITINGS`.
+        siting: where the trees were taken from, of :data:`device.sitings.SITINGS`.
         bundle: folder of the bundle that counted, where it did not come with Pomona.
     """
 
@@ -107,15 +101,21 @@ def estimate(
     result = correct(
         sampled,
         Predicted(at_trees[order], predictions.orchard_kg_per_ha()),
-        area_factor(_OF_ORCHARD[choices.siting]),
+        _area_factor(store, visit, OF_ORCHARD[choices.siting]),
     )
     unlike = unlike_orchard(*predictions.features(block.name, visit.places))
     result = replace(result, warnings=(*result.warnings, *unlike))
-    own = area_factor(_OF_BLOCK[choices.siting])
+    own = _area_factor(store, visit, OF_BLOCK[choices.siting])
     found = VisitEstimate(result, product([result.observed_kg_per_ha, own.factor]))
     used = _Used(weight.factor.value, area_m2, choices.siting, predictions.source)
     _record(store, visit.id, _body(block, visit, found, used))
     return found
+
+
+def _area_factor(store: Store, visit: SampledVisit, siting: Siting) -> SharedFactor:
+    """By the areas whose orchards or blocks were weighed in earlier seasons, else by default."""
+    learned = learn_areas(store, siting, season_of(visit.day, visit.stage))
+    return area_factor(siting) if learned is None else area_factor(siting, learned.error, learned.areas)
 
 
 def _area_m2(block: Block, visit: SampledVisit) -> float:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import groupby
 from math import inf
 
+from calibration.corrections import ENOUGH_BLOCKS, Choice, Form, choose_correction
 from calibration.estimate import Estimate
 from calibration.observed import Component
 from calibration.orchard_yield import OtherBlock, VisitedBlock, orchard_yield
@@ -14,8 +15,9 @@ from calibration.siting import BETWEEN_AREAS
 from calibration.units import yield_from_kg_per_ha
 from calibration.yields import CONFIDENCE
 from cloud_sync.messages import EstimateBody
-from device.estimates import BLOCK, ORCHARD
 from device.orchards import Block, all_blocks
+from device.seasons.years import season_of
+from device.sitings import BLOCK, ORCHARD
 from device.store import Store
 
 
@@ -31,6 +33,8 @@ class OrchardView:
         corrected: yield of the orchard.
         corrected_low: lower end of its 95 % interval.
         corrected_high: upper end.
+        form: the correction that its blocks of one season prefer, None where they are too few to tell.
+        notes: why that one, and what to know of it.
     """
 
     orchard: str
@@ -40,6 +44,8 @@ class OrchardView:
     corrected: float
     corrected_low: float
     corrected_high: float
+    form: Form | None = None
+    notes: tuple[str, ...] = ()
 
 
 def summarise_orchards(store: Store) -> list[OrchardView]:
@@ -51,20 +57,51 @@ def summarise_orchards(store: Store) -> list[OrchardView]:
         estimates = {block.name: body for block in blocks if (body := _latest(store, block)) is not None}
         if len(blocks) < 2 or len(areas) < len(blocks) or not estimates:
             continue
-        found = _together(areas, estimates)
-        views.append(_view(name, blocks, len(estimates), found))
+        choice = _choice(areas, estimates)
+        view = _view(name, blocks, len(estimates), _together(areas, estimates, choice))
+        if choice is not None:
+            notes = _notes(choice, _predicted(estimates), len(blocks) - len(estimates))
+            view = replace(view, form=choice.correction.form, notes=notes)
+        views.append(view)
     return views
 
 
-def _together(areas: dict[str, float], estimates: dict[str, EstimateBody]) -> Estimate:
+def _choice(areas: dict[str, float], estimates: dict[str, EstimateBody]) -> Choice | None:
+    """The correction that the blocks of the latest season prefer; None where they are too few."""
+    season = max(season_of(body.day, body.stage) for body in estimates.values())
+    told = [(name, body) for name, body in estimates.items() if season_of(body.day, body.stage) == season]
+    observed = [body.block_kg_per_ha or 0.0 for _, body in told]
+    if len(told) < ENOUGH_BLOCKS or not any(observed):
+        return None
+    return choose_correction(
+        observed, [body.predicted_area_kg_per_ha for _, body in told], [areas[name] for name, _ in told]
+    )
+
+
+def _notes(choice: Choice, predicted_kg_per_ha: float, others: int) -> tuple[str, ...]:
+    notes = [f"of ratio, additive and log-linear correction {choice.reason}"]
+    if not others:
+        notes.append("all blocks were visited, so that their own trees tell the yield and no correction was needed")
+    elif choice.correction.form != "ratio" and choice.correction.extrapolates([predicted_kg_per_ha]):
+        notes.append(
+            "the prediction of blocks that nobody visited lies outside those of the visited ones: visit some of them"
+        )
+    return tuple(notes)
+
+
+def _predicted(estimates: dict[str, EstimateBody]) -> float:
+    return sum(body.predicted_orchard_kg_per_ha for body in estimates.values()) / len(estimates)
+
+
+def _together(areas: dict[str, float], estimates: dict[str, EstimateBody], choice: Choice | None) -> Estimate:
     """Predictions are of the orchard, so that blocks nobody visited are taken as predicted like the visited ones."""
-    predicted = sum(body.predicted_orchard_kg_per_ha for body in estimates.values()) / len(estimates)
+    predicted = _predicted(estimates)
     visited = [
         VisitedBlock(areas[name], predicted, body.block_kg_per_ha or 0.0, tuple(_errors(body)))
         for name, body in estimates.items()
     ]
     others = [OtherBlock(area, predicted) for name, area in areas.items() if name not in estimates]
-    return orchard_yield(visited, others)
+    return orchard_yield(visited, others, choice=choice)
 
 
 def _latest(store: Store, block: Block) -> EstimateBody | None:
@@ -92,5 +129,5 @@ def _view(name: str, blocks: list[Block], visited: int, found: Estimate) -> Orch
     if unit == "kg/tree" and density is None:
         unit = "kg/ha"
     ends = (found.value, *found.positive_interval(CONFIDENCE))
-    shown = (yield_from_kg_per_ha(figure, unit, density) for figure in ends)
-    return OrchardView(name, unit, visited, len(blocks), *shown)
+    value, low, high = (yield_from_kg_per_ha(figure, unit, density) for figure in ends)
+    return OrchardView(name, unit, visited, len(blocks), value, low, high)

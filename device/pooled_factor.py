@@ -13,10 +13,10 @@ from calibration.siting import BETWEEN_AREAS
 from calibration.units import yield_from_kg_per_ha
 from calibration.yields import CONFIDENCE
 from cloud_sync.messages import EstimateBody
-from device.estimates import BLOCK, ORCHARD
 from device.factor_prior import FactorPriorDocument, kept_prior
 from device.orchards import Block
 from device.seasons.years import season_of
+from device.sitings import BLOCK, ORCHARD
 from device.store import Store
 from device.wording import yield_words
 

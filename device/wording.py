@@ -31,7 +31,8 @@ def sd_words(error: ComponentView) -> str:
 def orchard_lines(view: OrchardView) -> list[tuple[str, str]]:
     """What is said of an orchard of several blocks, line by line."""
     corrected = _with_interval(view.corrected, view.corrected_low, view.corrected_high, view.unit)
-    return [("blocks estimated", f"{view.visited} of {view.blocks}"), ("corrected, all blocks together", corrected)]
+    lines = [("blocks estimated", f"{view.visited} of {view.blocks}"), ("corrected, all blocks together", corrected)]
+    return lines if view.form is None else [lines[0], ("correction", view.form), lines[1]]
 
 
 def stage_words(stage: str) -> str:

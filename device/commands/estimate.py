@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from device.queries import BlockSummary, VisitSummary, YieldView
     from device.store import Store
 
-# as device.visit_designs and device.estimates have them, which are imported only to estimate
+# as device.visit_designs and device.sitings have them, which are imported only to estimate
 DESIGNS = ("random", "systematic", "vigour", "row")
 SITINGS = ("orchard", "block", "area", "hand-picked")
 
@@ -122,6 +122,9 @@ def estimate(
 @home_option
 def summary(as_json: bool, as_csv: bool, home: Path) -> None:
     """Show each block's latest visit, counts and corrected yield, and orchards of several blocks as a whole.
+
+    Where enough blocks of a season were estimated, they choose how blocks that nobody visited are corrected: by a
+    proportion, a constant or a power of the prediction.
 
     \b
     Examples:
@@ -245,7 +248,7 @@ def _print_orchards(orchards: Sequence[OrchardView]) -> None:
     from device.wording import orchard_lines
 
     for view in orchards:
-        _print_table(view.orchard, None, orchard_lines(view), ())
+        _print_table(view.orchard, None, orchard_lines(view), view.notes)
 
 
 def _print_table(orchard: str, block: str | None, lines: Sequence[tuple[str, str]], notes: Sequence[str]) -> None:

@@ -33,7 +33,7 @@ def harvest(
     """Record what was weighed of a block on a day of picking; the days of a season are added up.
 
     Entering a day again replaces it. The harvest tells how good the season's forecasts were, and its lessons make the
-    next season's better: pomona season. It stays on this device.
+    next season's better: pomona season. It is sent to the server.
 
     \b
     Examples:

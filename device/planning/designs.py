@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import cos, radians
 
 import numpy as np
 from numpy.typing import NDArray
 
+from calibration.periodicity import step_against_frame
 from calibration.plan import Population, Promise, allocate, one_population, trees_needed
 from calibration.strata import cut_strata, stratum_spread
 from calibration.tree_choice import Indices, out_of_step, spread_out, walking_order, within_strata
@@ -37,6 +38,7 @@ class Draw:
         names: (L,) names of the strata; None without.
         allocation: how trees were divided among strata, of :data:`ALLOCATIONS`; None without.
         spread: how much trees differ, within strata where that is known.
+        warnings: what past counts say against these trees.
     """
 
     design: str
@@ -46,6 +48,7 @@ class Draw:
     names: tuple[str, ...] | None
     allocation: str | None
     spread: Spread
+    warnings: tuple[str, ...] = ()
 
     @property
     def sample(self) -> NDArray[np.int64]:
@@ -109,13 +112,34 @@ def find_strata(trees: TreeList, visits: Sequence[PastVisit]) -> Strata | None:
     return None
 
 
-def draw_systematic(trees: TreeList, spread: Spread, wanted: Wanted) -> Draw:
-    """Trees at a fixed interval of a walk along the rows, from a random start."""
+def draw_systematic(trees: TreeList, spread: Spread, wanted: Wanted, visits: Sequence[PastVisit]) -> Draw:
+    """Trees at a fixed interval of a walk along the rows, from a random start.
+
+    Args:
+        trees: all trees.
+        spread: how much they differ.
+        wanted: what is asked for.
+        visits: earlier visits; those to nearly all trees tell whether the interval keeps step with a pattern.
+    """
     population = one_population(len(trees), spread.variance, spread.degrees_of_freedom, along_rows=True)
     number = _number(population, wanted)
     position = np.arange(len(trees)) if trees.position is None else trees.position
     chosen = out_of_step(_walk(trees), position, number, wanted.seed)
-    return _without_strata(SYSTEMATIC, chosen, population, spread)
+    draw = _without_strata(SYSTEMATIC, chosen, population, spread)
+    return replace(draw, warnings=_in_step(trees, len(chosen), visits))
+
+
+def _in_step(trees: TreeList, sample: int, visits: Sequence[PastVisit]) -> tuple[str, ...]:
+    """Of the latest visit that shows such a pattern; a tree it did not count is taken for a middling one."""
+    walk = _walk(trees)
+    for visit in visits:
+        counts = visit.of(trees)
+        known = np.isfinite(counts)
+        if known.mean() >= _NEARLY_ALL and (
+            found := step_against_frame(np.where(known, counts, counts[known].mean())[walk], sample)
+        ):
+            return found
+    return ()
 
 
 def draw_spread_out(trees: TreeList, spread: Spread, wanted: Wanted) -> Draw:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,14 +18,13 @@ from device.planning.designs import (
     STRATIFIED,
     SYSTEMATIC,
     Draw,
-    Strata,
     Wanted,
     draw_spread_out,
     draw_stratified,
     draw_systematic,
     find_strata,
 )
-from device.planning.past import Spread, find_spread, past_visits
+from device.planning.past import PastVisit, Spread, find_spread, past_visits
 from device.planning.tree_lists import TreeList
 from device.store import Store
 
@@ -97,9 +97,9 @@ def make_plan(store: Store, block: Block, wishes: Wishes) -> Plan:
     """
     trees, notes = find_trees(store, block, wishes.trees, wishes.rows)
     visits = past_visits(store, block, wishes.label)
-    strata = find_strata(trees, visits)
     seed = _usual_seed(block) if wishes.seed is None else wishes.seed
-    draw = _draw(trees, find_spread(visits, wishes.cv), Wanted(wishes.promise, wishes.number, seed), strata, wishes)
+    wanted = Wanted(wishes.promise, wishes.number, seed)
+    draw = _draw(trees, visits, find_spread(visits, wishes.cv), wanted, wishes)
     return Plan(
         block=block,
         trees=trees,
@@ -108,11 +108,12 @@ def make_plan(store: Store, block: Block, wishes: Wishes) -> Plan:
         promise=wishes.promise,
         precision=relative_half_width(draw.population, draw.sample, wishes.promise),
         seed=seed,
-        notes=(*notes, *_notes(draw, visits_known=bool(visits) or wishes.cv is not None)),
+        notes=(*notes, *draw.warnings, *_notes(draw, visits_known=bool(visits) or wishes.cv is not None)),
     )
 
 
-def _draw(trees: TreeList, spread: Spread, wanted: Wanted, strata: Strata | None, wishes: Wishes) -> Draw:
+def _draw(trees: TreeList, visits: Sequence[PastVisit], spread: Spread, wanted: Wanted, wishes: Wishes) -> Draw:
+    strata = find_strata(trees, visits)
     design = wishes.design or (SYSTEMATIC if strata is None else STRATIFIED)
     if design != STRATIFIED and wishes.allocation is not None:
         raise InputError(
@@ -120,7 +121,7 @@ def _draw(trees: TreeList, spread: Spread, wanted: Wanted, strata: Strata | None
             "a column vigour, or leave --allocation out"
         )
     if design == SYSTEMATIC:
-        return draw_systematic(trees, spread, wanted)
+        return draw_systematic(trees, spread, wanted, visits)
     if design == SPREAD_OUT:
         return draw_spread_out(trees, spread, wanted)
     if strata is None:

@@ -1,7 +1,4 @@
-"""Weighed harvests: recorded day by day, added up over a season.
-
-They stay on this device: there is no message for them yet.
-"""
+"""Weighed harvests: recorded and sent day by day, added up over a season."""
 
 from __future__ import annotations
 
@@ -12,6 +9,7 @@ from math import hypot, sqrt
 
 from calibration.season_scores import SCALE_SPREAD, Harvest
 from cloud_sync import clock
+from cloud_sync.messages import HarvestBody
 from device.errors import InputError
 from device.orchards import Block
 from device.planning.past import find_spread, past_visits
@@ -80,8 +78,9 @@ def record_picking(store: Store, block: Block, picking: Picking) -> None:
                     "--weight-kg 0"
                 )
         values = asdict(picking)
+        body = HarvestBody(orchard=block.orchard, block=block.name, **values)
         key = {"block": block.id, "day": values.pop("day").isoformat()}
-        store.record("harvest", key, values, None)
+        store.record("harvest", key, values, body)
 
 
 def _check_numbers(block: Block, picking: Picking) -> None:

@@ -112,7 +112,7 @@ class Store:
         table: str,
         key: dict[str, Any],
         values: dict[str, Any],
-        body: Body | None,
+        body: Body,
         unsent: dict[str, Any] | None = None,
     ) -> str:
         """Insert a row or change it, and queue its message where that says something new; inside :meth:`change`.
@@ -121,7 +121,7 @@ class Store:
             table: name of the table.
             key: columns of its natural key.
             values: the other columns that the message carries.
-            body: the message's body; None for what stays on the device.
+            body: the message's body.
             unsent: columns that it does not carry; they are kept without a new revision.
 
         Returns:
@@ -133,14 +133,13 @@ class Store:
         if row is None:
             row = {"id": new_id(), "revision": 1}
             self.db.table(table).insert({**row, **key, **columns})
-            if body is not None:
-                self.outbox.enqueue(row["id"], 1, body)
+            self.outbox.enqueue(row["id"], 1, body)
             return str(row["id"])
         says_new = any(row[column] != value for column, value in values.items())
         if says_new or any(row[column] != value for column, value in columns.items()):
             revision = row["revision"] + says_new
             self.db.table(table).update(row["id"], {**columns, "revision": revision})
-            if says_new and body is not None:
+            if says_new:
                 self.outbox.enqueue(row["id"], revision, body)
         return str(row["id"])
 

@@ -5,6 +5,9 @@ from __future__ import annotations
 from sqlite_utils import Database
 from sqlite_utils.migrations import Migrations
 
+from cloud_sync.messages import HarvestBody
+from cloud_sync.outbox import Outbox
+
 MIGRATIONS = Migrations("device")
 
 _STAGE = "CHECK (stage IN ('flowering', 'young_fruit', 'fruit_expansion', 'ripening'))"
@@ -135,7 +138,7 @@ def m002_count_by_hand(db: Database) -> None:
 
 @MIGRATIONS()
 def m003_create_harvest(db: Database) -> None:
-    """What was weighed of a block on a day of picking. No message carries it yet; once one does it has its revision."""
+    """What was weighed of a block on a day of picking."""
     db.execute(
         """
         CREATE TABLE harvest (
@@ -150,3 +153,16 @@ def m003_create_harvest(db: Database) -> None:
         ) STRICT
         """
     )
+
+
+@MIGRATIONS()
+def m004_queue_harvests(db: Database) -> None:
+    """Harvests that were entered before a message carried them go to the server as they stand."""
+    rows = db.query(
+        "SELECT harvest.id, harvest.revision, orchard.name AS orchard, block.name AS block, day, weight_kg, "
+        "harvest.trees, harvest.fruit_weight_g FROM harvest JOIN block ON block.id = harvest.block "
+        "JOIN orchard ON orchard.id = block.orchard ORDER BY harvest.rowid"
+    )
+    for row in list(rows):
+        record, revision = row.pop("id"), row.pop("revision")
+        Outbox(db).enqueue(record, revision, HarvestBody.model_validate(row))

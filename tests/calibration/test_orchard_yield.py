@@ -7,6 +7,7 @@ from math import inf
 import numpy as np
 import pytest
 
+from calibration.corrections import choose_correction
 from calibration.errors import CalibrationError
 from calibration.estimate import Estimate
 from calibration.observed import TREES, Component
@@ -79,3 +80,24 @@ def test_blocks_without_ground_or_prediction_are_named(
 ) -> None:
     with pytest.raises(CalibrationError, match=said):
         orchard_yield(blocks, others)
+
+
+def test_blocks_nobody_visited_take_the_form_that_was_chosen_with_its_own_error() -> None:
+    predicted = np.array([5, 10, 15, 20, 25, 30, 35, 40]) * 1000.0
+    observed = predicted + 8000 + np.array([100, -100] * 4)
+    choice = choose_correction(observed, predicted)
+    assert choice.correction.form == "additive"
+    assert choice.block_error is not None
+    blocks = [visited(seen, DETECTOR_8, predicted=said) for seen, said in zip(observed, predicted, strict=True)]
+    found = orchard_yield(blocks, [OtherBlock(80_000, 10_000)], choice=choice)
+    assert found.value == pytest.approx((observed.mean() + 18_000) / 2, rel=1e-6)
+    left_out = choice.block_error.variance / 4  # on half of the ground
+    assert found.variance == pytest.approx(0.08**2 * found.value**2 + left_out)
+    with pytest.raises(CalibrationError, match="predicted yield of a block is 0"):
+        orchard_yield(blocks, [OtherBlock(10_000, 0)], choice=choice)
+
+
+def test_the_ratio_that_was_chosen_is_the_ratio() -> None:
+    blocks, others = [visited(30_000, TREES_10), visited(20_000, TREES_10)], [OtherBlock(10_000, 10_000)]
+    choice = choose_correction([30_000, 20_000], [20_000, 20_000])
+    assert orchard_yield(blocks, others, choice=choice) == orchard_yield(blocks, others)

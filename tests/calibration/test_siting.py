@@ -44,6 +44,7 @@ def test_what_was_learned_of_hand_picked_areas_goes_before_the_default() -> None
     assert found.factor.value == pytest.approx(exp(-0.2))
     assert found.factor.relative_variance == pytest.approx(0.01)
     assert found.choice == "hand-picked area of the orchard, learned from earlier areas"
+    assert area_factor("one area", Estimate(0, 0.01, 12), 7).choice.endswith(", learned from 7 earlier areas")
 
 
 def test_the_default_for_hand_picked_areas_is_that_of_the_best_of_five() -> None:

@@ -104,6 +104,14 @@ EXAMPLES: dict[str, dict[str, Any]] = {
         "warnings": ["few trees"],
         "prediction_source": "constant",
     },
+    "harvest": {
+        "orchard": "Dongshan",
+        "block": "A",
+        "day": "2024-09-20",
+        "weight_kg": 18_400.0,
+        "trees": 550,
+        "fruit_weight_g": 226.0,
+    },
 }
 
 

@@ -77,6 +77,7 @@ def test_fields_of_a_newer_device_are_kept(kind: str) -> None:
         ({"version": 2}, "tree version 2 is newer than 1"),
         ({"body": {**EXAMPLES["tree"], "latitude": 91}}, "tree: latitude: "),
         ({"body": {**EXAMPLES["tree"], "tree": ""}}, "tree: tree: "),
+        ({"type": "harvest", "body": {**EXAMPLES["harvest"], "weight_kg": -1}}, "harvest: weight_kg: "),
         ({"body": {**EXAMPLES["tree"], "provisional": "perhaps"}}, "tree: provisional: "),
     ],
 )

@@ -13,6 +13,7 @@ from device.predictions import TablePredictions
 from device.sampled_visits import find_visit
 from device.store import Store
 from export.runtime.counter import Counter
+from tests.device.planning.counted import count
 from tests.device.visiting import bring_in, photograph
 
 PREDICTIONS = TablePredictions("predictions.csv", {"orchard": 20_000.0, "sampling_area": 20_000.0})
@@ -82,3 +83,52 @@ def test_kg_a_tree_needs_the_trees_of_every_block(store: Store, counter: Counter
     (view,) = summarise_orchards(store)
     assert view.unit == "kg/tree"
     assert view.corrected == pytest.approx(10.5 * 0.2)
+
+
+def additive_orchard(store: Store, blocks: int, day: str = "2025-09-15") -> None:
+    """Blocks of 1 ha that bear about 8 t/ha more than predicted, whatever is predicted; two more nobody visited."""
+    settings = BlockSettings(area_m2=10_000, trees=825, fruit_weight_g=200)
+    for number in range(blocks):
+        block = register_block(store, f"A{number}", "West farm", settings, "kg/ha")
+        predicted = 5_000.0 * (number + 1)
+        fruit = round((predicted + 8_000 + 100 * (-1) ** number) / 165)
+        count(store, block, day, {"T1": fruit - 1, "T2": fruit, "T3": fruit + 1})
+        table = TablePredictions("p.csv", {"orchard": 30_000.0, "sampling_area": predicted})
+        estimate(store, block, find_visit(store, block), table)
+    for number in range(2):
+        register_block(store, f"Z{number}", "West farm", settings)
+
+
+def test_enough_blocks_of_a_season_choose_how_the_others_are_corrected(store: Store) -> None:
+    additive_orchard(store, 8)
+    (view,) = summarise_orchards(store)
+    assert (view.form, view.visited, view.blocks) == ("additive", 8, 10)
+    assert view.corrected == pytest.approx((8 * (22_500 + 8_000) + 2 * (30_000 + 8_000)) / 10, rel=0.003)
+    (why,) = view.notes
+    assert "correction the additive form errs" in why
+    assert "less than the ratio in 8 blocks left out in turn" in why
+
+
+def test_with_fewer_blocks_or_of_several_seasons_the_ratio_stays(store: Store) -> None:
+    additive_orchard(store, 7)
+    (view,) = summarise_orchards(store)
+    assert (view.form, view.notes) == (None, ())
+    for number in range(4):
+        settings = BlockSettings(area_m2=10_000, trees=825, fruit_weight_g=200)
+        block = register_block(store, f"Y{number}", "West farm", settings)
+        count(store, block, "2024-09-15", {"T1": 100, "T2": 110})
+        estimate(store, block, find_visit(store, block), PREDICTIONS)
+    (view,) = summarise_orchards(store)
+    assert (view.form, view.visited) == (None, 11)
+
+
+def test_where_all_blocks_were_visited_their_own_trees_tell_the_yield(store: Store) -> None:
+    settings = BlockSettings(area_m2=10_000, trees=825, fruit_weight_g=200)
+    for number in range(8):
+        block = register_block(store, f"A{number}", "West farm", settings, "kg/ha")
+        count(store, block, "2025-09-15", {"T1": 95 + number, "T2": 105 + number})
+        estimate(store, block, find_visit(store, block), PREDICTIONS)
+    (view,) = summarise_orchards(store)
+    assert view.form == "ratio"
+    assert view.corrected == pytest.approx(103.5 * 165)
+    assert view.notes[1].startswith("all blocks were visited")

@@ -114,6 +114,7 @@ def test_an_orchard_of_several_blocks() -> None:
         ("blocks estimated", "2 of 3"),
         ("corrected, all blocks together", "21.2 (18.0 to 24.4) t/ha"),
     ]
+    assert orchard_lines(replace(view, form="additive"))[1] == ("correction", "additive")
 
 
 def test_an_estimate_from_one_tree_had_no_interval() -> None:

@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 
 from device.commands import estimate as command
-from device.estimates import SITINGS
 from device.orchards import Block, BlockSettings, register_block
+from device.sitings import SITINGS
 from device.store import Store
 from device.visit_designs import DESIGNS
 from export.runtime.counter import Counter

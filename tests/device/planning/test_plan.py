@@ -11,6 +11,7 @@ import pytest
 
 from calibration.guard_rails import FEW_TREES
 from calibration.plan import Promise, one_population, trees_needed
+from calibration.tree_choice import walking_order
 from device.errors import InputError
 from device.orchards import Block
 from device.planning.plan import Plan, Wishes, make_plan
@@ -179,6 +180,32 @@ def test_an_interval_in_step_with_the_rows_is_avoided(store: Store, block: Block
     assert len(plan.walk) > 30
     assert plan.trees.position is not None
     assert len(set(plan.trees.position[plan.walk].tolist())) > 10
+
+
+def test_an_interval_in_step_with_a_pattern_of_past_counts_is_told(store: Store, block: Block, tmp_path: Path) -> None:
+    """A pollinator with little fruit at every eleventh tree of the walk, a few trees not counted, in no order."""
+    rng = np.random.default_rng(5)
+    listed = [f"R{place // 50 + 1:02d}-T{place % 50 + 1:02d}" for place in rng.permutation(1650).tolist()]
+    (tmp_path / "trees.csv").write_text("\n".join(("tree", *listed)))
+    wishes = replace(TENTH, trees=tmp_path / "trees.csv", number=150, design="systematic")
+    before = make_plan(store, block, wishes)
+    assert not any("keeps step" in note for note in before.notes)
+    assert before.trees.row is not None
+    assert before.trees.position is not None
+    walk = walking_order(before.trees.row, before.trees.position).tolist()
+    noise = rng.normal(0, 10, len(walk)).round().astype(int).tolist()
+    fruit = {before.trees.codes[tree]: 150 + noise[at] - 80 * (at % 11 == 3) for at, tree in enumerate(walk)}
+    count(store, block, "2024-09-15", dict(list(fruit.items())[60:]))
+    (told,) = (note for note in make_plan(store, block, wishes).notes if "keeps step" in note)
+    assert told.startswith("a walk that stops at every 11. tree keeps step with a pattern in the past figures")
+    for harmless in (replace(wishes, number=137), replace(wishes, design="stratified")):
+        assert not any("keeps step" in note for note in make_plan(store, block, harmless).notes)
+
+
+def test_few_past_counts_tell_nothing_of_a_pattern(store: Store, block: Block) -> None:
+    count(store, block, "2024-09-15", spread_counts(200, cv=0.4))
+    notes = make_plan(store, block, replace(TENTH, rows="33x50", number=150, design="systematic")).notes
+    assert not any("keeps step" in note for note in notes)
 
 
 def test_trees_are_spread_over_the_ground_by_their_places(store: Store, block: Block) -> None:

@@ -5,18 +5,20 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import date, timedelta
 from math import inf, nan, sqrt
+from typing import Any
 
 import pytest
 
 from calibration.season_scores import SCALE_SPREAD
 from calibration.spread import TreeSpread
 from cloud_sync import clock
+from cloud_sync.messages import HarvestBody, decode_body, decode_envelope
 from device.errors import InputError
 from device.orchards import Block, BlockSettings, register_block
 from device.seasons.harvests import Picking, record_picking, season_harvest, seasons_harvested
 from device.store import Store
 from tests.device.planning.counted import count
-from tests.device.visiting import queued, table
+from tests.device.visiting import table
 
 FIRST, SECOND = date(2025, 9, 20), date(2025, 9, 27)
 
@@ -48,10 +50,23 @@ def test_entering_a_day_again_replaces_it_and_nothing_takes_it_back(store: Store
     assert (row["weight_kg"], row["revision"]) == (0, 3)
 
 
-def test_a_harvest_stays_on_the_device(store: Store, block: Block) -> None:
-    before = queued(store)
-    record_picking(store, block, Picking(FIRST, 10_000.0))
-    assert queued(store) == before
+def test_each_day_is_sent_and_again_where_it_was_changed(store: Store, block: Block) -> None:
+    for picking in (
+        Picking(FIRST, 10_000.0, fruit_weight_g=187.0),
+        Picking(FIRST, 10_000.0, fruit_weight_g=187.0),
+        Picking(SECOND, 900.0),
+        Picking(FIRST, 0.0),
+    ):
+        record_picking(store, block, picking)
+    envelopes = [decode_envelope(waiting.payload) for waiting in store.outbox.waiting("jetson-1", 0, 1000)]
+    sent = [(envelope.revision, decode_body(envelope)) for envelope in envelopes if envelope.type == "harvest"]
+    named: dict[str, Any] = {"orchard": "North farm", "block": "B1"}
+    assert sent == [
+        (1, HarvestBody(**named, day=FIRST, weight_kg=10_000.0, fruit_weight_g=187.0)),
+        (1, HarvestBody(**named, day=SECOND, weight_kg=900.0)),
+        (2, HarvestBody(**named, day=FIRST, weight_kg=0.0)),
+    ]
+    assert sent[0][1].natural_key() == "harvest/North%20farm/B1/2025-09-20"
 
 
 def test_of_each_block_its_own(store: Store, block: Block) -> None:

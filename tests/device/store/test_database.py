@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import sqlite3
 from pathlib import Path
 from typing import Any
@@ -99,15 +100,6 @@ def test_what_the_message_does_not_carry_is_kept_and_queues_nothing(store: Store
     assert (row["crop"], row["yield_unit"], row["revision"]) == ("pear", "t/ha", 2)
 
 
-def test_what_stays_on_the_device_has_revisions_and_queues_nothing(store: Store) -> None:
-    for crop in ("apple", "apple", "pear"):
-        with store.change():
-            store.record("orchard", {"name": "North farm"}, {"crop": crop}, None, unsent={"yield_unit": "t/ha"})
-    (row,) = table(store, "orchard")
-    assert (row["crop"], row["revision"]) == ("pear", 2)
-    assert queued(store) == []
-
-
 def test_after_a_failed_change_the_store_goes_on(store: Store) -> None:
     with pytest.raises(sqlite3.IntegrityError), store.change():
         store.db.execute("INSERT INTO orchard (id, name, crop, yield_unit) VALUES ('1', NULL, 'apple', 't/ha')")
@@ -184,18 +176,43 @@ def test_counts_of_the_first_pomona_are_kept_and_can_be_counted_by_hand(home: Pa
     newer.close()
 
 
+BEFORE_HARVESTS_TRAVELLED = (schema.m001_create_records, schema.m002_count_by_hand, schema.m003_create_harvest)
+
+
+def test_harvests_that_an_older_pomona_kept_to_itself_are_sent_once(home: Path) -> None:
+    first = Migrations("device")
+    for migration in BEFORE_HARVESTS_TRAVELLED:
+        first()(migration)
+    with pytest.MonkeyPatch.context() as older:
+        older.setattr(schema, "MIGRATIONS", first)
+        store = Store(home)
+    with store.change():
+        for table_name in ("orchard", "block"):
+            store.db.table(table_name).insert(SOUND[table_name])
+        store.db.table("harvest").insert({**SOUND["harvest"], "weight_kg": 900.0, "trees": 40, "revision": 3})
+    store.close()
+    for _ in range(2):
+        newer = Store(home)
+        (waiting,) = newer.outbox.waiting("jetson-1", 0, 10)
+        newer.close()
+    envelope = json.loads(waiting.payload)
+    assert (envelope["record"], envelope["revision"], envelope["type"]) == ("h", 3, "harvest")
+    told = {"orchard": "North farm", "block": "B1", "day": "2025-10-01", "weight_kg": 900.0, "trees": 40}
+    assert envelope["body"] == told
+
+
 def with_another_migration(fails: bool) -> Migrations:
     """The migrations of a Pomona that knows one more."""
     newer = Migrations("device")
-    for migration in (schema.m001_create_records, schema.m002_count_by_hand, schema.m003_create_harvest):
+    for migration in (*BEFORE_HARVESTS_TRAVELLED, schema.m004_queue_harvests):
         newer()(migration)
 
-    def m004_add_note(db: Database) -> None:
+    def m005_add_note(db: Database) -> None:
         db.execute("ALTER TABLE orchard ADD COLUMN note TEXT")
         if fails:
             raise sqlite3.OperationalError("disk I/O error")
 
-    newer()(m004_add_note)
+    newer()(m005_add_note)
     return newer
 
 
