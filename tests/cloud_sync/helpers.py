@@ -98,7 +98,12 @@ EXAMPLES: dict[str, dict[str, Any]] = {
         "block_high_kg_per_ha": 30_800.0,
         "siting": "block",
         "components": [
-            {"name": "fruit weight", "relative_sd": 0.1, "choice": "230 g as given, ±10 %"},
+            {
+                "name": "fruit weight",
+                "relative_sd": 0.1,
+                "degrees_of_freedom": 29.0,
+                "choice": "230 g, 30 fruit weighed",
+            },
             {"name": "detector", "relative_sd": 0.09, "degrees_of_freedom": 4.0, "choice": "count bias +2 %"},
         ],
         "warnings": ["few trees"],

@@ -97,7 +97,9 @@ def test_trees_counted_by_hand_teach_what_photos_miss(
     counted = tmp_path / "hand.csv"
     counted.write_text("tree,by_hand\n" + "\n".join(f"T{tree:02},{14 + tree % 3}" for tree in range(6)))
     done = run_pomona("visit", "by-hand", counted, "--block", "B1")
-    assert done.out.startswith("6 trees counted by hand for block B1, 2025-09-24, ripening.\nEstimate again to use it: ")
+    assert done.out.startswith(
+        "6 trees counted by hand for block B1, 2025-09-24, ripening.\nEstimate again to use it: "
+    )
     out = run_pomona("estimate", "--block", "B1", "--predictions", predictions).out
     assert "1.65" in out  # 1.10 x 90 / 60
     assert "6 trees counted by hand, same orchard, variety, training, stage" in " ".join(out.split())
