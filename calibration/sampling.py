@@ -65,8 +65,7 @@ class SimpleRandom:
 
     def weights(self, trees: int) -> FloatArray:
         """See :class:`Design`."""
-        _require_population(self.population, trees)
-        return np.full(trees, 1 / trees)
+        return _alike(self.population, trees)
 
     def variance(self, values: FloatArray) -> tuple[float, float]:
         """See :class:`Design`."""
@@ -95,8 +94,7 @@ class Systematic:
 
     def weights(self, trees: int) -> FloatArray:
         """See :class:`Design`."""
-        _require_population(self.population, trees)
-        return np.full(trees, 1 / trees)
+        return _alike(self.population, trees)
 
     def variance(self, values: FloatArray) -> tuple[float, float]:
         """See :class:`Design`."""
@@ -232,6 +230,12 @@ def ratio_per_tree(values: Numbers, predicted: Numbers, design: Design) -> Estim
     mean = float(weights @ below)
     ratio = float(weights @ numbers) / mean
     return Estimate(ratio, *design.variance((numbers - ratio * below) / mean))
+
+
+def _alike(population: int | None, trees: int) -> FloatArray:
+    """Weights of trees that each stand for as many."""
+    _require_population(population, trees)
+    return np.full(trees, 1 / trees)
 
 
 def _require_population(population: int | None, trees: int, where: str = "") -> None:
