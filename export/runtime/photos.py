@@ -6,6 +6,7 @@ import io
 import struct
 import warnings
 from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
@@ -17,6 +18,7 @@ from numpy.typing import NDArray
 from PIL import ExifTags, Image, ImageFile, UnidentifiedImageError
 
 from export.runtime.errors import MissingPartError, PhotoError
+from export.runtime.processor import cores
 
 PHOTO_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".heic", ".heif"})
 _HEIC = frozenset({".heic", ".heif"})
@@ -33,7 +35,7 @@ _TURNS: dict[int, Callable[[NDArray[np.uint8]], NDArray[np.uint8]]] = {
     8: np.rot90,
 }
 _LYING = frozenset({5, 6, 7, 8})  # orientations that swap width and height
-_STRIP_ROWS = 256
+_STRIP_ROWS = 128
 # what can be averaged as it is; palettes and 16-bit grey are converted first
 _SHRINKING_MODES = frozenset({"RGB", "L"})
 # what Pillow raises on bytes that are no image, or metadata that is none
@@ -172,7 +174,7 @@ def _decode(file: IO[bytes], name: str, least_side_px: int | None, decode_larger
                     image.draft("RGB", _least_size(width, height, least_side_px))
                 image.load()
                 said = _metadata(image)
-                pixels = _rgb(image if least_side_px is None else _shrunk(image, width, height, least_side_px))
+                pixels = _rgb(image, _enough(image, width, height, least_side_px))
     except PhotoError:
         raise
     except UnidentifiedImageError as error:
@@ -194,11 +196,11 @@ def _scaled_size(width: int, height: int, longest_side_px: int) -> tuple[int, in
     return max(1, round(width * factor)), max(1, round(height * factor))
 
 
-def _shrunk(image: Image.Image, width: int, height: int, least_side_px: int) -> Image.Image:
-    """The decoded image at the size that is enough, before it is copied; ``width`` and ``height`` are the file's."""
-    if image.mode not in _SHRINKING_MODES or max(image.size) <= least_side_px:
-        return image
-    return image.resize(_scaled_size(width, height, least_side_px), Image.Resampling.BOX)
+def _enough(image: Image.Image, width: int, height: int, least_side_px: int | None) -> tuple[int, int]:
+    """Size at which the decoded image is enough; ``width`` and ``height`` are the file's."""
+    if least_side_px is None or image.mode not in _SHRINKING_MODES or max(image.size) <= least_side_px:
+        return image.size
+    return _scaled_size(width, height, least_side_px)
 
 
 def _least_size(width: int, height: int, least_side_px: int) -> tuple[int, int]:
@@ -224,12 +226,28 @@ def open_image(file: IO[bytes], name: str) -> Image.Image:
     return _open_image(file, formats=(*_FORMATS, "HEIF"))
 
 
-def _rgb(image: Image.Image) -> NDArray[np.uint8]:
-    """The pixels, copied strip by strip: whole copies of a large photo do not fit beside it on a small device."""
-    pixels = np.empty((image.height, image.width, 3), dtype=np.uint8)
-    for top in range(0, image.height, _STRIP_ROWS):
-        bottom = min(top + _STRIP_ROWS, image.height)
-        pixels[top:bottom] = _rgb_strip(image.crop((0, top, image.width, bottom)))
+def _rgb(image: Image.Image, size: tuple[int, int]) -> NDArray[np.uint8]:
+    """The pixels at that size, each the mean of those it stands for.
+
+    Made strip by strip, each core one at a time: averaging takes longer than decoding, and whole copies of a large
+    photo do not fit beside it on a small device.
+    """
+    width, height = size
+    rows = image.height / height
+    pixels = np.empty((height, width, 3), dtype=np.uint8)
+
+    def make(top: int) -> None:
+        bottom = min(top + _STRIP_ROWS, height)
+        if size == image.size:
+            strip = image.crop((0, top, width, bottom))
+        else:
+            box = (0, top * rows, image.width, min(bottom * rows, image.height))
+            strip = image.resize((width, bottom - top), Image.Resampling.BOX, box)
+        pixels[top:bottom] = _rgb_strip(strip)
+
+    with ThreadPoolExecutor(cores()) as threads:
+        for _ in threads.map(make, range(0, height, _STRIP_ROWS)):
+            pass
     return pixels
 
 

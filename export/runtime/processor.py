@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import platform
 from pathlib import Path
 
@@ -26,3 +27,8 @@ def sums_products_of_bytes(cpuinfo: Path = Path("/proc/cpuinfo"), machine: str |
         return False
     flags = next((line for line in lines if line.startswith("flags")), "")
     return any(flag.endswith("_vnni") for flag in flags.split())
+
+
+def cores() -> int:
+    """Processor cores that this process may use, where the system tells."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

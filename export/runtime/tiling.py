@@ -9,12 +9,10 @@ from math import ceil
 import numpy as np
 from numpy.typing import NDArray
 
-from export.runtime.detections import Detections, box_areas, pairwise_overlap
+from export.runtime.detections import Detections, box_areas, common_boxes, overlapping_pairs
 
 # A box this close to a border inside the photo counts as cut by it: networks place edges to about a pixel.
 _CUT_MARGIN_PX = 3.0
-# boxes compared with all others in one piece of memory
-_ROWS_AT_ONCE = 256
 
 
 @dataclass(frozen=True)
@@ -124,20 +122,14 @@ def _join(
 ) -> Detections:
     boxes, scores = candidates.boxes.copy(), candidates.scores.copy()
     alive = np.ones(len(candidates), dtype=np.bool_)
-    pairs = _same_fruit(candidates, owner, cut, areas, match_threshold)
-    ends = np.searchsorted(pairs[:, 0], np.arange(len(candidates) + 1))
-    for i in np.unique(pairs[:, 0]):
-        if not alive[i]:
+    for i, j in _same_fruit(candidates, owner, cut, areas, match_threshold).tolist():
+        if not (alive[i] and alive[j]):
             continue
-        matches = pairs[ends[i] : ends[i + 1], 1]
-        matches = matches[alive[matches]]
-        if not len(matches):
-            continue
-        alive[matches] = False
-        scores[i] = max(scores[i], scores[matches].max())
+        alive[j] = False
+        scores[i] = max(scores[i], scores[j])
         if cut[i]:  # each shows a part of the fruit
-            boxes[i, :2] = np.minimum(boxes[i, :2], boxes[matches, :2].min(axis=0))
-            boxes[i, 2:] = np.maximum(boxes[i, 2:], boxes[matches, 2:].max(axis=0))
+            boxes[i, :2] = np.minimum(boxes[i, :2], boxes[j, :2])
+            boxes[i, 2:] = np.maximum(boxes[i, 2:], boxes[j, 2:])
     merged = Detections(boxes, scores, candidates.classes, candidates.labels).select(alive)
     return merged.select(np.argsort(-merged.scores, kind="stable"))
 
@@ -150,30 +142,23 @@ def _same_fruit(
     match_threshold: float,
 ) -> NDArray[np.int64]:
     """Pairs (P, 2) of candidates of different tiles that are one fruit, the first before the second; by the first."""
-    found = []
-    for first in range(0, len(candidates), _ROWS_AT_ONCE):
-        part = slice(first, first + _ROWS_AT_ONCE)
-        rivals = pairwise_overlap(candidates.boxes[part], candidates.boxes) > 0
-        rivals &= (owner[part, None] != owner) & (candidates.classes[part, None] == candidates.classes)
-        one, other = np.nonzero(np.triu(rivals, first + 1))
-        one += first
-        mine, theirs = areas[owner[one]], areas[owner[other]]
-        shared = np.concatenate((np.maximum(mine[:, :2], theirs[:, :2]), np.minimum(mine[:, 2:], theirs[:, 2:])), 1)
+    found = [np.zeros((0, 2), dtype=np.int64)]
+    for firsts, seconds in overlapping_pairs(candidates.boxes):
+        rivals = (owner[firsts] != owner[seconds]) & (candidates.classes[firsts] == candidates.classes[seconds])
+        one, other = firsts[rivals], seconds[rivals]
+        shared = common_boxes(areas[owner[one]], areas[owner[other]])
         same = _agreement(candidates.boxes[one], candidates.boxes[other], shared, cut[one] | cut[other])
         found.append(np.stack((one, other), axis=1)[same >= match_threshold])
-    return np.concatenate(found)
+    pairs = np.concatenate(found)
+    return pairs[np.lexsort((pairs[:, 1], pairs[:, 0]))]
 
 
 def _agreement(
     boxes: NDArray[np.float32], others: NDArray[np.float32], shared: NDArray[np.float32], by_smaller: NDArray[np.bool_]
 ) -> NDArray[np.float32]:
     """How well the boxes of pairs (P, 4) agree inside the areas ``shared`` (P, 4) of their two tiles."""
-
-    def common(one: NDArray[np.float32], other: NDArray[np.float32]) -> NDArray[np.float32]:
-        return np.concatenate((np.maximum(one[:, :2], other[:, :2]), np.minimum(one[:, 2:], other[:, 2:])), axis=1)
-
-    mine, theirs = common(boxes, shared), common(others, shared)
-    overlap = box_areas(common(mine, theirs))
+    mine, theirs = common_boxes(boxes, shared), common_boxes(others, shared)
+    overlap = box_areas(common_boxes(mine, theirs))
     smaller = np.minimum(box_areas(mine), box_areas(theirs))
     union = box_areas(mine) + box_areas(theirs) - overlap
     agreement: NDArray[np.float32] = overlap / np.maximum(np.where(by_smaller, smaller, union), np.float32(1e-9))

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from export.runtime.bundle import INT8_GRAPH, Bundle, GraphPrecision
 from export.runtime.errors import EngineError, MissingPartError
-from export.runtime.processor import sums_products_of_bytes
+from export.runtime.processor import cores, sums_products_of_bytes
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,7 @@ class OnnxRuntimeEngine:
         options.log_severity_level = 3
         graph = bundle.graph(settings.precision, INT8_GRAPH)
         self.name = f"onnxruntime-{onnxruntime.__version__}{'' if graph == bundle.model else '-int8'}"
-        self.at_once = settings.threads or _cores()
+        self.at_once = settings.threads or cores()
         self._input = bundle.manifest.input
         if not sums_products_of_bytes():
             # as exact as elsewhere, at about the speed of float32; without integers it changes nothing
@@ -90,8 +90,3 @@ class OnnxRuntimeEngine:
 
 def _release(version: str) -> tuple[int, ...]:
     return tuple(int(part) for part in version.split(".")[:2])
-
-
-def _cores() -> int:
-    """Processor cores that this process may use, where the system tells."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
