@@ -10,7 +10,7 @@ from pathlib import Path
 
 from calibration.fruit_weight import weighed_sample
 from calibration.shared_factors import SharedFactor
-from device.errors import InputError, reason
+from device.errors import InputError, unreadable
 from device.names import clean_name
 from device.orchards import Block
 from device.recording import Visit, record_hand_count
@@ -117,7 +117,7 @@ def _rows(path: Path, needed: set[str], expected: str) -> Iterator[tuple[str, di
             for row in reader:
                 yield f"{path}, line {reader.line_num}", {name: value or "" for name, value in row.items() if name}
     except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise InputError(f"{path} cannot be read: {reason(error)}; check the path") from error
+        raise unreadable(str(path), error) from error
 
 
 def _count(where: str, row: Mapping[str, str], field: str) -> int | None:

@@ -27,6 +27,10 @@ class DemoError(RuntimeError):
     exit_code = 1
 
 
-def reason(error: Exception) -> str:
-    """What went wrong in reading a file, without the number and the path that the system says too."""
-    return getattr(error, "strerror", None) or str(error)
+def unreadable(what: str, error: Exception) -> InputError:
+    """What to tell of a text file that the user named and that cannot be read; ``what`` names it."""
+    if isinstance(error, UnicodeDecodeError):
+        return InputError(f"{what} cannot be read: it is not written in UTF-8; save it again in UTF-8")
+    if isinstance(error, OSError):
+        return InputError(f"{what} cannot be read: {error.strerror or error}; check the path")
+    return InputError(f"{what} cannot be read as CSV: {error}; save it again as CSV")

@@ -94,10 +94,10 @@ def _predicted(estimates: dict[str, EstimateBody]) -> float:
 
 
 def _together(areas: dict[str, float], estimates: dict[str, EstimateBody], choice: Choice | None) -> Estimate:
-    """Predictions are of the orchard, so that blocks nobody visited are taken as predicted like the visited ones."""
+    """A visited block is predicted as its sampled trees are; of one that nobody visited only the orchard's is known."""
     predicted = _predicted(estimates)
     visited = [
-        VisitedBlock(areas[name], predicted, body.block_kg_per_ha or 0.0, tuple(_errors(body)))
+        VisitedBlock(areas[name], body.predicted_area_kg_per_ha, body.block_kg_per_ha or 0.0, tuple(_errors(body)))
         for name, body in estimates.items()
     ]
     others = [OtherBlock(area, predicted) for name, area in areas.items() if name not in estimates]

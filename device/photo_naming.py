@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from device.errors import InputError, reason
+from device.errors import InputError, unreadable
 from device.names import clean_name
 
 _SIDES = "a|b|left|right|front|back|north|east|south|west"
@@ -86,7 +86,7 @@ def name_trees_by_csv(folder: Path, photos: Iterable[Path], table: Path) -> list
                 )
             rows = {clean_name(row["photo"]): row for row in reader if row["photo"]}
     except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise InputError(f"{table} cannot be read: {reason(error)}; check the path") from error
+        raise unreadable(str(table), error) from error
     paths = list(photos)
     namesakes = Tally(clean_name(path.name) for path in paths)
     named = []

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from calibration.errors import CalibrationError
 from calibration.units import yield_to_kg_per_ha
-from device.errors import InputError, reason
+from device.errors import InputError, unreadable
 from device.names import clean_name
 from device.season_file import SCHEMA, parse_season_file
 
@@ -107,7 +107,7 @@ def read_predictions(path: Path, trees_per_ha: float | None = None) -> Predictio
     try:
         text = path.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"predictions {path} cannot be read: {reason(error)}; check the path") from error
+        raise unreadable(f"predictions {path}", error) from error
     if path.suffix.lower() == ".csv":
         return _table(path, _csv_entries(path, text), trees_per_ha)
     try:
@@ -132,7 +132,7 @@ def _csv_entries(path: Path, text: str) -> dict[str, dict[str, Any]]:
             raise InputError(f"{path} lacks the column {', '.join(missing)}; expected area,predicted_yield,unit")
         return {(row["area"] or "").strip(): row for row in reader}
     except csv.Error as error:
-        raise InputError(f"predictions {path} cannot be read as CSV: {error}") from error
+        raise unreadable(f"predictions {path}", error) from error
 
 
 def _table(path: Path, entries: dict[str, dict[str, Any]], trees_per_ha: float | None) -> TablePredictions:

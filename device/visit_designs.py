@@ -13,6 +13,7 @@ from calibration.tree_choice import walking_order
 from device.errors import InputError
 from device.orchards import Block
 from device.planning.block_trees import find_trees
+from device.planning.designs import vigour_strata
 from device.planning.tree_lists import row_and_position, rows_of
 from device.sampled_visits import SampledVisit
 from device.store import Store
@@ -70,12 +71,13 @@ def _strata(store: Store, block: Block, visit: SampledVisit, name: str, listed: 
     if name == BY_VIGOUR:
         if not np.isfinite(trees.vigour).any():
             raise InputError(f"{listed} has no vigour; add the column vigour, or estimate with --design random")
-        numbers = cut_strata(trees.vigour)
+        stratum = cut_strata(trees.vigour)
+        names = vigour_strata(trees, ()).names(stratum)
+        labels = [names[number] for number in stratum.tolist()]
     elif trees.row is None:
         raise InputError(f"{listed} does not say in which row each tree stands; add the columns row,position")
     else:
-        numbers = trees.row
-    labels = [f"{name} {number}" for number in numbers.tolist()]
+        labels = [f"{name} {number}" for number in trees.row.tolist()]
     of_tree = dict(zip(trees.codes, labels, strict=True))
     for tree in visit.trees:
         if tree.code not in of_tree:

@@ -159,7 +159,10 @@ def by_hand(file: Path, block: str, stage: str | None, day: datetime | None, hom
         visited = find_visit(store, found, day.date() if day else None, stage)
         told = read_hand_counts(file)
         record_hand_counts(store, found, visited, told)
-    click.echo(f"{_number(len(told), 'tree')} counted by hand for block {found.name}, {visited.day}, {visited.stage}.")
+    counted = sum(count.by_hand is not None for count in told.values())
+    of = _number(counted or len(told), "tree")
+    done = f"{of} counted by hand" if counted else f"own fruit told of {of}"
+    click.echo(f"{done} for block {found.name}, {visited.day}, {visited.stage}.")
     click.echo(f"Estimate again to use it: pomona estimate --block {found.name} --predictions FILE")
 
 

@@ -100,10 +100,15 @@ def _range(low: float, high: float) -> str:
     return f"{low:g}" if low == high else f"{low:g} to {high:g}"
 
 
+def vigour_strata(trees: TreeList, visits: Sequence[PastVisit]) -> Strata:
+    """By the vigour of the trees, which plans and estimates call alike."""
+    return Strata(trees.vigour, "vigour {}", "vigour unknown", visits)
+
+
 def find_strata(trees: TreeList, visits: Sequence[PastVisit]) -> Strata | None:
     """By what the trees can be told apart: their vigour, else the counts of a visit to nearly all; None by nothing."""
     if np.isfinite(trees.vigour).any():
-        return Strata(trees.vigour, "vigour {}", "vigour unknown", visits)
+        return vigour_strata(trees, visits)
     for visit in visits:
         counts = visit.of(trees)
         if np.isfinite(counts).mean() >= _NEARLY_ALL:

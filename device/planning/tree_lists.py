@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from device.errors import InputError, reason
+from device.errors import InputError, unreadable
 from device.names import clean_name, require_name
 
 MOST_TREES = 1_000_000
@@ -145,7 +145,7 @@ def read_tree_list(path: Path) -> TreeList:
     try:
         text = path.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"trees {path} cannot be read: {reason(error)}; check the path") from error
+        raise unreadable(f"trees {path}", error) from error
     lines = _csv_lines(path, text) if path.suffix.lower() == ".csv" else _geojson_lines(path, text)
     if not 2 <= len(lines) <= MOST_TREES:
         listed = f"{len(lines)} {'tree' if len(lines) == 1 else 'trees'}"
@@ -162,7 +162,7 @@ def _csv_lines(path: Path, text: str) -> list[Mapping[str, Any]]:
             raise InputError(f"{path} lacks the column tree, or row and position; known are {', '.join(_COLUMNS)}")
         return [{column: row.get(names.get(column, "")) for column in _COLUMNS} for row in reader]
     except csv.Error as error:
-        raise InputError(f"trees {path} cannot be read as CSV: {error}") from error
+        raise unreadable(f"trees {path}", error) from error
 
 
 def _geojson_lines(path: Path, text: str) -> list[Mapping[str, Any]]:

@@ -53,7 +53,7 @@ def test_a_line_that_is_wrong_is_named(tmp_path: Path, text: str, said: str) -> 
 
 
 def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"nowhere\.csv cannot be read as CSV"):
+    with pytest.raises(InputError, match=r"nowhere\.csv cannot be read: No such file or directory; check the path"):
         read_hand_counts(tmp_path / "nowhere.csv")
 
 

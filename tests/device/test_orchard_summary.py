@@ -19,13 +19,21 @@ from tests.device.visiting import bring_in, photograph
 PREDICTIONS = TablePredictions("predictions.csv", {"orchard": 20_000.0, "sampling_area": 20_000.0})
 
 
-def estimated(store: Store, counter: Counter, folder: Path, name: str, apples: int, siting: str = "block") -> Block:
+def estimated(
+    store: Store,
+    counter: Counter,
+    folder: Path,
+    name: str,
+    apples: int,
+    siting: str = "block",
+    predictions: TablePredictions = PREDICTIONS,
+) -> Block:
     """A block of 2 ha with 1650 trees of so many apples of 200 g: 165 kg/ha for each apple."""
     settings = BlockSettings(area_m2=20_000, trees=1650, fruit_weight_g=200)
     block = register_block(store, name, "North farm", settings, "kg/ha")
     photos = [photograph(folder / name, f"T{i:02}", apples + i % 2) for i in range(4)]
     bring_in(store, counter, block, *photos)
-    estimate(store, block, find_visit(store, block), PREDICTIONS, Choices(siting=siting))
+    estimate(store, block, find_visit(store, block), predictions, Choices(siting=siting))
     return block
 
 
@@ -51,6 +59,17 @@ def test_a_block_that_nobody_visited_widens_the_interval(store: Store, counter: 
     assert (view.visited, view.blocks) == (1, 2)
     assert view.corrected == pytest.approx(10.5 * 165)
     assert view.corrected_high / view.corrected > 1.3
+
+
+def test_a_block_that_nobody_visited_is_corrected_as_the_predictions_of_the_visited_trees_were(
+    store: Store, counter: Counter, tmp_path: Path
+) -> None:
+    unlike = TablePredictions("predictions.csv", {"orchard": 20_000.0, "sampling_area": 12_000.0})
+    estimated(store, counter, tmp_path, "B1", 10, predictions=unlike)
+    register_block(store, "B2", "North farm", BlockSettings(area_m2=20_000, trees=1650))
+    (view,) = summarise_orchards(store)
+    observed = 10.5 * 165
+    assert view.corrected == pytest.approx((observed + observed / 12_000 * 20_000) / 2)
 
 
 def test_trees_of_one_area_say_less_of_their_block(store: Store, counter: Counter, tmp_path: Path) -> None:

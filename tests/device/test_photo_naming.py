@@ -118,10 +118,18 @@ def test_a_table_that_leaves_a_photo_without_a_tree_is_refused(tmp_path: Path, t
         name_trees_by_csv(CARD, [CARD / "1.jpg"], write_table(tmp_path, text))
 
 
-@pytest.mark.parametrize("content", [b"\xff\xfe\x00", None], ids=["not UTF-8", "missing"])
-def test_a_table_that_cannot_be_read_is_named(tmp_path: Path, content: bytes | None) -> None:
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b"\xff\xfe\x00", "cannot be read: it is not written in UTF-8; save it again in UTF-8"),
+        (b"photo,tree\n" + b"x" * 200_000, "cannot be read as CSV: field larger than field limit"),
+        (None, "cannot be read: No such file or directory; check the path"),
+    ],
+    ids=["not UTF-8", "one endless line", "missing"],
+)
+def test_a_table_that_cannot_be_read_is_named(tmp_path: Path, content: bytes | None, said: str) -> None:
     table = tmp_path / "trees.csv"
     if content is not None:
         table.write_bytes(content)
-    with pytest.raises(InputError, match=r"trees\.csv cannot be read as CSV"):
+    with pytest.raises(InputError, match=rf"trees\.csv {said}"):
         name_trees_by_csv(CARD, [CARD / "1.jpg"], table)

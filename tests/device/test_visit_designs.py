@@ -7,8 +7,11 @@ from pathlib import Path
 import pytest
 
 from calibration.sampling import SimpleRandom, Stratified, Systematic
+from calibration.strata import cut_strata
 from device.errors import InputError
 from device.orchards import Block
+from device.planning.designs import find_strata
+from device.planning.tree_lists import read_tree_list
 from device.sampled_visits import find_visit
 from device.store import Store
 from device.visit_designs import design_of
@@ -57,6 +60,15 @@ def test_strata_have_the_sizes_of_the_list(store: Store, visited: Block, listed:
     assert isinstance(design, Stratified)
     assert sorted(design.population.values()) == [12, 12]
     assert design.strata[0] == design.strata[1] != design.strata[2] == design.strata[3]
+
+
+def test_a_plan_and_an_estimate_call_a_vigour_class_alike(store: Store, visited: Block, listed: Path) -> None:
+    _, design = design_of(store, visited, find_visit(store, visited), "vigour", listed)
+    assert isinstance(design, Stratified)
+    trees = read_tree_list(listed)
+    strata = find_strata(trees, ())
+    assert strata is not None
+    assert set(design.population) == set(strata.names(cut_strata(trees.vigour)))
 
 
 def test_a_walk_past_trees_without_rows_is_not_known(
