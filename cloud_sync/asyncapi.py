@@ -9,9 +9,9 @@ from typing import Any
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
-from cloud_sync import topics
+from cloud_sync import batch, topics
 from cloud_sync.device_state import DeviceState
-from cloud_sync.messages import BODIES, Answers, Body, Envelope
+from cloud_sync.messages import BODIES, MOST_BYTES, Answers, Body, Envelope
 
 FILE = Path(__file__).with_name("asyncapi.yaml")
 _HEADER = "# Made by `python -m cloud_sync.asyncapi` from the models; edit those, not this file.\n"
@@ -38,6 +38,7 @@ def document() -> dict[str, Any]:
         "channels": _channels(),
         "operations": {
             "sendRecord": _operation("send", "record", retain=False),
+            "sendBatch": _operation("send", "batch", retain=False),
             "receiveAnswers": _operation("receive", "answers", retain=False),
             "sendState": _operation("send", "state", retain=True),
         },
@@ -71,6 +72,11 @@ def _channels() -> dict[str, Any]:
             "parameters": {**device, **kind},
             "messages": {name: {"$ref": f"#/components/messages/{name}"} for name in BODIES},
         },
+        "batch": {
+            "address": topics.batch("{device}"),
+            "parameters": device,
+            "messages": {"batch": {"$ref": "#/components/messages/batch"}},
+        },
         "answers": {
             "address": topics.acknowledgements("{device}"),
             "parameters": device,
@@ -96,7 +102,7 @@ def _messages() -> dict[str, Any]:
     correlation = {
         "type": "string",
         "pattern": "^[0-9a-f-]{36}:[0-9]{1,4}$",
-        "description": "<message id>:<version>, so that a body nobody can parse can still be answered",
+        "description": "<id of message or batch>:<version>, so that one nobody can parse can still be answered",
     }
     records = {
         name: {
@@ -109,6 +115,18 @@ def _messages() -> dict[str, Any]:
     }
     return {
         **records,
+        "batch": {
+            "summary": "Many records of one device: JSON lines, each an envelope, as one zlib stream.",
+            "contentType": batch.CONTENT_TYPE,
+            "payload": {
+                "type": "string",
+                "format": "binary",
+                "contentMediaType": batch.CONTENT_TYPE,
+                "maxLength": MOST_BYTES,
+                "description": f"1 to {batch.MOST_MESSAGES} envelopes, {batch.MOST_UNFOLDED_BYTES} bytes at most",
+            },
+            "bindings": {"mqtt": {"correlationData": correlation, "bindingVersion": _MQTT}},
+        },
         "answers": {"summary": _summary(Answers), "payload": {"$ref": "#/components/schemas/Answers"}},
         "state": {"summary": _summary(DeviceState), "payload": {"$ref": "#/components/schemas/DeviceState"}},
     }

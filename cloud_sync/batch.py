@@ -35,7 +35,8 @@ def decode_batch(payload: bytes) -> list[bytes]:
     """The envelopes of a batch, unread.
 
     Raises:
-        MessageError: too long, packed or unpacked, no zlib stream, cut short, or more than :data:`MOST_MESSAGES`.
+        MessageError: too long, packed or unpacked, no zlib stream, cut short, more than :data:`MOST_MESSAGES`, or one
+            of them longer than a message may be.
     """
     if len(payload) > MOST_BYTES:
         raise MessageError(f"batch of {len(payload)} bytes is longer than {MOST_BYTES}")
@@ -51,4 +52,8 @@ def decode_batch(payload: bytes) -> list[bytes]:
         raise MessageError(f"batch has {len(unpacker.unused_data)} bytes behind its end")
     if unfolded.count(b"\n") >= MOST_MESSAGES:
         raise MessageError(f"batch holds more than {MOST_MESSAGES} messages")
-    return unfolded.split(b"\n")
+    lines = unfolded.split(b"\n")
+    # kept singly as dead letters, they would fill a disk that a few kilobytes of zlib do not
+    if max(map(len, lines)) > MOST_BYTES:
+        raise MessageError(f"batch holds a message longer than {MOST_BYTES} bytes")
+    return lines

@@ -8,13 +8,15 @@ import threading
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
+from itertools import chain, islice
 from typing import TypeVar
 
 from sqlalchemy.exc import IntegrityError, OperationalError
 
 from cloud_sync.messages import Answer, Answers
 from cloud_sync.server.database import Database
-from cloud_sync.server.screening import Accepted, Received, Refused, screen
+from cloud_sync.server.screening import Accepted, Received, Refused, screen, unfold
 from cloud_sync.server.storing import Reply, Screened, store
 
 T = TypeVar("T")
@@ -47,7 +49,7 @@ class Worker:
         database: where to.
         inbox: what the network brought.
         answer: publishes answers to a device.
-        batch: most messages in one transaction.
+        batch: most messages in one transaction, the lines of batches counted singly.
     """
 
     def __init__(
@@ -85,16 +87,21 @@ class Worker:
         return deliveries
 
     def process(self, deliveries: Sequence[Delivery]) -> None:
-        """Screen, store, answer and confirm a batch, whatever was sent."""
-        screened = [item for delivery in deliveries if (item := _screened(delivery.received)) is not None]
+        """Screen, store, answer and confirm what was delivered, whatever was sent."""
+        screened = chain.from_iterable(_screened(delivery.received) for delivery in deliveries)
+        # a few batches can unfold to more than the memory holds, so no more of them is unfolded than is stored at once
+        while some := list(islice(screened, self._batch)):
+            self._reply(self._store(some))
+        for delivery in deliveries:
+            delivery.confirm()
+
+    def _reply(self, replies: Iterable[Reply]) -> None:
         by_device: dict[str, list[Answer]] = defaultdict(list)
-        for device, answer in self._store(screened):
+        for device, answer in replies:
             by_device[device].append(answer)
         for device, answers in by_device.items():
             for portion in _portions(answers):
                 self._answer(device, portion)
-        for delivery in deliveries:
-            delivery.confirm()
 
     def _store(self, batch: Sequence[Screened]) -> list[Reply]:
         """Store a batch, or what of it can be stored, and say what became of each message."""
@@ -163,12 +170,21 @@ def _guarded(action: Callable[[], T]) -> T | Exception:
         return error
 
 
-def _screened(received: Received) -> Screened | None:
-    item = _guarded(lambda: screen(received))
-    if isinstance(item, Exception):
-        _log.error("a message on %s cannot be screened: %s", received.topic, item)
-        return Refused(received, None, None, f"the server cannot read it: {type(item).__name__}")
-    return item
+def _screened(received: Received) -> Iterator[Screened]:
+    parts = _guarded(partial(unfold, received))
+    if isinstance(parts, Exception):
+        parts = [_unreadable(received, parts)]
+    for part in parts:
+        item = part if isinstance(part, Refused) else _guarded(partial(screen, part))
+        if isinstance(item, Exception):
+            item = _unreadable(received if isinstance(part, Refused) else part, item)
+        if item is not None:
+            yield item
+
+
+def _unreadable(received: Received, error: Exception) -> Refused:
+    _log.error("a message on %s cannot be screened: %s", received.topic, error)
+    return Refused(received, None, None, f"the server cannot read it: {type(error).__name__}")
 
 
 def _sender(item: Screened) -> tuple[str | None, str | None]:

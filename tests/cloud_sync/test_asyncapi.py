@@ -65,6 +65,7 @@ def test_channels_are_the_topics(document: dict[str, Any]) -> None:
     addresses = {name: channel["address"] for name, channel in document["channels"].items()}
     assert addresses == {
         "record": topics.up("{device}", "{type}"),
+        "batch": topics.batch("{device}"),
         "answers": topics.acknowledgements("{device}"),
         "state": topics.state("{device}"),
     }

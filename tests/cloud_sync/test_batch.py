@@ -18,10 +18,12 @@ LINES = st.lists(st.binary(max_size=200).map(lambda line: line.replace(b"\n", b"
 
 @given(LINES)
 def test_what_is_packed_comes_out_again_in_order(lines: list[bytes]) -> None:
+    """SYNC-015."""
     assert decode_batch(encode_batch(lines)) == lines
 
 
 def test_a_batch_is_lines_of_json_to_any_zlib() -> None:
+    """SYNC-015."""
     payload = encode_batch([b'{"message":"1"}', b'{"message":"2"}'])
     assert [json.loads(line)["message"] for line in zlib.decompress(payload).splitlines()] == ["1", "2"]
 
@@ -41,10 +43,12 @@ def test_what_no_batch_can_hold_is_not_packed(lines: list[bytes]) -> None:
         (zlib.compress(b"{}") + b"more", "has 4 bytes behind its end"),
         (zlib.compress(b"\0" * (MOST_UNFOLDED_BYTES + 1)), "unfolds to more than 4194304 bytes"),
         (zlib.compress(b"\n" * MOST_MESSAGES), "holds more than 1000 messages"),
+        (zlib.compress(b"{}\n" + bytes(MOST_BYTES + 1)), "holds a message longer than 262144 bytes"),
         (bytes(MOST_BYTES + 1), "is longer than 262144"),
     ],
 )
 def test_what_is_no_batch_is_refused_with_the_reason(payload: bytes, said: str) -> None:
+    """SYNC-017."""
     with pytest.raises(MessageError, match=said):
         decode_batch(payload)
 

@@ -74,6 +74,8 @@ def test_fields_of_a_newer_device_are_kept(kind: str) -> None:
         ({"recorded_at": "yesterday"}, "recorded_at: "),
         ({"body": []}, "body: "),
         ({"type": "weather"}, "type 'weather' is unknown"),
+        ({"type": "we/ather"}, "type: "),
+        ({"type": "tree\0"}, "type: "),
         ({"version": 2}, "tree version 2 is newer than 1"),
         ({"body": {**EXAMPLES["tree"], "latitude": 91}}, "tree: latitude: "),
         ({"body": {**EXAMPLES["tree"], "tree": ""}}, "tree: tree: "),
@@ -97,6 +99,7 @@ def test_a_long_message_is_refused_before_it_is_parsed() -> None:
 def test_topics_carry_device_and_type_there_and_back(device: str, kind: str) -> None:
     """SYNC-001."""
     assert topics.parse_up(topics.up(device, kind)) == (device, kind)
+    assert topics.up(device, kind) != topics.batch(device)
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import queue
 import sqlite3
 import time
@@ -15,6 +16,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import event, select
 
+from cloud_sync.batch import encode_batch
 from cloud_sync.messages import MOST_REASON, Answer, Answers
 from cloud_sync.outbox import new_id
 from cloud_sync.server import storing, worker
@@ -236,6 +238,32 @@ def test_bad_messages_do_not_hold_up_good_ones(bench: Bench) -> None:
     results = bench.give(envelope(), bad, envelope(), envelope(version=9), envelope("count"))
     assert sorted(result for _, result in results) == ["rejected"] * 2 + ["stored"] * 3
     assert len(bench.records()) == 3
+
+
+def test_the_lines_of_a_batch_are_stored_and_answered_singly(bench: Bench) -> None:
+    """SYNC-016, SYNC-018: between messages that came alone, in the order they came."""
+    first, second = envelope("tree"), envelope("count")
+    later = {**first, "message": new_id(), "revision": 2}
+    lines = [first, envelope(device="victim"), b"{", envelope(version=9), second]
+    batch = encode_batch([line if isinstance(line, bytes) else json.dumps(line).encode() for line in lines])
+    on_batch = received(batch, topic="pomona/v1/jetson-1/up/batch", correlation=f"{new_id()}:1".encode())
+    results = bench.give(on_batch, later)
+    assert sorted(results) == [("jetson-1", "rejected")] * 2 + [("jetson-1", "stored")] * 3
+    assert {stored.message for stored in bench.records()} == {later["message"], second["message"]}
+    assert [letter.payload for letter in bench.dead() if letter.message is None] == [b"{"]
+    assert len(bench.dead()) == 3
+    assert bench.confirmed == 2
+    assert sorted(bench.give(on_batch)) == [("jetson-1", "rejected")] * 2 + [("jetson-1", "stored")] * 2
+    assert len(bench.records()) == 2
+
+
+def test_batches_are_unfolded_no_faster_than_they_are_stored(database: Database) -> None:
+    """SYNC-047: a few hundred of them, of 4 MiB each, would not fit the memory."""
+    bench = Bench(database)
+    bench.worker = Worker(database, bench.inbox, bench._answer, batch=4)
+    payload = encode_batch([json.dumps(envelope()).encode() for _ in range(10)])
+    bench.give(*[received(payload, topic="pomona/v1/jetson-1/up/batch")] * 2)
+    assert bench.batches == [("jetson-1", 4)] * 5
 
 
 def test_a_message_refused_twice_is_one_dead_letter_and_gone_once_it_is_stored(bench: Bench) -> None:
