@@ -22,8 +22,9 @@ from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 from paho.mqtt.subscribeoptions import SubscribeOptions
 
-from cloud_sync.errors import BrokerError, IdentityError
+from cloud_sync.errors import BrokerError
 from cloud_sync.identity import Identity
+from cloud_sync.tls import client_context
 
 _log = logging.getLogger(__name__)
 
@@ -51,31 +52,6 @@ class Terms:
     keepalive_s: int = 60
     manual_ack: bool = False
     receive_maximum: int | None = None
-
-
-class _Context(ssl.SSLContext):
-    """Remembers the socket it wrapped: paho forgets, and never closes, one whose handshake failed."""
-
-    wrapped: ssl.SSLSocket | None = None
-
-    def wrap_socket(self, *args: Any, **kwargs: Any) -> ssl.SSLSocket:
-        """As the base class."""
-        self.wrapped = super().wrap_socket(*args, **kwargs)
-        return self.wrapped
-
-
-def _tls(identity: Identity) -> _Context:
-    context = _Context(ssl.PROTOCOL_TLS_CLIENT)
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
-    try:
-        context.load_verify_locations(cafile=str(identity.trust_root))
-        context.load_cert_chain(str(identity.certificate), str(identity.key))
-    except OSError as error:  # an ssl.SSLError is one too
-        raise IdentityError(
-            f"certificate {identity.certificate}, key {identity.key} or trust root {identity.trust_root} cannot be "
-            f"used ({error.strerror or error}); enrol again"
-        ) from error
-    return context
 
 
 class Connection:
@@ -123,7 +99,7 @@ class Connection:
         if terms.receive_maximum is not None:
             self._properties.ReceiveMaximum = terms.receive_maximum
         self._said = ""
-        self._context = _tls(identity)
+        self._context = client_context(identity)
         self.client = mqtt.Client(
             CallbackAPIVersion.VERSION2,
             client_id=identity.name,

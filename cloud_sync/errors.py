@@ -19,3 +19,9 @@ class BrokerError(RuntimeError):
     """The broker cannot be reached or refuses this device."""
 
     exit_code = 1
+
+
+class HttpsError(RuntimeError):
+    """The server's HTTPS cannot be reached, or does not do what this device asks."""
+
+    exit_code = 1

@@ -9,6 +9,11 @@ PRIVATE = 0o600
 PUBLIC = 0o644
 
 
+def identity_folder(folder: Path) -> Path:
+    """Where a device's identity lies below its folder."""
+    return folder / "identity"
+
+
 def write_whole(path: Path, content: bytes, mode: int = PUBLIC) -> None:
     """Put content into a file so that a reader, also one after a power cut, sees the old content or the new.
 

@@ -1,53 +1,39 @@
 """Who this device is: a key made here, a request for the server to sign, and the certificate that came back.
 
 The key never leaves the device. What does leave is a certificate signing request whose only content is the device's
-name; enrolment brings back the certificate, the trust root and where the broker is.
+name; enrolment brings back the certificate, whom to trust and where to connect.
+
+``device.key`` and ``device.csr`` are what was asked for last. ``device.pem`` is what is in use, key and certificate in
+one file, so that a renewal replaces both at once or neither.
 """
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import ValidationError
 
 from cloud_sync import keys
+from cloud_sync.enrolment import Address, Enrolment
 from cloud_sync.errors import IdentityError
-from cloud_sync.files import write_whole
-from cloud_sync.hosts import HostName
+from cloud_sync.files import PRIVATE, PUBLIC, identity_folder, write_whole
+from cloud_sync.timekeeping import Timekeeper
 from cloud_sync.topics import check_device_name
 
-_KEY, _REQUEST, _CERTIFICATE, _ROOT, _BROKER = "device.key", "device.csr", "device.pem", "root.pem", "broker.json"
+_KEY, _REQUEST, _IN_USE, _ROOT = "device.key", "device.csr", "device.pem", "root.pem"
+_BROKER, _HTTPS = "broker.json", "https.json"
 _HOW = (
-    "run `pomona sync request NAME`, give the file to the server's `pomona server enroll`, "
-    "then run `pomona sync accept FILE` with what it wrote"
+    "run `pomona sync enroll` with the invitation that the server's `pomona server invite NAME` prints; or, without a "
+    "network, run `pomona sync request NAME`, give the file to the server's `pomona server enroll`, then run "
+    "`pomona sync accept FILE` with what it wrote"
 )
-
-
-class Broker(BaseModel):
-    """Where the broker listens."""
-
-    model_config = ConfigDict(extra="ignore")
-
-    host: HostName = Field(description="host name or IP address, as in the broker's certificate")
-    port: int = Field(ge=1, le=65535, description="TCP port")
-
-
-class Enrolment(BaseModel):
-    """The file the server makes for a device: everything it needs, nothing secret."""
-
-    model_config = ConfigDict(extra="ignore")
-
-    version: Literal[1] = Field(default=1, description="version of this file")
-    device: str = Field(description="name of the device")
-    certificate: str = Field(description="the device's certificate, PEM")
-    trust_root: str = Field(description="certificate of the authority that signed it and the broker's, PEM")
-    broker: Broker = Field(description="where to connect")
 
 
 @dataclass(frozen=True)
@@ -57,10 +43,11 @@ class Identity:
     Attributes:
         name: its common name, MQTT user name and client id.
         key: file with the private key.
-        certificate: file with the certificate.
-        trust_root: file with the certificate that the broker's must be signed by.
+        certificate: file with the certificate; a device has both in one.
+        trust_root: file with the certificates that the broker's must be signed by, and what they have revoked.
         broker_host: host name or IP address of the broker.
         broker_port: its TCP port.
+        https: where the server's HTTPS is; None without.
     """
 
     name: str
@@ -69,6 +56,7 @@ class Identity:
     trust_root: Path
     broker_host: str
     broker_port: int
+    https: Address | None = None
 
 
 def create_request(folder: Path, name: str) -> Path:
@@ -85,36 +73,53 @@ def create_request(folder: Path, name: str) -> Path:
         IdentityError: the name is not allowed, the device already has another, or the folder cannot be written.
     """
     check_device_name(name)
-    home = folder / "identity"
-    try:
+    home = identity_folder(folder)
+    with _explained(home):
         home.mkdir(mode=0o700, parents=True, exist_ok=True)
-        path = home / _REQUEST
-        known = _requested_name(path)
+        known = _requested_name(home)
         if known not in {None, name}:
             raise IdentityError(
                 f"this device is already called {known!r}; to give it the name {name!r} "
                 f"move {home} away and enrol it again"
             )
         key = keys.read_key(home / _KEY) if (home / _KEY).exists() else keys.make_key(home / _KEY)
-        if known is None:
-            write_whole(path, _request(key, name))
-    except OSError as error:
-        raise IdentityError(f"{home}: {error.strerror}; check its permissions and disk") from error
+        return _write_request(home, key, name)
+
+
+def create_renewal(folder: Path, name: str) -> Path:
+    """Make a new key beside the one in use, unless there is one already, and the request to sign it.
+
+    The one in use stays until :func:`install` has the certificate of the new one.
+
+    Raises:
+        IdentityError: the device is not enrolled, or the folder cannot be written.
+    """
+    home = identity_folder(folder)
+    with _explained(home):
+        asked = keys.read_key(home / _KEY) if (home / _KEY).exists() else None
+        in_use = keys.read_certificate(home / _IN_USE).public_key()
+        if asked is None or keys.same_key(asked.public_key(), in_use):
+            asked = keys.make_key(home / _KEY)
+        return _write_request(home, asked, name)
+
+
+def _write_request(home: Path, key: ec.EllipticCurvePrivateKey, name: str) -> Path:
+    path = home / _REQUEST
+    # after a death between the two files the request is still the former key's
+    if not path.exists() or not keys.same_key(keys.read_request(path).public_key(), key.public_key()):
+        subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
+        request = x509.CertificateSigningRequestBuilder().subject_name(subject).sign(key, hashes.SHA256())
+        write_whole(path, request.public_bytes(serialization.Encoding.PEM))
     return path
 
 
-def _request(key: ec.EllipticCurvePrivateKey, name: str) -> bytes:
-    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
-    request = x509.CertificateSigningRequestBuilder().subject_name(subject).sign(key, hashes.SHA256())
-    return request.public_bytes(serialization.Encoding.PEM)
-
-
-def _requested_name(path: Path) -> str | None:
+def _requested_name(home: Path) -> str | None:
+    path = home / _REQUEST
     return keys.common_name(keys.read_request(path).subject) if path.exists() else None
 
 
 def install_enrolment(folder: Path, file: Path) -> Identity:
-    """Take over what the server made: certificate, trust root and broker address.
+    """Take over what the server made: certificate, trust root and addresses.
 
     Args:
         folder: the device's folder.
@@ -126,9 +131,7 @@ def install_enrolment(folder: Path, file: Path) -> Identity:
     Raises:
         IdentityError: the file is not an enrolment, is for another device or key, or its parts do not fit together.
     """
-    home = folder / "identity"
-    name = _requested_name(home / _REQUEST)
-    if name is None:
+    if _requested_name(identity_folder(folder)) is None:
         raise IdentityError(f"this device has made no request yet; {_HOW}")
     try:
         enrolment = Enrolment.model_validate_json(file.read_bytes())
@@ -136,18 +139,73 @@ def install_enrolment(folder: Path, file: Path) -> Identity:
         raise IdentityError(f"{file}: {error.strerror}; name the file that `pomona server enroll` wrote") from error
     except ValidationError as error:
         raise IdentityError(f"{file} is not an enrolment; name the file that `pomona server enroll` wrote") from error
+    installed = install(folder, enrolment, file)
+    if enrolment.issued_at is not None:
+        with _explained(identity_folder(folder)):
+            Timekeeper(identity_folder(folder)).learn_floor(enrolment.issued_at)
+    return installed
+
+
+def install(folder: Path, enrolment: Enrolment, source: object) -> Identity:
+    """Put an enrolment in force, for the key that was asked for last.
+
+    Args:
+        folder: the device's folder.
+        enrolment: what the server made.
+        source: where it came from, for errors.
+
+    Raises:
+        IdentityError: it is for another device or key, its parts do not fit together, or the folder cannot be written.
+    """
+    home = identity_folder(folder)
+    name = _requested_name(home)
     if enrolment.device != name:
-        raise IdentityError(f"{file} is for {enrolment.device!r}, this device is {name!r}; enrol this device's request")
-    certificate, root = enrolment.certificate.encode(), enrolment.trust_root.encode()
-    _check(home, name, keys.parse_certificate(certificate, file), keys.parse_certificate(root, file))
-    try:
-        # the certificate last: until it is there the device counts as not enrolled
-        write_whole(home / _ROOT, root)
-        write_whole(home / _BROKER, enrolment.broker.model_dump_json().encode())
-        write_whole(home / _CERTIFICATE, certificate)
-    except OSError as error:
-        raise IdentityError(f"{home}: {error.strerror}; check its permissions and disk") from error
+        raise IdentityError(
+            f"{source} is for {enrolment.device!r}, this device is {name!r}; enrol this device's request"
+        )
+    certificate, roots = enrolment.certificate.encode(), enrolment.trust_root.encode()
+    key = keys.read_key(home / _KEY)
+    _check(name, key, keys.parse_certificate(certificate, source), keys.parse_certificates(roots, source))
+    with _explained(home):
+        _write_surroundings(home, enrolment)
+        # last: until it is there the device is what it was before
+        write_whole(home / _IN_USE, keys.key_pem(key) + certificate, PRIVATE)
     return read_identity(folder)
+
+
+def refresh(folder: Path, enrolment: Enrolment) -> Identity:
+    """Take over whom to trust and where to connect, and keep key and certificate.
+
+    Raises:
+        IdentityError: the certificate in use is not signed by what shall be trusted, or the folder cannot be written.
+    """
+    home = identity_folder(folder)
+    in_use = home / _IN_USE
+    roots = keys.parse_certificates(enrolment.trust_root.encode(), "the server's answer")
+    _check(enrolment.device, keys.read_key(in_use), keys.read_certificate(in_use), roots)
+    with _explained(home):
+        _write_surroundings(home, enrolment)
+    return read_identity(folder)
+
+
+def _write_surroundings(home: Path, enrolment: Enrolment) -> None:
+    _write_changed(home / _ROOT, (enrolment.trust_root + enrolment.revoked).encode())
+    _write_changed(home / _BROKER, enrolment.broker.model_dump_json().encode())
+    if enrolment.https is None:
+        (home / _HTTPS).unlink(missing_ok=True)
+    else:
+        _write_changed(home / _HTTPS, enrolment.https.model_dump_json().encode())
+
+
+def _write_changed(path: Path, content: bytes) -> None:
+    """Spare the memory card what it holds already."""
+    if not path.exists() or path.read_bytes() != content:
+        write_whole(path, content, PUBLIC)
+
+
+def is_enrolled(folder: Path) -> bool:
+    """Whether the device has a certificate."""
+    return (identity_folder(folder) / _IN_USE).exists()
 
 
 def read_identity(folder: Path) -> Identity:
@@ -159,25 +217,43 @@ def read_identity(folder: Path) -> Identity:
     Raises:
         IdentityError: the device is not enrolled yet, or its files do not fit together.
     """
-    home = folder / "identity"
-    if not (home / _CERTIFICATE).exists():
+    home = identity_folder(folder)
+    in_use, root = home / _IN_USE, home / _ROOT
+    if not is_enrolled(folder):
         raise IdentityError(f"this device is not enrolled yet; {_HOW}")
-    certificate = keys.read_certificate(home / _CERTIFICATE)
+    certificate = keys.read_certificate(in_use)
     name = keys.common_name(certificate.subject)
     if name is None:
-        raise IdentityError(f"{home / _CERTIFICATE} names no device; {_HOW}")
-    _check(home, check_device_name(name), certificate, keys.read_certificate(home / _ROOT))
+        raise IdentityError(f"{in_use} names no device; {_HOW}")
+    with _explained(root):
+        roots = keys.parse_certificates(root.read_bytes(), root)
+    _check(check_device_name(name), keys.read_key(in_use), certificate, roots)
+    broker = _read_address(home / _BROKER)
+    https = _read_address(home / _HTTPS) if (home / _HTTPS).exists() else None
+    return Identity(name, in_use, in_use, root, broker.host, broker.port, https)
+
+
+def _read_address(path: Path) -> Address:
     try:
-        broker = Broker.model_validate_json((home / _BROKER).read_bytes())
+        return Address.model_validate_json(path.read_bytes())
     except (OSError, ValidationError) as error:
-        raise IdentityError(f"{home / _BROKER} is missing or damaged; run `pomona sync accept FILE` again") from error
-    return Identity(name, home / _KEY, home / _CERTIFICATE, home / _ROOT, broker.host, broker.port)
+        raise IdentityError(f"{path} is missing or damaged; run `pomona sync accept FILE` again") from error
 
 
-def _check(home: Path, name: str, certificate: x509.Certificate, root: x509.Certificate) -> None:
+def _check(
+    name: str, key: ec.EllipticCurvePrivateKey, certificate: x509.Certificate, roots: list[x509.Certificate]
+) -> None:
     if keys.common_name(certificate.subject) != name:
         raise IdentityError(f"the certificate does not name {name!r}; enrol this device's own request")
-    if not keys.same_key(certificate.public_key(), keys.read_key(home / _KEY).public_key()):
-        raise IdentityError(f"the certificate of {name!r} belongs to another key than {home / _KEY}; enrol again")
-    if not keys.is_signed_by(certificate, root):
+    if not keys.same_key(certificate.public_key(), key.public_key()):
+        raise IdentityError(f"the certificate of {name!r} belongs to another key than this device's; enrol again")
+    if not any(keys.is_signed_by(certificate, root) for root in roots):
         raise IdentityError(f"the certificate of {name!r} was not signed by the trust root beside it; enrol again")
+
+
+@contextlib.contextmanager
+def _explained(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise IdentityError(f"{path}: {error.strerror}; check its permissions and disk") from error

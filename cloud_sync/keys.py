@@ -21,9 +21,15 @@ CURVE = ec.SECP256R1
 def make_key(path: Path) -> ec.EllipticCurvePrivateKey:
     """A new private key, in a file only its owner can read."""
     key = ec.generate_private_key(CURVE())
-    pem = key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
-    write_whole(path, pem, PRIVATE)
+    write_whole(path, key_pem(key), PRIVATE)
     return key
+
+
+def key_pem(key: ec.EllipticCurvePrivateKey) -> bytes:
+    """A private key as PEM, for a file that only its owner can read."""
+    return key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
 
 
 def read_key(path: Path) -> ec.EllipticCurvePrivateKey:
@@ -73,6 +79,22 @@ def parse_certificate(pem: bytes, source: object) -> x509.Certificate:
         raise IdentityError(f"{source} holds no certificate; enrol again") from error
 
 
+def parse_certificates(pem: bytes, source: object) -> list[x509.Certificate]:
+    """All certificates in a PEM text, in which lists of revoked ones may stand too.
+
+    Args:
+        pem: the text.
+        source: where it came from, for the error.
+
+    Raises:
+        IdentityError: there is none, or one is damaged.
+    """
+    try:
+        return x509.load_pem_x509_certificates(pem)
+    except ValueError as error:
+        raise IdentityError(f"{source} holds no certificate; enrol again") from error
+
+
 def read_certificate(path: Path) -> x509.Certificate:
     """The certificate in a file.
 
@@ -104,6 +126,11 @@ def fingerprint(key: PublicKeyTypes) -> str:
     """What two people compare to see that both ends mean the same key: 128 bits of its SHA-256, in groups of four."""
     der = key.public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
     return hashlib.sha256(der).digest()[:16].hex(" ", 2)
+
+
+def compact_fingerprint(certificate: x509.Certificate) -> str:
+    """The fingerprint of a certificate's key as programs pass it on: 32 hexadecimal digits."""
+    return fingerprint(certificate.public_key()).replace(" ", "")
 
 
 def is_signed_by(certificate: x509.Certificate, root: x509.Certificate) -> bool:

@@ -262,8 +262,11 @@ class Envelope(BaseModel):
     sequence: int = Field(ge=1, lt=2**63, description="rises within a store; a restored one uses numbers again")
     record: Identifier = Field(description="id of the record")
     revision: int = Field(ge=1, lt=2**31, description="rises whenever the record changes; the highest wins")
-    recorded_at: AwareDatetime = Field(description="the device's clock when the record was made")
-    clock_synchronised: bool = Field(description="whether that clock was known to be right")
+    recorded_at: AwareDatetime = Field(description="when the record was made, as well as the device knew")
+    clock_synchronised: bool = Field(description="whether it knew, to within a minute")
+    device_clock: AwareDatetime | None = Field(
+        default=None, description="what the device's own clock said then, where that was another time"
+    )
     boot: str = Field(max_length=64, description="id of the boot the record was made in")
     type: str = Field(max_length=64, pattern=r"^[a-z][a-z0-9_]*$", description="type of the record")
     version: int = Field(ge=1, le=1000, description="version of the body")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import uuid6
 from sqlite_utils import Database
@@ -13,8 +13,11 @@ from sqlite_utils.migrations import Migrations
 
 from cloud_sync import clock
 from cloud_sync.messages import Body
+from cloud_sync.timekeeping import RELEASED, Timekeeper
 
 MIGRATIONS = Migrations("outbox")
+# as a floor the last known time is good enough by the hour, and writing it more often would wear the card
+_KNOWN_TIME_STEP = timedelta(hours=1)
 
 
 @MIGRATIONS()
@@ -45,6 +48,13 @@ def create_outbox(db: Database) -> None:
         """
     )
     db.execute("CREATE INDEX outbox_waiting ON outbox (sequence) WHERE rejected IS NULL")
+
+
+@MIGRATIONS()
+def add_known_time(db: Database) -> None:
+    """What the device's own clock said where the time is another, and the last time that was known."""
+    db.execute("ALTER TABLE outbox ADD COLUMN device_clock TEXT")
+    db.execute("ALTER TABLE store_identity ADD COLUMN known_time TEXT")
 
 
 def new_id() -> str:
@@ -91,10 +101,12 @@ class Outbox:
 
     Args:
         db: the store's database, migrated.
+        timekeeper: tells the time of records; None knows what the kernel knows.
     """
 
-    def __init__(self, db: Database) -> None:
+    def __init__(self, db: Database, timekeeper: Timekeeper | None = None) -> None:
         self._db = db
+        self._timekeeper = timekeeper or Timekeeper()
         self.store: str = next(iter(db.query("SELECT store FROM store_identity")))["store"]
 
     def enqueue(self, record: str, revision: int, body: Body) -> None:
@@ -110,7 +122,12 @@ class Outbox:
         """
         if not self._db.conn.in_transaction:
             raise RuntimeError("a message is queued in the transaction that stores its record")
-        (raised,) = self._db.execute("SELECT raised FROM store_identity").fetchone()
+        raised, written = self._db.execute("SELECT raised, known_time FROM store_identity").fetchone()
+        known_time = datetime.fromisoformat(written) if written else RELEASED
+        made = self._timekeeper.read(known_time)
+        if made.is_known and abs(made.at - known_time) > _KNOWN_TIME_STEP:
+            # the last one, not the latest: what a clock wrongly called right has left behind heals
+            self._db.execute("UPDATE store_identity SET known_time = ?", [made.at.isoformat()])
         self._db.table("outbox").insert(
             {
                 "message": new_id(),
@@ -118,8 +135,9 @@ class Outbox:
                 "revision": revision + raised,
                 "type": body.TYPE,
                 "version": body.VERSION,
-                "recorded_at": clock.now().isoformat(),
-                "clock_synchronised": int(clock.is_synchronised()),
+                "recorded_at": made.at.isoformat(),
+                "clock_synchronised": int(made.is_known),
+                "device_clock": made.device_clock.isoformat() if made.device_clock else None,
                 "boot": clock.boot_id(),
                 "body": body.model_dump_json(exclude_none=True),
             }
@@ -156,6 +174,8 @@ class Outbox:
             "version": row["version"],
             "body": json.loads(str(row["body"])),
         }
+        if row["device_clock"] is not None:
+            envelope["device_clock"] = row["device_clock"]
         return json.dumps(envelope, ensure_ascii=False, separators=(",", ":")).encode()
 
     def stored(self, messages: Iterable[str]) -> int:

@@ -21,10 +21,11 @@ _CONFIGURATION = """\
 # Start with: mosquitto -c {own}
 
 {user}
+pid_file {process}
 per_listener_settings true
 
 listener {port}{bind}
-cafile {root}
+cafile {trusted}
 certfile {certificate}
 keyfile {key}
 crlfile {revoked}
@@ -65,12 +66,13 @@ topic write {root}/+/down/#
 """
 
 
-def initialise(folder: ServerFolder, settings: ServerSettings) -> Path:
+def initialise(folder: ServerFolder, settings: ServerSettings, *, new_keys: bool = False) -> Path:
     """Make authority, certificates and the broker's files; again for changed settings, keeping keys and devices.
 
     Args:
         folder: the server's folder.
-        settings: host names, port and address.
+        settings: host names, ports and address.
+        new_keys: give broker, HTTPS and the server's client new keys, and revoke their certificates.
 
     Returns:
         Mosquitto's configuration file.
@@ -82,8 +84,14 @@ def initialise(folder: ServerFolder, settings: ServerSettings) -> Path:
     folder.make()
     authority = Authority.create(folder)
     with folder.explained():
+        if new_keys:
+            authority.revoke_servers()
+            for file in (folder.broker / "broker.key", folder.https / "https.key", folder.ingest / "ingest.key"):
+                file.unlink(missing_ok=True)
+            (folder.ingest / "ingest.pem").unlink(missing_ok=True)
         hosts = [*settings.hosts, settings.local_host]
         authority.issue_broker(hosts, folder.broker / "broker.key", folder.broker / "broker.pem")
+        authority.issue_https(hosts, folder.https / "https.key", folder.https / "https.pem")
         authority.issue_ingest(folder.ingest / "ingest.key", folder.ingest / "ingest.pem")
         write_whole(folder.broker / "access", access_list().encode())
         write_whole(folder.broker / "mosquitto.conf", configuration(folder, settings).encode())
@@ -110,9 +118,10 @@ def configuration(folder: ServerFolder, settings: ServerSettings) -> str:
     return _CONFIGURATION.format(
         own=home / "mosquitto.conf",
         user=_run_as(home),
+        process=home / folder.broker_process.name,
         port=settings.port,
         bind=f" {settings.bind}" if settings.bind else "",
-        root=folder.root_certificate.resolve(),
+        trusted=folder.trusted.resolve(),
         certificate=home / "broker.pem",
         key=home / "broker.key",
         revoked=folder.revoked.resolve(),

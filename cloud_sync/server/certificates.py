@@ -1,45 +1,43 @@
-"""The server's own certificate authority: signs devices, the broker and the server's client.
-
-Validity begins in 1970 and ends far ahead: a device without a clock that was set believes that it is 1970, and must
-connect to learn the time. What ends a device's access is therefore not time but the revocation list.
-"""
+"""The server's own certificate authority: signs devices, the server's parts and its client, and takes it back."""
 
 from __future__ import annotations
 
-import ipaddress
-from datetime import datetime, timezone
+from datetime import timedelta
 from pathlib import Path
 
 from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from cloud_sync import keys, topics
 from cloud_sync.errors import IdentityError
 from cloud_sync.files import write_whole
 from cloud_sync.server.folder import ServerFolder
+from cloud_sync.server.signing import (
+    BROKER_NAME,
+    HTTPS_NAME,
+    Signer,
+    is_in_second_half,
+    parse_request,
+    pem,
+)
 
-VALID_FROM = datetime(1970, 1, 1, tzinfo=timezone.utc)
-VALID_UNTIL = datetime(2099, 12, 31, tzinfo=timezone.utc)
-BROKER_NAME = "pomona-broker"
 _LOCAL_HOSTS = ("localhost", "127.0.0.1", "::1")
 
 
 class Authority:
-    """Signs certificates with the root key of a server folder.
+    """Signs certificates with the root key of a server folder, and keeps what it has signed there.
 
     Args:
         folder: the server's folder.
 
     Raises:
-        IdentityError: key or certificate is missing or damaged.
+        IdentityError: key or certificate is missing or damaged, or they do not belong together.
     """
 
     def __init__(self, folder: ServerFolder) -> None:
         self._folder = folder
-        self._key = keys.read_key(folder.root_key)
-        self.root = keys.read_certificate(folder.root_certificate)
+        self._signer = _read_signer(folder.root_key, folder.root_certificate)
+        self.root = self._signer.root
 
     @classmethod
     def create(cls, folder: ServerFolder) -> Authority:
@@ -49,28 +47,59 @@ class Authority:
             FolderError: the folder cannot be written.
             IdentityError: what is there is damaged.
         """
-        with folder.explained():
+        with folder.locked():
             if not folder.root_certificate.exists():
                 key = keys.read_key(folder.root_key) if folder.root_key.exists() else keys.make_key(folder.root_key)
-                write_whole(folder.root_certificate, _pem(_self_signed(key)))
+                write_whole(folder.root_certificate, pem(Signer.make(key).root))
             authority = cls(folder)
-            if not folder.revoked.exists():
-                authority.revoke([])
+            if not folder.trusted.exists():
+                authority.write_trusted()
         return authority
+
+    def write_trusted(self) -> None:
+        """Write who is trusted, and what each of them has revoked; the caller holds the lock."""
+        signers = self._signers()
+        self._add_revoked([])  # first: whom one trusts without his list, one trusts not at all
+        write_whole(self._folder.trusted, b"".join(pem(signer.root) for signer in signers))
 
     def issue_broker(self, hosts: list[str], key_file: Path, certificate_file: Path) -> None:
         """Make the broker's certificate for its host names and addresses, and for this machine itself."""
-        names = [_general_name(host) for host in dict.fromkeys([*hosts, *_LOCAL_HOSTS])]
-        key = keys.read_key(key_file) if key_file.exists() else keys.make_key(key_file)
-        builder = self._leaf(BROKER_NAME, key.public_key(), ExtendedKeyUsageOID.SERVER_AUTH)
-        certificate = builder.add_extension(x509.SubjectAlternativeName(names), critical=False)
-        write_whole(certificate_file, _pem(certificate.sign(self._key, hashes.SHA256())))
+        self._issue_server(BROKER_NAME, hosts, key_file, certificate_file)
+
+    def issue_https(self, hosts: list[str], key_file: Path, certificate_file: Path) -> None:
+        """Make the certificate of HTTPS, as :meth:`issue_broker` the broker's."""
+        self._issue_server(HTTPS_NAME, hosts, key_file, certificate_file)
+
+    def _issue_server(self, name: str, hosts: list[str], key_file: Path, certificate_file: Path) -> None:
+        certificate = self._signer.server(name, [*hosts, *_LOCAL_HOSTS], _key_of(key_file).public_key())
+        self._note_issued(name, certificate)
+        write_whole(certificate_file, pem(certificate))
 
     def issue_ingest(self, key_file: Path, certificate_file: Path) -> None:
         """Make key and certificate of the server's own client, unless it has them."""
         if not certificate_file.exists():
-            key = keys.read_key(key_file) if key_file.exists() else keys.make_key(key_file)
-            write_whole(certificate_file, _pem(self._sign_client(topics.SERVER_NAME, key.public_key())))
+            certificate = self._signer.client(topics.SERVER_NAME, _key_of(key_file).public_key())
+            self._note_issued(topics.SERVER_NAME, certificate)
+            write_whole(certificate_file, pem(certificate))
+
+    def _note_issued(self, name: str, certificate: x509.Certificate) -> None:
+        """Keep the number, since the same key gets a certificate with each change of hosts."""
+        with self._folder.locked():
+            file = self._folder.issued_to_servers
+            known = file.read_text(encoding="ascii") if file.exists() else ""
+            write_whole(file, f"{known}{name} {certificate.serial_number}\n".encode())
+
+    def revoke_servers(self) -> None:
+        """Revoke all certificates made for the server's own parts.
+
+        Raises:
+            FolderError: the folder cannot be written.
+        """
+        with self._folder.locked():
+            file = self._folder.issued_to_servers
+            lines = file.read_text(encoding="ascii").splitlines() if file.exists() else []
+            self._add_revoked([int(line.split()[1]) for line in lines])
+            file.unlink(missing_ok=True)
 
     def enroll(self, request: bytes, source: object, *, replace: bool = False) -> tuple[str, bytes]:
         """Sign a device's request.
@@ -81,126 +110,172 @@ class Authority:
             replace: take the place of a device of this name with another key, whose certificate is revoked.
 
         Returns:
-            Name of the device and its certificate, PEM; the same one again for a request signed before.
+            Name of the device and its certificate, PEM; the same one again for a request signed before, unless it is
+            due to be renewed.
 
         Raises:
             IdentityError: the request is damaged, asks for more than a device's name, or the name is taken.
             FolderError: the list of devices cannot be written.
         """
-        try:
-            parsed = x509.load_pem_x509_csr(request)
-        except ValueError as error:
-            raise IdentityError(f"{source} is no certificate signing request; use `pomona sync request`") from error
-        public_key = parsed.public_key()
-        if not isinstance(public_key, ec.EllipticCurvePublicKey) or not isinstance(public_key.curve, keys.CURVE):
-            raise IdentityError(f"{source} has a key other than EC P-256; use `pomona sync request`")
-        if not parsed.is_signature_valid:
-            raise IdentityError(f"{source} is not signed by its own key; make it anew with `pomona sync request`")
-        name = keys.common_name(parsed.subject)
-        if name is None or len(parsed.extensions) > 0:
-            raise IdentityError(f"{source} asks for more than a common name; use `pomona sync request`")
-        topics.check_device_name(name)
-        if name == BROKER_NAME:
-            raise IdentityError(f"{name!r} is the broker's own name; choose another with `pomona sync request NAME`")
+        name, key = parse_request(request, source)
+        check_free_name(name)
         file = self._folder.enrolled / f"{name}.pem"
-        with self._folder.explained():
-            if file.exists():
-                known = keys.read_certificate(file)
-                if keys.same_key(known.public_key(), public_key):
-                    return name, file.read_bytes()
-                if not replace:
+        with self._folder.locked():
+            for known in self._certificates_of(name):
+                if keys.same_key(known.public_key(), key):
+                    if not self.is_due(known):
+                        return name, pem(known)
+                elif not replace:
                     raise IdentityError(
                         f"{name!r} is already enrolled with another key; choose another name, or give --replace if "
                         "that device is gone"
                     )
-                self.revoke([known.serial_number])
-            certificate = _pem(self._sign_client(name, public_key))
+                else:
+                    self._add_revoked([known.serial_number])
+            certificate = pem(self._signer.device(name, key))
             write_whole(file, certificate)
+            (self._folder.renewed / f"{name}.pem").unlink(missing_ok=True)
         return name, certificate
 
-    def withdraw(self, name: str) -> None:
-        """Revoke the certificate of an enrolled device, whose name may then be enrolled again.
+    def sign_for_a_moment(self, name: str, key: ec.EllipticCurvePublicKey, life: timedelta) -> x509.Certificate:
+        """A certificate in a device's name for the server itself, to take the device's place at the broker."""
+        return self._signer.device(name, key, life)
+
+    def renew(self, request: bytes, shown: x509.Certificate) -> bytes:
+        """Sign a new key for a device that has shown its certificate, which stays good until the new one is shown.
+
+        Args:
+            request: the certificate signing request for the new key, PEM.
+            shown: the certificate of the connection the request came over.
+
+        Returns:
+            The new certificate, PEM; the same one again for the same key, since the first may have been lost.
 
         Raises:
-            IdentityError: no device of this name is enrolled, or its certificate is damaged.
+            IdentityError: the request is damaged, or names another device.
             FolderError: the list of devices cannot be written.
         """
-        file = self._folder.enrolled / f"{topics.check_device_name(name)}.pem"
-        with self._folder.explained():
+        name, key = parse_request(request, "the request")
+        if name != keys.common_name(shown.subject):
+            raise IdentityError(f"the request names {name[:64]!r}, which is not the name of the device that sent it")
+        file = self._folder.renewed / f"{name}.pem"
+        with self._folder.locked():
+            if file.exists():
+                made = keys.read_certificate(file)
+                if keys.same_key(made.public_key(), key) and not self.is_due(made):
+                    return pem(made)
+            made = self._signer.device(name, key)
+            write_whole(file, pem(made) + pem(shown))
+        return pem(made)
+
+    def note_shown(self, certificate: x509.Certificate) -> bool:
+        """Put a renewed certificate in force once its device shows it, and revoke the one it came for.
+
+        Returns:
+            Whether it was one.
+
+        Raises:
+            FolderError: the list of devices cannot be written.
+        """
+        file = self._folder.renewed / f"{keys.common_name(certificate.subject)}.pem"
+        with self._folder.locked():
             if not file.exists():
-                raise IdentityError(f"{name!r} is not enrolled; the enrolled devices are in {file.parent}")
-            self.revoke([keys.read_certificate(file).serial_number])
-            file.unlink()  # last: until then the command can be given again
+                return False
+            made, former = keys.parse_certificates(file.read_bytes(), file)
+            if made != certificate:
+                return False
+            enrolled = self._folder.enrolled / file.name
+            replaced = {former.serial_number}
+            if enrolled.exists():
+                replaced.add(keys.read_certificate(enrolled).serial_number)
+            self._add_revoked(sorted(replaced - {made.serial_number}))
+            write_whole(enrolled, pem(made))
+            # or the key that the invitation was taken for would be let in again
+            (self._folder.invitations / f"{enrolled.stem}.json").unlink(missing_ok=True)
+            file.unlink()  # last: until then the device's next request does it again
+        return True
+
+    def is_due(self, certificate: x509.Certificate) -> bool:
+        """Whether a device's certificate is to be renewed: it grows old, or the authority has a new key."""
+        return is_in_second_half(certificate) or not keys.is_signed_by(certificate, self.root)
+
+    def withdraw(self, name: str) -> None:
+        """Revoke all certificates of an enrolled device, and its invitation; the name may then be enrolled again.
+
+        Raises:
+            IdentityError: no device of this name is enrolled or invited, or its certificate is damaged.
+            FolderError: the list of devices cannot be written.
+        """
+        file = f"{topics.check_device_name(name)}.pem"
+        invitation = self._folder.invitations / f"{name}.json"
+        with self._folder.locked():
+            known = self._certificates_of(name)
+            if not known and not invitation.exists():
+                raise IdentityError(f"{name!r} is not enrolled; the enrolled devices are in {self._folder.enrolled}")
+            # first, or who has the code would be let in again
+            invitation.unlink(missing_ok=True)
+            self._add_revoked([certificate.serial_number for certificate in known])
+            (self._folder.renewed / file).unlink(missing_ok=True)
+            (self._folder.enrolled / file).unlink(missing_ok=True)  # last: until then the command can be given again
 
     def revoke(self, serial_numbers: list[int]) -> None:
         """Add certificates to the revocation list, which the broker reads when it starts."""
-        builder = x509.CertificateRevocationListBuilder().issuer_name(self.root.subject)
-        builder = builder.last_update(VALID_FROM).next_update(VALID_UNTIL)
-        if self._folder.revoked.exists():
-            for entry in x509.load_pem_x509_crl(self._folder.revoked.read_bytes()):
-                builder = builder.add_revoked_certificate(entry)
-        for number in serial_numbers:
-            entry = x509.RevokedCertificateBuilder().serial_number(number).revocation_date(VALID_FROM).build()
-            builder = builder.add_revoked_certificate(entry)
-        issuer = x509.AuthorityKeyIdentifier.from_issuer_public_key(self._key.public_key())
-        signed = builder.add_extension(issuer, critical=False).sign(self._key, hashes.SHA256())
-        write_whole(self._folder.revoked, signed.public_bytes(serialization.Encoding.PEM))
+        with self._folder.locked():
+            self._add_revoked(serial_numbers)
 
-    def _sign_client(self, name: str, public_key: ec.EllipticCurvePublicKey) -> x509.Certificate:
-        return self._leaf(name, public_key, ExtendedKeyUsageOID.CLIENT_AUTH).sign(self._key, hashes.SHA256())
+    def _certificates_of(self, name: str) -> list[x509.Certificate]:
+        """What a device was given and is not revoked: the one in force, then the renewed one."""
+        file = f"{name}.pem"
+        paths = (self._folder.enrolled / file, self._folder.renewed / file)
+        return [keys.read_certificate(path) for path in paths if path.exists()]
 
-    def _leaf(
-        self, name: str, public_key: ec.EllipticCurvePublicKey, usage: x509.ObjectIdentifier
-    ) -> x509.CertificateBuilder:
-        issuer = x509.AuthorityKeyIdentifier.from_issuer_public_key(self._key.public_key())
-        return (
-            _certificate(x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)]), self.root.subject, public_key)
-            .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
-            .add_extension(_key_usage(signs_certificates=False), critical=True)
-            .add_extension(x509.ExtendedKeyUsage([usage]), critical=False)
-            .add_extension(issuer, critical=False)
-        )
+    def _add_revoked(self, serial_numbers: list[int]) -> None:
+        numbers = dict.fromkeys([*read_revoked(self._folder), *serial_numbers])
+        lists = b"".join(pem(signer.revocations(numbers)) for signer in self._signers())
+        write_whole(self._folder.revoked, lists)
+
+    def _signers(self) -> list[Signer]:
+        """The authority, then the one that comes or goes."""
+        pairs = [self._folder.authority_pair(which) for which in ("next", "former")]
+        return [self._signer, *(_read_signer(*pair) for pair in pairs if pair[1].exists())]
 
 
-def _self_signed(key: ec.EllipticCurvePrivateKey) -> x509.Certificate:
-    # a number of its own, so that two servers' authorities are told apart
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, f"Pomona authority {x509.random_serial_number():040x}")])
-    builder = _certificate(name, name, key.public_key())
-    builder = builder.add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
-    return builder.add_extension(_key_usage(signs_certificates=True), critical=True).sign(key, hashes.SHA256())
+def read_revoked(folder: ServerFolder) -> list[int]:
+    """Serial numbers of revoked certificates; those of all authorities are in each one's list.
 
-
-def _certificate(subject: x509.Name, issuer: x509.Name, key: ec.EllipticCurvePublicKey) -> x509.CertificateBuilder:
-    builder = x509.CertificateBuilder().subject_name(subject).issuer_name(issuer).public_key(key)
-    builder = builder.serial_number(x509.random_serial_number())
-    builder = builder.not_valid_before(VALID_FROM).not_valid_after(VALID_UNTIL)
-    return builder.add_extension(x509.SubjectKeyIdentifier.from_public_key(key), critical=False)
-
-
-def _key_usage(*, signs_certificates: bool) -> x509.KeyUsage:
-    return x509.KeyUsage(
-        digital_signature=not signs_certificates,
-        key_cert_sign=signs_certificates,
-        crl_sign=signs_certificates,
-        content_commitment=False,
-        key_encipherment=False,
-        data_encipherment=False,
-        key_agreement=False,
-        encipher_only=False,
-        decipher_only=False,
-    )
-
-
-def _general_name(host: str) -> x509.GeneralName:
+    Raises:
+        IdentityError: the list is damaged.
+    """
+    if not folder.revoked.exists():
+        return []
     try:
-        return x509.IPAddress(ipaddress.ip_address(host))
-    except ValueError:
-        pass
-    try:
-        return x509.DNSName(host)
+        entries = x509.load_pem_x509_crl(folder.revoked.read_bytes())
     except ValueError as error:
-        raise IdentityError(f"{host!r} is no host name or IP address; give it in ASCII") from error
+        raise IdentityError(f"{folder.revoked} is damaged; restore it from a backup") from error
+    return [entry.serial_number for entry in entries]
 
 
-def _pem(certificate: x509.Certificate) -> bytes:
-    return certificate.public_bytes(serialization.Encoding.PEM)
+def check_free_name(name: str) -> str:
+    """The name itself, if a device may be called so on this server.
+
+    Raises:
+        IdentityError: it may not.
+    """
+    topics.check_device_name(name)
+    if name in {BROKER_NAME, HTTPS_NAME} or name.startswith(f"{topics.SERVER_NAME}-"):
+        raise IdentityError(f"{name!r} is a name of the server's own; choose another with `pomona sync request NAME`")
+    return name
+
+
+def _read_signer(key_file: Path, certificate_file: Path) -> Signer:
+    key, root = keys.read_key(key_file), keys.read_certificate(certificate_file)
+    if not keys.same_key(key.public_key(), root.public_key()):
+        raise IdentityError(
+            f"{key_file} and {certificate_file} do not belong together; where a change of the authority was "
+            "interrupted, run `pomona server authority switch` again"
+        )
+    return Signer(key, root)
+
+
+def _key_of(file: Path) -> ec.EllipticCurvePrivateKey:
+    return keys.read_key(file) if file.exists() else keys.make_key(file)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,10 +21,11 @@ class ServerSettings(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     hosts: list[HostName] = Field(
-        min_length=1, description="names and IP addresses of the broker; devices use the first"
+        min_length=1, description="names and IP addresses of the server; devices use the first"
     )
     port: int = Field(default=8883, ge=1, le=65535, description="TCP port of the broker")
-    bind: HostName | None = Field(default=None, description="address the broker listens on; all when not given")
+    https_port: int = Field(default=8443, ge=0, le=65535, description="TCP port of HTTPS for devices; 0 for none")
+    bind: HostName | None = Field(default=None, description="address to listen on; all when not given")
 
     @property
     def local_host(self) -> str:
@@ -53,8 +55,27 @@ class ServerFolder:
 
     @property
     def root_certificate(self) -> Path:
-        """Certificate of the authority, the trust root of all."""
+        """Certificate of the authority."""
         return self.path / "authority" / "root.pem"
+
+    def authority_pair(self, which: str) -> tuple[Path, Path]:
+        """Key and certificate of an authority that comes (``next``) or goes (``former``)."""
+        return self.path / "authority" / f"{which}.key", self.path / "authority" / f"{which}.pem"
+
+    @property
+    def trusting(self) -> Path:
+        """For each device the fingerprints of the authorities that it said it trusts."""
+        return self.path / "authority" / "trusting"
+
+    @property
+    def issued_to_servers(self) -> Path:
+        """Serial numbers of all certificates made for the server's own parts, one a line behind the part's name."""
+        return self.path / "authority" / "servers.txt"
+
+    @property
+    def trusted(self) -> Path:
+        """Certificates that are trusted: the authority's, and while it changes the one that comes or goes."""
+        return self.path / "authority" / "trusted.pem"
 
     @property
     def revoked(self) -> Path:
@@ -67,14 +88,34 @@ class ServerFolder:
         return self.path / "authority" / "enrolled"
 
     @property
+    def renewed(self) -> Path:
+        """Certificates that devices were given and have not shown yet, each with the one they were given it for."""
+        return self.path / "authority" / "renewed"
+
+    @property
+    def invitations(self) -> Path:
+        """Invitations to devices."""
+        return self.path / "authority" / "invitations"
+
+    @property
     def broker(self) -> Path:
         """All the broker reads."""
         return self.path / "broker"
 
     @property
+    def broker_process(self) -> Path:
+        """Where the running broker writes its process number."""
+        return self.broker / "mosquitto.pid"
+
+    @property
     def ingest(self) -> Path:
         """Key and certificate of the server's own client."""
         return self.path / "ingest"
+
+    @property
+    def https(self) -> Path:
+        """Key and certificate of HTTPS."""
+        return self.path / "https"
 
     @property
     def database(self) -> Path:
@@ -88,8 +129,20 @@ class ServerFolder:
             FolderError: they cannot be made.
         """
         with self.explained():
-            for folder in (self.path, self.enrolled.parent, self.enrolled, self.broker, self.ingest):
+            authority = (self.enrolled.parent, self.enrolled, self.renewed, self.invitations, self.trusting)
+            for folder in (self.path, *authority, self.broker, self.ingest, self.https):
                 folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+
+    @contextlib.contextmanager
+    def locked(self) -> Iterator[None]:
+        """Keep others, threads and processes alike, from changing what the authority has signed; not to be nested.
+
+        Raises:
+            FolderError: the folder cannot be written.
+        """
+        with self.explained(), (self.enrolled.parent / "lock").open("a") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            yield
 
     def read_settings(self) -> ServerSettings:
         """The settings.

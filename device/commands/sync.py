@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import logging
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 from click.core import ParameterSource
 
 from device.commands.common import home_option, opened_store, stop_on_signals
+
+if TYPE_CHECKING:
+    from cloud_sync.identity import Identity
 
 
 @click.group(invoke_without_command=True)
@@ -25,20 +29,21 @@ def sync(ctx: click.Context, once: bool, time_limit: float, verbose: bool, home:
 
     \b
     Examples:
+      pomona sync enroll    first, with the code that `pomona server invite` printed
       pomona sync --once
-      pomona sync request kiwi-07     make a key and a request to be signed by the server
-      pomona sync accept kiwi.json    take the signed certificate
     """
     if ctx.invoked_subcommand is not None:
         _refuse_options(ctx, ctx.invoked_subcommand)
         return
     from cloud_sync.identity import read_identity
+    from cloud_sync.upkeep import Upkeep
     from cloud_sync.uplink import Uplink
 
     logging.basicConfig(level=logging.INFO if verbose or not once else logging.ERROR, format="%(message)s")
     identity = read_identity(home)
     stop = stop_on_signals()
-    with opened_store(home, create=True) as store:  # an enrolled device may have recorded nothing yet
+    # an enrolled device may have recorded nothing yet
+    with opened_store(home, create=True) as store, Upkeep(home).running():
         result = Uplink(store.outbox, identity).run(stop, until_empty=once, time_limit_s=time_limit if once else None)
     click.echo(f"{result.stored} stored at the server, {result.rejected} refused, {result.waiting} waiting.")
 
@@ -52,11 +57,48 @@ def _refuse_options(ctx: click.Context, command: str) -> None:
             raise click.UsageError(f"{option} before {command} has no effect; {remedy}", ctx)
 
 
+@sync.command("enroll")
+@click.argument("code", required=False)
+@home_option
+def enroll(code: str | None, home: Path) -> None:
+    """Enrol this device with the CODE that `pomona server invite NAME` printed on the server.
+
+    Without CODE it is asked for, which keeps it out of the shell's history and the list of processes. The device makes
+    its key, which never leaves it. What ended midway can be done again with the same code.
+
+    \b
+    Example:
+      pomona sync enroll
+    """
+    from cloud_sync.enrolling import enroll as enroll_here
+    from cloud_sync.invitation import parse_invitation
+
+    text = code if code is not None else click.prompt("Code", err=True)
+    _show_enrolled(enroll_here(home, parse_invitation(text)))
+
+
+@sync.command("renew")
+@home_option
+def renew(home: Path) -> None:
+    """Renew this device's key and certificate now; `pomona sync` does so by itself in time.
+
+    \b
+    Example:
+      pomona sync renew
+    """
+    from cloud_sync import keys
+    from cloud_sync.enrolling import renew as renew_here
+
+    identity = renew_here(home)
+    ends = keys.read_certificate(identity.certificate).not_valid_after_utc
+    click.echo(f"{identity.name} has a new key and certificate, good until {ends:%Y-%m-%d}.")
+
+
 @sync.command("request")
 @click.argument("name")
 @home_option
 def request(name: str, home: Path) -> None:
-    """Make this device's key and a request for its certificate.
+    """Make this device's key and a request for its certificate, to be carried to the server by hand.
 
     \b
     Example:
@@ -80,10 +122,14 @@ def accept(file: Path, home: Path) -> None:
     Example:
       pomona sync accept kiwi-07.json
     """
-    from cloud_sync import keys
     from cloud_sync.identity import install_enrolment
 
-    identity = install_enrolment(home, file)
+    _show_enrolled(install_enrolment(home, file))
+
+
+def _show_enrolled(identity: Identity) -> None:
+    from cloud_sync import keys
+
     fingerprint = keys.fingerprint(keys.read_certificate(identity.trust_root).public_key())
     click.echo(f"This device is {identity.name} and sends to {identity.broker_host}:{identity.broker_port}.")
     click.echo(f"Authority: {fingerprint}. See that `pomona server init` showed the same on the server.")

@@ -31,11 +31,11 @@ def pomona(*arguments: str | Path) -> str:
     return done.stdout
 
 
-def free_port() -> int:
-    """A TCP port of loopback that nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind((_HOST, 0))
-        return int(probe.getsockname()[1])
+def free_ports(count: int) -> list[int]:
+    """TCP ports of loopback that nobody listens on."""
+    with contextlib.ExitStack() as probes:
+        found = [probes.enter_context(socket.create_server((_HOST, 0))) for _ in range(count)]
+        return [int(probe.getsockname()[1]) for probe in found]
 
 
 @contextlib.contextmanager

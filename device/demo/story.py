@@ -13,10 +13,12 @@ from pathlib import Path
 import numpy as np
 
 from calibration.units import yield_from_kg_per_ha
-from cloud_sync.identity import create_request, install_enrolment, read_identity
+from cloud_sync.enrolling import enroll
+from cloud_sync.identity import read_identity
+from cloud_sync.invitation import parse_invitation
 from cloud_sync.messages import Stage
 from cloud_sync.uplink import Uplink, UplinkResult
-from device.demo.processes import free_port, pomona
+from device.demo.processes import free_ports, pomona
 from device.errors import InputError
 from device.estimates import estimate
 from device.orchards import BlockSettings, find_block, register_block
@@ -112,18 +114,16 @@ def draw(folder: Path, trees: int, progress: Progress) -> Truth:
 
 
 def make_server(folder: Path) -> int:
-    """Make the server's folder for a broker on loopback; returns its port."""
-    port = free_port()
-    pomona("server", "init", folder, "--host", "127.0.0.1", "--port", str(port), "--bind", "127.0.0.1")
+    """Make the server's folder for a broker and HTTPS on loopback; returns the broker's port."""
+    port, https_port = free_ports(2)
+    ports = ("--port", str(port), "--https-port", str(https_port))
+    pomona("server", "init", folder, "--host", "127.0.0.1", *ports, "--bind", "127.0.0.1")
     return port
 
 
 def enrol(device: Path, server: Path) -> None:
-    """Make the device's key, have the server sign it, take the certificate."""
-    request = create_request(device, DEVICE)
-    signed = server / f"{DEVICE}.json"
-    pomona("server", "enroll", request, "--folder", server, "--out", signed)
-    install_enrolment(device, signed)
+    """Have the server invite the device, which makes its key and has it signed."""
+    enroll(device, parse_invitation(pomona("server", "invite", DEVICE, "--folder", server).strip()))
 
 
 def register(store: Store, truth: Truth | None) -> None:

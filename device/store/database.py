@@ -11,8 +11,10 @@ from typing import Any
 from sqlite_utils import Database
 
 from cloud_sync import outbox
+from cloud_sync.files import identity_folder
 from cloud_sync.messages import Body
 from cloud_sync.outbox import Outbox, new_id
+from cloud_sync.timekeeping import Timekeeper
 from device.errors import StoreError
 from device.store import schema
 from device.store.photo_files import PhotoFiles
@@ -50,7 +52,7 @@ class Store:
                 self.db.close()
                 raise
         self.photos = PhotoFiles(folder / "photos")
-        self.outbox = Outbox(self.db)
+        self.outbox = Outbox(self.db, Timekeeper(identity_folder(folder)))
 
     def _migrate(self) -> None:
         sets = (outbox.MIGRATIONS, schema.MIGRATIONS)

@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import Any
 
 from cloud_sync import clock
-from cloud_sync.identity import Broker, Enrolment, Identity, create_request, install_enrolment
+from cloud_sync.identity import Identity, create_request, install_enrolment
 from cloud_sync.messages import BODIES, Body, TreeBody
 from cloud_sync.outbox import Outbox, new_id
 from cloud_sync.server.broker import initialise
-from cloud_sync.server.certificates import Authority
+from cloud_sync.server.enrolling import enroll_by_file
 from cloud_sync.server.folder import ServerFolder, ServerSettings
 from cloud_sync.server.screening import Received
 from device.store.database import Store
@@ -174,21 +174,14 @@ def free_port() -> int:
         return port
 
 
-def make_server(folder: Path, port: int = 8883) -> ServerFolder:
+def make_server(folder: Path, port: int = 8883, https_port: int = 0) -> ServerFolder:
     home = ServerFolder(folder)
-    initialise(home, ServerSettings(hosts=["localhost"], port=port, bind="127.0.0.1"))
+    initialise(home, ServerSettings(hosts=["localhost"], port=port, https_port=https_port, bind="127.0.0.1"))
     return home
 
 
 def enrolment_file(server: ServerFolder, request: Path, out: Path, *, replace: bool = False) -> Path:
-    settings = server.read_settings()
-    name, certificate = Authority(server).enroll(request.read_bytes(), request, replace=replace)
-    enrolment = Enrolment(
-        device=name,
-        certificate=certificate.decode(),
-        trust_root=server.root_certificate.read_text(),
-        broker=Broker(host=settings.hosts[0], port=settings.port),
-    )
+    enrolment = enroll_by_file(server, request.read_bytes(), request, replace=replace)
     out.write_text(enrolment.model_dump_json())
     return out
 

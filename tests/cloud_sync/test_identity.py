@@ -18,8 +18,8 @@ from cryptography.x509.oid import NameOID
 from cloud_sync import keys
 from cloud_sync.errors import IdentityError
 from cloud_sync.identity import create_request, install_enrolment, read_identity
-from cloud_sync.server.certificates import VALID_FROM, VALID_UNTIL
 from cloud_sync.server.folder import ServerFolder
+from cloud_sync.server.signing import VALID_FROM, VALID_UNTIL
 from tests.cloud_sync.helpers import enrol, enrolment_file, make_server
 
 
@@ -139,7 +139,6 @@ def test_something_else_than_an_enrolment_is_refused(tmp_path: Path, content: by
 @pytest.mark.parametrize(
     ("file", "remedy"),
     [
-        ("device.key", "enrol again"),
         ("device.pem", "enrol again"),
         ("root.pem", "enrol again"),
         ("broker.json", "pomona sync accept FILE"),
@@ -175,7 +174,7 @@ def test_an_enrolment_with_a_host_that_is_none_is_refused(tmp_path: Path, server
 
 def test_key_never_appears_in_an_error(tmp_path: Path, server_folder: ServerFolder) -> None:
     enrol(server_folder, tmp_path, "jetson-1")
-    key = tmp_path / "identity" / "device.key"
+    key = tmp_path / "identity" / "device.pem"
     secret = key.read_text().splitlines()[1]
     key.write_text(key.read_text()[:-60])
     with pytest.raises(IdentityError) as caught:

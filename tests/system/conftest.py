@@ -88,8 +88,8 @@ class Site:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.port = free_port()
-        self.server_folder = make_server(folder / "server", self.port)
+        self.port, self.https_port = free_port(), free_port()
+        self.server_folder = make_server(folder / "server", self.port, self.https_port)
         self._processes: list[subprocess.Popen[str]] = []
         self._logs: dict[int, Path] = {}
         self._devices: list[Device] = []

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ssl
 import subprocess
+import time
 from pathlib import Path
 
 import pytest
@@ -15,8 +16,9 @@ from cryptography.x509.oid import NameOID
 from cloud_sync import keys
 from cloud_sync.errors import IdentityError
 from cloud_sync.identity import create_request
-from cloud_sync.server.certificates import BROKER_NAME, Authority
+from cloud_sync.server.certificates import Authority
 from cloud_sync.server.folder import ServerFolder
+from cloud_sync.server.signing import BROKER_NAME, DEVICE_LIFE
 from tests.cloud_sync.helpers import enrol, make_server
 
 
@@ -65,7 +67,7 @@ def test_names_are_checked_again_on_the_server(server_folder: ServerFolder, name
 
 def test_the_broker_s_name_is_taken(server_folder: ServerFolder) -> None:
     """SYNC-005."""
-    with pytest.raises(IdentityError, match="broker's own name"):
+    with pytest.raises(IdentityError, match="name of the server's own"):
         Authority(server_folder).enroll(request(BROKER_NAME), "test")
 
 
@@ -139,24 +141,37 @@ def test_enrolled_devices_are_listed(server_folder: ServerFolder) -> None:
     assert sorted(file.stem for file in server_folder.enrolled.iterdir()) == ["a", "b"]
 
 
-@pytest.mark.parametrize("file", ["device", "broker"])
-def test_certificates_hold_in_1970(tmp_path: Path, server_folder: ServerFolder, file: str) -> None:
-    """SYNC-007: a device whose clock was never set checks the broker's certificate, and its own, in 1970."""
-    device = enrol(server_folder, tmp_path, "jetson-1").certificate
-    certificate = device if file == "device" else server_folder.broker / "broker.pem"
+def verify(folder: ServerFolder, certificate: Path, purpose: str, moment: float) -> str:
+    """What OpenSSL says against a certificate at a moment, in seconds since 1970; nothing when it is good."""
+    checked = subprocess.run(
+        [
+            *("openssl", "verify", "-x509_strict", "-attime", str(round(moment)), "-purpose", purpose),
+            *("-crl_check", "-CRLfile", str(folder.revoked), "-CAfile", str(folder.trusted), str(certificate)),
+        ],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    return "" if checked.returncode == 0 else checked.stderr
+
+
+@pytest.mark.parametrize("file", ["broker/broker.pem", "https/https.pem"])
+def test_the_server_s_certificates_hold_in_1970_and_in_2096(server_folder: ServerFolder, file: str) -> None:
+    """SYNC-007: a device whose clock was never set, or set wrong, checks them with other clients' software."""
     for moment in (5, 2**31 + 10, 4_000_000_000):
-        checked = subprocess.run(
-            [
-                *("openssl", "verify", "-x509_strict", "-attime", str(moment)),
-                *("-purpose", "sslclient" if file == "device" else "sslserver"),
-                *("-crl_check", "-CRLfile", str(server_folder.revoked)),
-                *("-CAfile", str(server_folder.root_certificate), str(certificate)),
-            ],
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        assert checked.returncode == 0, checked.stderr
+        assert verify(server_folder, server_folder.path / file, "sslserver", moment) == ""
+
+
+def test_a_device_s_certificate_holds_from_1970_for_two_years_from_now(
+    tmp_path: Path, server_folder: ServerFolder
+) -> None:
+    """SYNC-007."""
+    certificate = enrol(server_folder, tmp_path, "jetson-1").certificate
+    end = time.time() + DEVICE_LIFE.total_seconds()
+    assert DEVICE_LIFE.days == 730
+    for moment in (5, time.time(), end - 600):
+        assert verify(server_folder, certificate, "sslclient", moment) == ""
+    assert "expired" in verify(server_folder, certificate, "sslclient", end + 600)
 
 
 def test_broker_certificate_names_its_hosts_and_this_machine(tmp_path: Path) -> None:

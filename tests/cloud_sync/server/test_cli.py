@@ -56,7 +56,8 @@ def test_init_and_enroll_lead_a_device_to_its_identity(tmp_path: Path) -> None:
     assert "PRIVATE" not in (tmp_path / "out.json").read_text()
     again = run("enroll", request, "--folder", folder, "--out", tmp_path / "again.json")
     assert again.exit_code == 0
-    assert (tmp_path / "again.json").read_text() == (tmp_path / "out.json").read_text()
+    first, second = (json.loads((tmp_path / name).read_text()) for name in ("out.json", "again.json"))
+    assert first["certificate"] == second["certificate"]
 
 
 def test_replacing_a_device_says_to_restart_the_broker(tmp_path: Path, server_folder: ServerFolder) -> None:
@@ -65,11 +66,11 @@ def test_replacing_a_device_says_to_restart_the_broker(tmp_path: Path, server_fo
         create_request(tmp_path / place, "jetson-1")
     arguments = ["--folder", server_folder.path, "--out", tmp_path / "out.json"]
     first = run("enroll", tmp_path / "old/identity/device.csr", *arguments)
-    assert "Restart the broker" not in first.output
+    assert "restart it now" not in first.output
     with pytest.raises(IdentityError, match="--replace"):
         run("enroll", tmp_path / "new/identity/device.csr", *arguments)
     second = run("enroll", tmp_path / "new/identity/device.csr", *arguments, "--replace")
-    assert "Restart the broker" in second.output
+    assert "restart it now" in second.output
 
 
 def test_a_revoked_device_is_forgotten_and_the_broker_must_be_restarted(
@@ -78,7 +79,7 @@ def test_a_revoked_device_is_forgotten_and_the_broker_must_be_restarted(
     """SYNC-007."""
     identity = enrol(server_folder, tmp_path / "device", "kiwi-07")
     revoked = run("revoke", "kiwi-07", "--folder", server_folder.path)
-    assert (revoked.exit_code, "Restart the broker now" in revoked.output) == (0, True)
+    assert (revoked.exit_code, "restart it now" in revoked.output) == (0, True)
     serial = keys.read_certificate(identity.certificate).serial_number
     listed = x509.load_pem_x509_crl(server_folder.revoked.read_bytes())
     assert [entry.serial_number for entry in listed] == [serial]

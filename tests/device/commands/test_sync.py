@@ -53,7 +53,7 @@ def test_an_option_before_the_command_is_refused_and_not_ignored(
 def test_a_device_that_is_not_enrolled_sends_nothing(run_pomona: Pomona, block: Block) -> None:
     done = run_pomona("sync", "--once")
     assert done.exit_code == 2
-    assert "this device is not enrolled yet; run `pomona sync request NAME`" in done.err
+    assert "this device is not enrolled yet; run `pomona sync enroll` with the invitation" in done.err
 
 
 def test_the_key_s_and_the_authority_s_fingerprints_are_shown_to_be_compared(
