@@ -57,7 +57,7 @@ SITINGS = ("orchard", "block", "area", "hand-picked")
     default="random",
     show_default=True,
     help="How they were chosen there: at random, every so many trees on a walk along the rows, or at random in "
-    "classes of vigour or in rows.",
+    "classes of vigour or in rows; vigour and row need two trees in every class or row.",
 )
 @click.option(
     "--trees",

@@ -60,7 +60,12 @@ _SHARE = _Share()
     type=click.Path(path_type=Path),
     help="CSV or GeoJSON of all trees: tree, or row and position; latitude, longitude, vigour.",
 )
-@click.option("--number", type=click.IntRange(2), help="Photograph so many trees, and say what they can promise.")
+@click.option(
+    "--number",
+    type=click.IntRange(2),
+    help="Photograph so many trees, or a few more where so many would keep step with the rows, and say what they can "
+    "promise.",
+)
 @click.option("--cv", type=_SHARE, help="Spread between trees, standard deviation / mean.  [default: as seen before]")
 @click.option(
     "--design",
