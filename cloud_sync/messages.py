@@ -75,6 +75,7 @@ class BlockBody(Body):
     trees: NotNegative | None = Field(default=None, description="trees standing in the block")
     trees_per_ha: Positive | None = Field(default=None, description="planting density")
     variety: Name | None = Field(default=None, description="variety")
+    training_system: Name | None = Field(default=None, description="how its trees are trained, such as spindle")
     fruit_weight_g: Positive | None = Field(default=None, description="single fruit weight")
 
     def _key(self) -> tuple[str, ...]:

@@ -166,3 +166,9 @@ def m004_queue_harvests(db: Database) -> None:
     for row in list(rows):
         record, revision = row.pop("id"), row.pop("revision")
         Outbox(db).enqueue(record, revision, HarvestBody.model_validate(row))
+
+
+@MIGRATIONS()
+def m005_add_training_system(db: Database) -> None:
+    """How the trees of a block are trained; leaves hide more fruit in one form than in another."""
+    db.execute("ALTER TABLE block ADD COLUMN training_system TEXT")

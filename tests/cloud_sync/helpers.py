@@ -32,6 +32,7 @@ EXAMPLES: dict[str, dict[str, Any]] = {
         "trees": 550,
         "trees_per_ha": 825.0,
         "variety": "Fuji",
+        "training_system": "spindle",
         "fruit_weight_g": 230.0,
     },
     "tree": {
