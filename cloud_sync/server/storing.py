@@ -14,6 +14,7 @@ from sqlalchemy.orm import Session
 
 from cloud_sync.messages import Answer, Envelope
 from cloud_sync.server.database import DeadLetter, Device, Record, ReplacedRevision
+from cloud_sync.server.device_health import clock_error_s, note_health
 from cloud_sync.server.screening import Accepted, Received, Refused, StateChange
 
 # A device that sends nothing but nonsense shall not fill the disk. It keeps what it sent, so nothing is lost.
@@ -39,10 +40,10 @@ def store(session: Session, batch: Sequence[Screened]) -> list[Reply]:
     """
     accepted = [item for item in batch if isinstance(item, Accepted)]
     refused = [item for item in batch if isinstance(item, Refused)]
+    _note_devices(session, batch)
     replies = _store_records(session, accepted)
     _forget_dead_letters(session, accepted)
     _keep_dead_letters(session, refused)
-    _note_devices(session, batch)
     return replies + [
         (item.device, Answer(message=item.message, result="rejected", reason=item.reason))
         for item in refused
@@ -80,6 +81,7 @@ def _store_records(session: Session, accepted: Sequence[Accepted]) -> list[Reply
     risen = [_columns(item) for key, item in newest.items() if key in known]
     if risen:
         session.execute(update(Record), risen)
+    note_health(session, newest.values())
     return replies
 
 
@@ -164,6 +166,8 @@ def _note_devices(session: Session, batch: Iterable[Screened]) -> None:
             device = _device(session, item.device, item.received)
             device.online = item.state.online
             device.store = item.state.store
+            if (error_s := clock_error_s(item)) is not None:
+                device.clock_error_s = error_s
         elif isinstance(item, Accepted):
             device = _device(session, item.envelope.device, item.received)
             device.store = item.envelope.store
