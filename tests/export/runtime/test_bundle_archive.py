@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 import zipfile
 from pathlib import Path
 
@@ -42,9 +43,9 @@ def test_other_files_than_its_own_are_refused(
 ) -> None:
     archive = tmp_path / "bundle.zip"
     pack_bundle(disc_bundle, archive)
-    with pytest.warns(UserWarning, match="Duplicate") if name == "manifest.json" else zipfile.ZipFile(archive):
-        with zipfile.ZipFile(archive, "a") as packed:
-            packed.writestr(name, content)
+    with warnings.catch_warnings(), zipfile.ZipFile(archive, "a") as packed:
+        warnings.simplefilter("ignore")  # that a name comes twice
+        packed.writestr(name, content)
     with pytest.raises(BundleError, match=said):
         unpack_bundle(archive, tmp_path / "bundle")
     assert not (tmp_path / "manifest.json").exists()
@@ -59,7 +60,7 @@ def test_one_that_was_cut_short_or_altered_is_refused(tmp_path: Path, disc_bundl
         unpack_bundle(archive, tmp_path / "half")
     middle = whole.index(b"model.onnx") + 500
     archive.write_bytes(whole[:middle] + bytes([whole[middle] ^ 1]) + whole[middle + 1 :])
-    with pytest.raises(BundleError, match="no archive of a bundle|was altered"):
+    with pytest.raises(BundleError, match=r"no archive of a bundle|was altered"):
         unpack_bundle(archive, tmp_path / "altered")
 
 
