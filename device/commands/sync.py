@@ -135,3 +135,31 @@ def replay(home: Path) -> None:
     with opened_store(home) as store:
         number = store.outbox.replay_rejected()
     click.echo(f"{number} refused records wait to be sent again.")
+
+
+@sync.command("documents")
+@home_option
+def documents(home: Path) -> None:
+    """Show what the server has given this device: registry, sampling plans, season files, prior, releases.
+
+    \b
+    Example:
+      pomona sync documents
+    """
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    from device.documents.shelf import shelved
+
+    with opened_store(home) as store:
+        items = shelved(store)
+    if not items:
+        click.echo("The server has announced no documents yet.")
+        return
+    table = Table("kind", "about", "version", "size", "state")
+    for item in items:
+        notice = item.notice
+        state = f"{item.state}: {item.reason}" if item.reason else item.state
+        table.add_row(notice.kind, Text(notice.name), str(notice.version), f"{notice.size_bytes:,} B", Text(state))
+    Console().print(table)
