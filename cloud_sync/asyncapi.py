@@ -144,7 +144,7 @@ def _schemas() -> dict[str, Any]:
                 {
                     "properties": {
                         "type": {"const": name},
-                        "version": {"maximum": body.VERSION},
+                        "version": {"const": body.VERSION},
                         "body": {"$ref": f"#/components/schemas/{body.__name__}"},
                     }
                 },

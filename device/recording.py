@@ -26,8 +26,6 @@ LABEL_OF_STAGE: dict[Stage, str] = {
 # would count the fruit twice that shows on each.
 SIDES_RULE = "largest"
 ATTRIBUTION = "whole photo"
-# what a message has room for
-MOST_BOXES = 15_000
 
 
 @dataclass(frozen=True)
@@ -140,7 +138,7 @@ def record_detections(store: Store, photo_id: str, sha256: str, counter: Counter
     boxes = pack_boxes(kept)
     model, engine = counter.bundle.identity, counter.engine.name
     body = DetectionsBody(
-        photo=sha256, model=model, engine=engine, labels=kept.labels, counts=count.counts, boxes=boxes.base64
+        photo=sha256, model=model, engine=engine, labels=kept.labels, counts=count.counts, boxes=boxes.text
     )
     columns = {
         "engine": engine,

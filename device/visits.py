@@ -8,11 +8,11 @@ from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timezone
 from pathlib import Path
 
+from cloud_sync.boxes import MOST_BOXES
 from device.errors import InputError
 from device.names import clean_name, require_name
 from device.photo_naming import TreePhoto
 from device.recording import (
-    MOST_BOXES,
     Visit,
     find_visit_row,
     record_detections,

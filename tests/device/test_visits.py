@@ -15,12 +15,13 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from cloud_sync.boxes import MOST_BOXES
 from cloud_sync.messages import CountBody, DetectionsBody, PhotoBody, VisitBody, decode_body, decode_envelope
 from device.errors import InputError, StoreError
 from device.orchards import Block
 from device.packed_boxes import unpack_boxes
 from device.photo_naming import TreePhoto
-from device.recording import MOST_BOXES, Visit
+from device.recording import Visit
 from device.store import Store
 from device.visits import by_day, day_of, import_photos
 from export.runtime.counter import Counter, PhotoCount
