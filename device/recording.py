@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import base64
 import json
 from dataclasses import dataclass
 from datetime import date
 from typing import Any
 
-from cloud_sync.messages import CountBody, DetectionsBody, PhotoBody, Stage, TreeBody, VisitBody
+from cloud_sync.messages import CountBody, DetectionsBody, PhotoBody, Stage, ThumbnailBody, TreeBody, VisitBody
 from device.names import clean_name
 from device.orchards import Block
 from device.packed_boxes import pack_boxes
@@ -130,6 +131,12 @@ def record_photo(
         "taken_at": photo.taken_at.isoformat() if photo.taken_at else None,
     }
     return store.record("photo", {"sha256": sha256}, columns, body, unsent={"suffix": item.path.suffix.lower()})
+
+
+def record_thumbnail(store: Store, photo_id: str, sha256: str, jpeg: bytes) -> None:
+    """Queue the small picture of a photo, once; the store keeps the photo itself."""
+    body = ThumbnailBody(photo=sha256, jpeg=base64.b64encode(jpeg).decode("ascii"))
+    store.record("thumbnail", {"photo": photo_id}, {}, body)
 
 
 def record_detections(store: Store, photo_id: str, sha256: str, counter: Counter, count: PhotoCount) -> None:

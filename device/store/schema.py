@@ -166,3 +166,18 @@ def m004_queue_harvests(db: Database) -> None:
     for row in list(rows):
         record, revision = row.pop("id"), row.pop("revision")
         Outbox(db).enqueue(record, revision, HarvestBody.model_validate(row))
+
+
+@MIGRATIONS()
+def m005_create_thumbnail(db: Database) -> None:
+    """Thumbnails that were sent, without their pictures, which the photos give again; and settings of the device."""
+    db.execute(
+        """
+        CREATE TABLE thumbnail (
+            id TEXT PRIMARY KEY,
+            revision INTEGER NOT NULL DEFAULT 1,
+            photo TEXT NOT NULL UNIQUE REFERENCES photo (id)
+        ) STRICT
+        """
+    )
+    db.execute("CREATE TABLE device_setting (name TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT")
