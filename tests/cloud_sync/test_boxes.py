@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from cloud_sync.boxes import MOST_BOXES, MOST_CHARACTERS, ROW, pack_boxes, repack_boxes, unpack_boxes
 from cloud_sync.errors import MessageError
+from tests.orchard_boxes import orchard_like
 
 PAGE = Path(__file__).parents[2] / "docs" / "reference" / "boxes.md"
 
@@ -101,18 +102,6 @@ def test_no_boxes_are_no_text() -> None:
     """SYNC-070."""
     assert not pack_boxes(rows_of([]))
     assert len(unpack_boxes("")) == 0
-
-
-def orchard_like(count: int, seed: int = 1) -> NDArray[Any]:
-    """Boxes as a tree has them: round fruit of much the same size, all over a photo of 2688 x 1664."""
-    random = np.random.default_rng(seed)
-    width = np.clip(random.normal(34, 8, count), 12, 80)
-    height = width * random.normal(1.03, 0.1, count)
-    left, top = random.uniform(0, 2688 - width), random.uniform(0, 1664 - height)
-    rows = np.zeros(count, ROW)
-    rows["box"] = np.rint(np.stack((left, top, left + width, top + height), axis=1))
-    rows["score"] = np.rint(random.beta(4, 2, count) * 178 + 77)
-    return rows
 
 
 def test_150_boxes_take_less_than_half_of_ten_bytes_each() -> None:
