@@ -204,3 +204,18 @@ def m007_keep_documents(db: Database) -> None:
         "ALTER TABLE tree ADD COLUMN vigour REAL",
     ):
         db.execute(statement)
+
+
+@MIGRATIONS()
+def m008_create_thumbnail(db: Database) -> None:
+    """Thumbnails that were sent, without their pictures, which the photos give again; and settings of the device."""
+    db.execute(
+        """
+        CREATE TABLE thumbnail (
+            id TEXT PRIMARY KEY,
+            revision INTEGER NOT NULL DEFAULT 1,
+            photo TEXT NOT NULL UNIQUE REFERENCES photo (id)
+        ) STRICT
+        """
+    )
+    db.execute("CREATE TABLE device_setting (name TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT")
