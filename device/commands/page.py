@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
-import socket
 from pathlib import Path
 
 import click
@@ -35,6 +33,7 @@ def page(
     """
     import uvicorn
 
+    from cloud_sync.pages.serving import address_of, listen
     from device.page.application import create_app
     from device.page.settings import PageSettings, read_pass_phrase
     from export.runtime.bundle import open_bundle
@@ -44,32 +43,10 @@ def page(
         open_bundle(bundle)  # a wrong folder is said now, not with the first photo
     with opened_store(home, create=True):
         pass  # likewise a store that cannot be opened
-    listening = _listen(host, port)
+    listening = listen(host, port)
     app = create_app(home, lambda: make_counter(bundle, threads, engine=engine), settings)
     config = uvicorn.Config(
         app, log_level="warning", access_log=False, server_header=False, ws="none", timeout_graceful_shutdown=5
     )
-    click.echo(f"Pages at {_address(listening)} (Ctrl+C stops them).")
+    click.echo(f"Pages at {address_of(listening)} (Ctrl+C stops them).")
     uvicorn.Server(config).run([listening])
-
-
-def _listen(host: str, port: int) -> socket.socket:
-    from device.errors import InputError
-
-    try:
-        family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
-        return socket.create_server(address[:2], family=family, backlog=128)
-    except OSError as error:
-        raise InputError(
-            f"cannot listen on {host} port {port}: {error.strerror}; choose another --host or --port"
-        ) from error
-
-
-def _address(listening: socket.socket) -> str:
-    host, port = listening.getsockname()[:2]
-    address = ipaddress.ip_address(host)
-    if address.is_unspecified:
-        host = socket.gethostname()  # listening on every address; this one people can type
-    elif address.version == 6:
-        host = f"[{host}]"
-    return f"http://{host}:{port}"
