@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from device.commands.common import home_option, make_counter, model_options, opened_store
+from device.commands.common import home_option, inbox_option, make_counter, model_options, opened_store
 from device.page.settings import DEFAULT_HOST, DEFAULT_PORT
 
 
@@ -17,9 +17,17 @@ from device.page.settings import DEFAULT_HOST, DEFAULT_PORT
 )
 @click.option("--name", "names", multiple=True, help="Host name under which a proxy on this machine offers the pages.")
 @model_options
+@inbox_option
 @home_option
 def page(
-    host: str, port: int, names: tuple[str, ...], bundle: Path | None, engine: str | None, threads: int, home: Path
+    host: str,
+    port: int,
+    names: tuple[str, ...],
+    bundle: Path | None,
+    engine: str | None,
+    threads: int,
+    inbox: Path | None,
+    home: Path,
 ) -> None:
     """Serve the pages for phone and desktop: summary, visits, photos with their boxes, upload.
 
@@ -38,7 +46,7 @@ def page(
     from device.page.settings import PageSettings, read_pass_phrase
     from export.runtime.bundle import open_bundle
 
-    settings = PageSettings(host, port, read_pass_phrase(), tuple(name.lower() for name in names))
+    settings = PageSettings(host, port, read_pass_phrase(), tuple(name.lower() for name in names), inbox)
     if bundle is not None:
         open_bundle(bundle)  # a wrong folder is said now, not with the first photo
     with opened_store(home, create=True):

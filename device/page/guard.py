@@ -9,10 +9,11 @@ from fastapi.responses import JSONResponse, RedirectResponse, Response
 from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from cloud_sync.pages.basic import refuse_stranger
 from cloud_sync.pages.serving import SECURITY_HEADERS, host_name, is_loopback
 from device.page.context import SESSION_COOKIE, PageContext
 
-LOGIN, UPLOAD, STATIC, API = "/login", "/upload", "/static/", "/api/"
+LOGIN, UPLOAD, STATIC, API, METRICS = "/login", "/upload", "/static/", "/api/", "/metrics"
 # every form but the upload, which bounds itself while it arrives
 _MOST_FORM_BYTES = 64 * 1024
 
@@ -96,6 +97,8 @@ class Guard:
             return None
         if sessions.is_valid(request.cookies.get(SESSION_COOKIE)):
             return None
+        if path == METRICS:  # a program does not sign in
+            return refuse_stranger(request, sessions.pass_phrase, self._context.attempts)
         if request.method == "GET" and not path.startswith(API):
             return RedirectResponse(f"{LOGIN}?next={quote(_target(request), safe='')}", status_code=303)
         return self._refuse(request, 401, "You are not signed in, or not any more. Sign in and try again.")

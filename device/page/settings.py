@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from cloud_sync.pages import access
 from cloud_sync.pages.serving import is_loopback
@@ -24,12 +25,14 @@ class PageSettings:
         port: port to listen on; 0 takes a free one.
         pass_phrase: what people sign in with; None lets in whoever reaches the port.
         names: further host names under which a proxy on this machine offers the pages.
+        inbox: folder in which photos arrive to be counted, for the metrics.
     """
 
     host: str = DEFAULT_HOST
     port: int = DEFAULT_PORT
     pass_phrase: str | None = field(default=None, repr=False)
     names: tuple[str, ...] = ()
+    inbox: Path | None = None
 
     def __post_init__(self) -> None:
         """Refuse what would show the records to a whole network.
