@@ -9,6 +9,7 @@ from typing import Any
 from fastapi.responses import HTMLResponse
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
+from cloud_sync import pages
 from device.page.settings import PageSettings
 from device.wording import (
     fruit_words,
@@ -33,7 +34,7 @@ class Templates:
     def __init__(self, settings: PageSettings) -> None:
         # nothing is escaped by hand: whatever people typed arrives in the pages as text
         self._environment = Environment(
-            loader=FileSystemLoader(_FOLDER),
+            loader=FileSystemLoader([_FOLDER, pages.TEMPLATES]),
             autoescape=True,
             undefined=StrictUndefined,
             trim_blocks=True,
