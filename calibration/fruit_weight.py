@@ -1,4 +1,4 @@
-"""Weight of a single fruit: a figure somebody gave, what past seasons weighed, or a sample of fruit on a scale.
+"""Weight of a single fruit: a figure somebody gave, or a sample of fruit on a scale.
 
 All trees share it, so an error in it does not shrink with the number of trees photographed.
 """
@@ -53,27 +53,6 @@ def assumed_weight() -> SharedFactor:
         f"{weight_g:g} g assumed, ±{ASSUMED * 100:.0f} %",
         warnings=(f"no fruit weight is known: {weight_g:g} g was assumed; weigh a few fruit",),
     )
-
-
-def weight_of_past_seasons(weights_g: Numbers, variety: str) -> SharedFactor:
-    """What a variety will weigh in a season of which nothing is known but the seasons before.
-
-    Args:
-        weights_g: mean single fruit weight of each past season, of this variety on this block or ones like it.
-        variety: the variety.
-
-    Returns:
-        Single fruit weight in g; its variance is that between seasons, and that of their mean.
-
-    Raises:
-        CalibrationError: fewer than two seasons, or a weight that is not above zero.
-    """
-    numbers = require_numbers(
-        weights_g, "mean fruit weight of a season in g", "give at least two seasons", least=2, above_zero=True
-    )
-    seasons = len(numbers)
-    weight = Estimate(float(numbers.mean()), float(numbers.var(ddof=1)) * (1 + 1 / seasons), seasons - 1)
-    return SharedFactor(FRUIT_WEIGHT, weight, f"{weight.value:.0f} g, mean of {seasons} seasons of {variety}")
 
 
 def weighed_sample(weights_g: Numbers, trees: Sequence[str] | None = None) -> SharedFactor:

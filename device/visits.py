@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timezone
 from pathlib import Path
 
+from device.documents.registry import registered_code
 from device.errors import InputError
 from device.names import clean_name, require_name
 from device.photo_naming import TreePhoto
@@ -133,6 +134,7 @@ def import_photos(
         EngineError: the engine fails.
     """
     report = ImportReport()
+    photos = [replace(item, tree=registered_code(store, visit.block, item.tree)) for item in photos]
     if visit.area_m2 is not None:
         visit = replace(visit, area_trees=len({item.tree for item in photos}))
         _record_area(store, visit)

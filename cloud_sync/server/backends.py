@@ -15,7 +15,7 @@ _log = logging.getLogger(__name__)
 # SQLSTATE classes that say nothing about the message: no connection, a rollback for another's sake, no resources, in
 # use by another, an operator's intervention, and the system's own faults.
 _PASSING_CLASSES = ("08", "40", "53", "55", "57", "58")
-_DEADLOCK, _SERIALISATION = "40P01", "40001"
+_LOST_RACES = ("40P01", "40001", "23505")  # deadlock, serialisation, the same row inserted by another
 
 # A server that is gone is noticed within seconds, not when TCP gives up.
 _POSTGRESQL_CONNECTION = {
@@ -80,9 +80,7 @@ def is_passing(error: Exception) -> bool:
 
 def is_worth_repeating(error: Exception) -> bool:
     """Whether the same transaction, begun at once again, may well succeed: it lost a race, or a stale connection."""
-    return isinstance(error, DBAPIError) and (
-        error.connection_invalidated or _sqlstate(error) in {_DEADLOCK, _SERIALISATION}
-    )
+    return isinstance(error, DBAPIError) and (error.connection_invalidated or _sqlstate(error) in _LOST_RACES)
 
 
 def _sqlstate(error: DBAPIError) -> str | None:

@@ -11,9 +11,9 @@ from collections.abc import Iterator
 from datetime import datetime, timezone
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
-from sqlalchemy import JSON, BigInteger, DateTime, Index, LargeBinary, String, create_engine
+from sqlalchemy import JSON, BigInteger, DateTime, Double, Index, LargeBinary, String, create_engine
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.engine import URL, Dialect, make_url
 from sqlalchemy.exc import SQLAlchemyError
@@ -48,6 +48,8 @@ class UtcDateTime(TypeDecorator[datetime]):
 
 class Base(DeclarativeBase):
     """What the tables share."""
+
+    type_annotation_map: ClassVar = {float: Double()}  # what it is by default depends on SQLAlchemy's version
 
 
 class Record(Base):
@@ -116,6 +118,28 @@ class Device(Base):
     last_seen: Mapped[datetime] = mapped_column(UtcDateTime)
     online: Mapped[bool] = mapped_column(default=False)
     store: Mapped[str | None] = mapped_column(String(36))
+    clock_error_s: Mapped[float | None]
+    clock_synchronised: Mapped[bool | None]
+    health: Mapped[dict[str, Any] | None] = mapped_column(
+        JSON(none_as_null=True).with_variant(JSONB(none_as_null=True), "postgresql")
+    )
+    health_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+
+
+class HealthSample(Base):
+    """Figures a device gave of its health at one moment, for charts."""
+
+    __tablename__ = "health_sample"
+    FIGURES: ClassVar = ("waiting", "disk_free_bytes", "memory_free_bytes", "temperature_c", "battery_percent", "load")
+
+    device: Mapped[str] = mapped_column(String(63), primary_key=True)
+    received_at: Mapped[datetime] = mapped_column(UtcDateTime, primary_key=True)
+    waiting: Mapped[int | None] = mapped_column(BigInteger)
+    disk_free_bytes: Mapped[int | None] = mapped_column(BigInteger)
+    memory_free_bytes: Mapped[int | None] = mapped_column(BigInteger)
+    temperature_c: Mapped[float | None]
+    battery_percent: Mapped[float | None]
+    load: Mapped[float | None]
 
 
 class Database:

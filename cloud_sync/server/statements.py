@@ -86,8 +86,8 @@ def note_devices(session: Session, rows: Sequence[dict[str, Any]]) -> None:
 
     Args:
         session: the open transaction.
-        rows: ``name``, ``last_seen``, ``store``, ``online`` (None where it is not known) and ``heard``, whether
-            ``last_seen`` is a sign of life, by name in the order of the names.
+        rows: ``name``, ``last_seen``, ``store``, ``online`` and ``clock_error_s`` (None where there is nothing new)
+            and ``heard``, whether ``last_seen`` is a sign of life, by name in the order of the names.
     """
     session.execute(_note_devices(postgresql=is_postgresql(session)), rows)
 
@@ -129,6 +129,7 @@ def _note_devices(*, postgresql: bool) -> Insert:
         last_seen=bindparam("last_seen"),
         online=func.coalesce(online, false()),
         store=bindparam("store"),
+        clock_error_s=bindparam("clock_error_s"),
     )
     heard = bindparam("heard", type_=_DEVICES.c.online.type)
     changed: Insert = new.on_conflict_do_update(
@@ -137,6 +138,7 @@ def _note_devices(*, postgresql: bool) -> Insert:
             "last_seen": case((heard, new.excluded.last_seen), else_=_DEVICES.c.last_seen),
             "online": func.coalesce(online, _DEVICES.c.online),
             "store": new.excluded.store,
+            "clock_error_s": func.coalesce(new.excluded.clock_error_s, _DEVICES.c.clock_error_s),
         },
     )
     return changed

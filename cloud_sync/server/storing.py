@@ -17,6 +17,7 @@ from sqlalchemy.orm import Session
 from cloud_sync.messages import Answer
 from cloud_sync.server import statements
 from cloud_sync.server.database import DeadLetter, Record, ReplacedRevision
+from cloud_sync.server.device_health import clock_error_s, note_health
 from cloud_sync.server.screening import Accepted, Refused, StateChange
 from cloud_sync.server.statements import Key
 
@@ -43,10 +44,11 @@ def store(session: Session, batch: Sequence[Screened]) -> list[Reply]:
     """
     accepted = [item for item in batch if isinstance(item, Accepted)]
     refused = [item for item in batch if isinstance(item, Refused)]
-    replies = _store_records(session, accepted) if accepted else []
+    replies, fresh = _store_records(session, accepted) if accepted else ([], [])
     if refused:
         _keep_dead_letters(session, refused)
     _note_devices(session, batch)
+    note_health(session, fresh)
     return replies + [
         (item.device, Answer(message=item.message, result="rejected", reason=item.reason))
         for item in refused
@@ -59,8 +61,12 @@ class _Held(NamedTuple):
     message: str
 
 
-def _store_records(session: Session, accepted: Sequence[Accepted]) -> list[Reply]:
-    """Keep the highest revision of each record, of those here and those in the database."""
+def _store_records(session: Session, accepted: Sequence[Accepted]) -> tuple[list[Reply], list[Accepted]]:
+    """Keep the highest revision of each record, of those here and those in the database.
+
+    Returns:
+        The answers, and the messages whose revisions are now held.
+    """
     highest: dict[Key, Accepted] = {}
     for item in accepted:
         known = highest.get(_key(item))
@@ -68,14 +74,14 @@ def _store_records(session: Session, accepted: Sequence[Accepted]) -> list[Reply
             highest[_key(item)] = item
     found = _claim(session, {key: _columns(highest[key]) for key in sorted(highest)})
     replies = _judge(session, accepted, found)
-    risen = [_columns(highest[key]) for key, held in found.items() if highest[key].envelope.revision > held.revision]
+    risen = [highest[key] for key, held in found.items() if highest[key].envelope.revision > held.revision]
     if risen:
-        session.execute(update(Record), risen)
+        session.execute(update(Record), [_columns(item) for item in risen])
     # a message that was refused once and is stored now is dead no longer
     statements.delete_dead_letters(
         session, sorted({(item.envelope.device, item.envelope.message) for item in accepted})
     )
-    return replies
+    return replies, [item for key, item in highest.items() if key not in found] + risen
 
 
 def _claim(session: Session, rows: Mapping[Key, dict[str, Any]]) -> dict[Key, _Held]:
@@ -211,18 +217,21 @@ def _count_dead_letters(session: Session, devices: set[str | None]) -> Counter[s
 
 
 def _note_devices(session: Session, batch: Iterable[Screened]) -> None:
-    """Keep when each device was last heard, whether it says that it is online, and the id of its store."""
+    """Keep when each device was last heard, whether it says that it is online, its clock, and the id of its store."""
     news: dict[str, dict[str, Any]] = {}
     for item in batch:
         if isinstance(item, Refused):
             continue
         name = item.device if isinstance(item, StateChange) else item.envelope.device
-        known = news.setdefault(name, {"name": name, "heard": False, "online": None})
+        known = news.setdefault(name, {"name": name, "heard": False, "online": None, "clock_error_s": None})
         if not item.received.retained:  # the broker repeats what it retained; that is no sign of life
             known["heard"] = True
         known["last_seen"] = item.received.received_at
-        if isinstance(item, StateChange):
-            known["online"] = item.state.online
-        known["store"] = item.state.store if isinstance(item, StateChange) else item.envelope.store
+        if isinstance(item, Accepted):
+            known["store"] = item.envelope.store
+            continue
+        known["store"], known["online"] = item.state.store, item.state.online
+        if (error_s := clock_error_s(item)) is not None:
+            known["clock_error_s"] = error_s
     if news:
         statements.note_devices(session, [news[name] for name in sorted(news)])

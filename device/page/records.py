@@ -20,7 +20,7 @@ router = APIRouter()
 def summary(store: OpenedStore, context: Context) -> Response:
     """Every block with its latest visit, and how much waits to be sent."""
     cards = [(item, summary_lines(item)) for item in summarise(store)]
-    return context.templates.page("summary", cards=cards, outbox=store.outbox.state())
+    return context.templates.page("summary", cards=cards, outbox=store.outbox.state(health=False))
 
 
 @router.get("/blocks/{name:path}")

@@ -28,7 +28,7 @@ def _shown(block: Block, kg_per_tree: float) -> float:
 
 
 def visit_row(block: Block, told: Foretold) -> tuple[str, ...]:
-    """Visit, count, forecast and, once the harvest was weighed, its error and whether the interval held it."""
+    """Visit, count, forecast and, once the harvest was weighed, its error and whether its range held the harvest."""
     unit = season_unit(block)
     ends = (told.forecast.kg_per_tree.value, *told.forecast.kg_per_tree.positive_interval(CONFIDENCE))
     value, low, high = (yield_words(_shown(block, kg), unit) for kg in ends)

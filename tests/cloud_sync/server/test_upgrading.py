@@ -6,6 +6,7 @@ import json
 import queue
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
@@ -18,12 +19,26 @@ from sqlalchemy.engine import Connection, make_url
 from cloud_sync.messages import Answers
 from cloud_sync.server import backends, upgrading
 from cloud_sync.server.database import Base, Database, Record
+from cloud_sync.server.documents import Document
 from cloud_sync.server.errors import DatabaseError, MissingDatabaseError
+from cloud_sync.server.tree_codes import TreeCode
 from cloud_sync.server.worker import Delivery, Worker
 from tests.cloud_sync.helpers import EXAMPLES, envelope, received
 from tests.postgresql import PostgreSQL
 
-TABLES = ("record", "replaced_revision", "dead_letter", "device")
+# what each version before the last has no place for
+NEWER: dict[str, dict[str, set[str]]] = {
+    "2": {"record": {"position"}, "replaced_revision": {"replaced_at"}},
+    "1": {
+        "record": {"position"},
+        "replaced_revision": {"replaced_at"},
+        "device": {"clock_error_s", "clock_synchronised", "health", "health_at"},
+    },
+}
+TABLES = {
+    "2": ("record", "replaced_revision", "dead_letter", "device", "health_sample", "document", "tree_code"),
+    "1": ("record", "replaced_revision", "dead_letter", "device"),
+}
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
@@ -48,23 +63,27 @@ def give(database: Database, *messages: dict[str, Any]) -> None:
 
 
 def fill(database: Database) -> None:
-    """A record of each type, one of them with two revisions, and a dead letter."""
+    """A record of each type, one of them with two revisions, a dead letter, a document and a code of a tree."""
     first = envelope("tree")
     give(database, *[envelope(kind) for kind in EXAMPLES], first, envelope(version=99))
     give(database, {**first, "message": envelope()["message"], "revision": 2})
+    with database.write() as session:
+        session.add(TreeCode(orchard="果园", block="A", code="new-1", tree="A-17"))
+        given = {"kind": "plan", "name": "果园/A", "device": "", "version": 1, "sha256": "ab" * 32, "size_bytes": 9}
+        session.add(Document(**given, published_at=datetime.now(timezone.utc)))
 
 
-def contents(database: Database) -> dict[str, list[dict[str, Any]]]:
-    """Every row, but for what only the newest version has; JSON as the values it stands for."""
+def contents(database: Database, version: str) -> dict[str, list[dict[str, Any]]]:
+    """Every row as a version can hold it; JSON as the values it stands for."""
     found = {}
     with database.read() as session:
-        for table in TABLES:
+        for table in TABLES[version]:
             rows = [dict(row) for row in session.execute(text(f"SELECT * FROM {table}")).mappings()]
             for row in rows:
-                row.pop("replaced_at", None)
-                row.pop("position", None)
-                if isinstance(row.get("body"), str):
-                    row["body"] = json.loads(row["body"])
+                for column in NEWER[version].get(table, ()):
+                    row.pop(column, None)
+                for column in row.keys() & {"body", "health"}:
+                    row[column] = json.loads(row[column]) if isinstance(row[column], str) else row[column]
             found[table] = sorted(rows, key=str)
     return found
 
@@ -85,41 +104,41 @@ def test_the_versions_lead_to_the_tables_of_the_models(url: str) -> None:
     database.close()
 
 
-def test_upgrading_and_downgrading_keep_all_that_is_held(url: str) -> None:
+@pytest.mark.parametrize("version", ["2", "1"])
+def test_upgrading_and_downgrading_keep_all_that_is_held(url: str, version: str) -> None:
     database = Database(url)
     fill(database)
-    before = contents(database)
-    assert [len(before[table]) for table in TABLES] == [len(EXAMPLES) + 1, 1, 1, 1]
-    change(database, lambda connection: upgrading.change_version(connection, "1"))
-    assert contents(database) == before
-    with pytest.raises(
-        MissingDatabaseError, match="has version 1, this Pomona works with 2; start `pomona server run`"
-    ):
+    before = contents(database, version)
+    numbers = {table: len(rows) for table, rows in before.items()}
+    assert numbers == {table: len(EXAMPLES) + 1 if table == "record" else 1 for table in TABLES[version]}
+    change(database, lambda connection: upgrading.change_version(connection, version))
+    assert contents(database, version) == before
+    with pytest.raises(MissingDatabaseError, match=f"has version {version}, .* 3; start `pomona server run`"):
         Database(url, create=False)
     database.close()
     again = Database(url)
-    assert contents(again) == before
-    fill(again)  # it also works
+    assert contents(again, version) == before
+    give(again, envelope(), envelope(version=99))  # it also works
     change(again, lambda connection: upgrading.change_version(connection, "base"))
     with again.engine.connect() as connection:
         assert not upgrading.has_tables(connection)
     again.close()
     empty = Database(url)
-    assert contents(empty) == {table: [] for table in TABLES}
+    assert contents(empty, version) == {table: [] for table in TABLES[version]}
     empty.close()
 
 
 def test_a_database_made_before_there_were_versions_is_recognised(url: str) -> None:
     database = Database(url)
     fill(database)
-    before = contents(database)
+    before = contents(database, "1")
     change(database, lambda connection: upgrading.change_version(connection, "1"))
     change(database, lambda connection: connection.execute(text("DROP TABLE alembic_version")))
     database.close()
     with pytest.raises(MissingDatabaseError, match="has version 0"):
         Database(url, create=False)
     upgraded = Database(url)
-    assert contents(upgraded) == before
+    assert contents(upgraded, "1") == before
     with upgraded.engine.connect() as connection:
         assert upgrading.version(connection) == upgrading.newest_version()
         kept = connection.execute(text("SELECT count(*) FROM replaced_revision WHERE replaced_at IS NOT NULL"))
@@ -131,13 +150,13 @@ def test_a_failed_upgrade_leaves_the_database_as_it_was(url: str) -> None:
     database = Database(url)
     fill(database)
     change(database, lambda connection: upgrading.change_version(connection, "1"))
-    before = contents(database)
+    before = contents(database, "1")
     change(database, lambda connection: connection.execute(text("DROP INDEX dead_letter_by_message")))
     with pytest.raises(DatabaseError, match="dead_letter_by_message"):
         Database(url)
     with database.engine.connect() as connection:
         assert upgrading.version(connection) == "1"
-    assert contents(database) == before
+    assert contents(database, "1") == before
     database.close()
 
 
