@@ -12,9 +12,8 @@ from functools import partial
 from itertools import chain, islice
 from typing import TypeVar
 
-from sqlalchemy.exc import IntegrityError, OperationalError
-
 from cloud_sync.messages import Answer, Answers
+from cloud_sync.server import backends
 from cloud_sync.server.database import Database
 from cloud_sync.server.screening import Accepted, Received, Refused, screen, unfold
 from cloud_sync.server.storing import Reply, Screened, store
@@ -25,8 +24,6 @@ _log = logging.getLogger(__name__)
 _MOST_ANSWERS = 1000
 # Far below what the broker takes: a longer packet would end the server's connection, again and again.
 _MOST_ANSWER_BYTES = 64 * 1024
-# The database is locked, full or away, or another ingest process has just inserted the same record: all of that passes.
-_PASSING = (OperationalError, IntegrityError)
 
 
 @dataclass(frozen=True)
@@ -106,13 +103,16 @@ class Worker:
     def _store(self, batch: Sequence[Screened]) -> list[Reply]:
         """Store a batch, or what of it can be stored, and say what became of each message."""
         replies = _guarded(lambda: self._commit(batch))
-        if isinstance(replies, _PASSING):
+        if isinstance(replies, Exception) and backends.is_worth_repeating(replies):
+            replies = _guarded(lambda: self._commit(batch))
+        if isinstance(replies, Exception) and backends.is_passing(replies):
             return self._retry(batch, replies)
         if isinstance(replies, Exception):
             if len(batch) == 1:
                 return self._bury(batch[0], replies)
-            _log.error("a batch of %d messages cannot be stored, so they are stored singly: %s", len(batch), replies)
-            return [reply for item in batch for reply in self._store([item])]
+            _log.error("a batch of %d messages cannot be stored, so each half is stored: %s", len(batch), replies)
+            half = len(batch) // 2
+            return self._store(batch[:half]) + self._store(batch[half:])
         if self._in_trouble:
             self._in_trouble = False
             _log.warning("the database takes messages again")
