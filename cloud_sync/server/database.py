@@ -49,7 +49,9 @@ class UtcDateTime(TypeDecorator[datetime]):
 class Base(DeclarativeBase):
     """What the tables share."""
 
-    type_annotation_map: ClassVar[dict[Any, Any]] = {float: Double()}  # what it is by default depends on SQLAlchemy's version
+    type_annotation_map: ClassVar[dict[Any, Any]] = {
+        float: Double()
+    }  # what it is by default depends on SQLAlchemy's version
 
 
 class Record(Base):
