@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from datetime import date, datetime
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import Any
 from calibration.units import yield_from_kg_per_ha
 from cloud_sync.messages import EstimateBody, Stage
 from device.errors import InputError
+from device.orchard_summary import OrchardView
 from device.orchards import Block, all_blocks, find_block
 from device.packed_boxes import unpack_boxes
 from device.recording import LABEL_OF_STAGE
@@ -355,8 +357,13 @@ def get_photo(store: Store, sha256: str) -> PhotoView:
     )
 
 
+def summaries_as_dict(blocks: Sequence[BlockSummary], orchards: Sequence[OrchardView]) -> dict[str, Any]:
+    """Blocks, and orchards of several blocks, as plain values: what ``pomona summary --json`` prints."""
+    return {"orchards": [asdict(view) for view in orchards], "blocks": [summary_as_dict(item) for item in blocks]}
+
+
 def summary_as_dict(summary: BlockSummary) -> dict[str, Any]:
-    """A block summary as plain values: what ``pomona summary --json`` prints."""
+    """A block summary as plain values."""
     block = asdict(summary.block)
     del block["id"]
     latest = None

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from calibration.units import BINS
 from device.orchard_summary import OrchardView
 from device.queries import BlockSummary, ComponentView, VisitSummary, YieldView
@@ -28,10 +30,53 @@ def sd_words(error: ComponentView) -> str:
     return f"±{error.relative_sd * 100:.0f} %"
 
 
+@dataclass(frozen=True)
+class Figure:
+    """A yield in words.
+
+    Attributes:
+        whose: of the block, or of the whole orchard.
+        how: how it was come by.
+        value: without its unit.
+        interval: its 95 % interval without its unit, None where there is none.
+        unit: the unit.
+    """
+
+    whose: str
+    how: str
+    value: str
+    interval: str | None
+    unit: str
+
+    @property
+    def line(self) -> tuple[str, str]:
+        """Its name, and the rest."""
+        return f"{self.whose}, {self.how}", f"{self.value}{f' ({self.interval})' if self.interval else ''} {self.unit}"
+
+
+def figures(view: YieldView) -> tuple[Figure, ...]:
+    """What an estimate says of its block, which one of an older Pomona does not, and of the orchard."""
+    unit, corrected = view.unit, (view.corrected, view.corrected_low, view.corrected_high)
+    orchard = _figure("orchard", "corrected by this block", unit, *corrected)
+    if view.block_yield is None:
+        return (orchard,)
+    own = (view.block_yield, view.block_yield_low, view.block_yield_high)
+    return _figure("this block", "by its own trees", unit, *own), orchard
+
+
+def together_figure(view: OrchardView) -> Figure:
+    """What the estimates of several blocks say of their orchard."""
+    corrected = (view.corrected, view.corrected_low, view.corrected_high)
+    return _figure("orchard", "all blocks together", view.unit, *corrected)
+
+
+def _figure(whose: str, how: str, unit: str, value: float, low: float | None, high: float | None) -> Figure:
+    return Figure(whose, how, yield_words(value, unit), _range_words(low, high, unit), unit)
+
+
 def orchard_lines(view: OrchardView) -> list[tuple[str, str]]:
-    """What is said of an orchard of several blocks, line by line."""
-    corrected = _with_interval(view.corrected, view.corrected_low, view.corrected_high, view.unit)
-    lines = [("blocks estimated", f"{view.visited} of {view.blocks}"), ("corrected, all blocks together", corrected)]
+    """What is said of an orchard of several blocks, line by line; the yield comes last."""
+    lines = [("blocks estimated", f"{view.visited} of {view.blocks}"), together_figure(view).line]
     return lines if view.form is None else [lines[0], ("correction", view.form), lines[1]]
 
 
@@ -57,11 +102,6 @@ def interval_words(view: YieldView) -> str | None:
 
 def _range_words(low: float | None, high: float | None, unit: str) -> str | None:
     return None if low is None or high is None else f"{yield_words(low, unit)} to {yield_words(high, unit)}"
-
-
-def _with_interval(value: float, low: float | None, high: float | None, unit: str) -> str:
-    interval = _range_words(low, high, unit)
-    return f"{yield_words(value, unit)}{f' ({interval})' if interval else ''} {unit}"
 
 
 def warnings_of(visit: VisitSummary | None) -> tuple[str, ...]:
@@ -91,11 +131,17 @@ def notes_of(visit: VisitSummary | None) -> tuple[str, ...]:
     view = visit.estimate if visit else None
     if view is None or interval_words(view) is None:
         return warnings_of(visit)
-    return (f"in brackets the 95 % interval {interval_made_of(view)}", *warnings_of(visit))
+    return (f"in brackets the 95 % interval; the orchard's is {interval_made_of(view)}", *warnings_of(visit))
 
 
 def visit_lines(visit: VisitSummary) -> list[tuple[str, str]]:
-    """What is said of a visit, line by line; the corrected yield comes last."""
+    """What is said of a visit, line by line; the yields come last, that of the block before the orchard's."""
+    told = figures(visit.estimate) if visit.estimate else ()
+    return [*counted_lines(visit), *(figure.line for figure in told)]
+
+
+def counted_lines(visit: VisitSummary) -> list[tuple[str, str]]:
+    """The same without the yields it comes to."""
     lines = [
         ("visit", f"{visit.day}, {stage_words(visit.stage)}"),
         ("trees sampled", f"{visit.trees:,}"),
@@ -109,15 +155,11 @@ def visit_lines(visit: VisitSummary) -> list[tuple[str, str]]:
     factor = f"{view.correction_factor:.2f}"
     if view.correction_factor_low is not None and view.correction_factor_high is not None:
         factor += f" ({view.correction_factor_low:.2f} to {view.correction_factor_high:.2f})"
-    lines += [
+    return [
+        *lines,
         ("fruit weight", f"{view.fruit_weight_g:,.0f} g"),
         ("observed, sampled trees", f"{yield_words(view.observed, view.unit)} {view.unit}"),
         ("predicted, sampled trees", f"{yield_words(view.predicted_area, view.unit)} {view.unit}"),
         ("correction factor", factor),
         ("predicted, orchard", f"{yield_words(view.predicted_orchard, view.unit)} {view.unit}"),
     ]
-    if view.block_yield is not None:
-        own = _with_interval(view.block_yield, view.block_yield_low, view.block_yield_high, view.unit)
-        lines.append(("this block, by its own trees", own))
-    corrected = _with_interval(view.corrected, view.corrected_low, view.corrected_high, view.unit)
-    return [*lines, ("corrected, orchard", corrected)]

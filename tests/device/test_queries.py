@@ -11,7 +11,7 @@ from device.errors import InputError
 from device.estimates import Choices, estimate
 from device.orchards import Block, BlockSettings, register_block
 from device.predictions import TablePredictions
-from device.queries import get_photo, get_visit, list_trees, list_visits, summarise, summary_as_dict
+from device.queries import get_photo, get_visit, list_trees, list_visits, summaries_as_dict, summarise
 from device.sampled_visits import find_visit
 from device.store import Store
 from export.runtime.counter import Counter
@@ -135,7 +135,9 @@ def test_what_is_not_there_is_named(store: Store) -> None:
 def test_the_summary_as_plain_values(store: Store, visited: Block) -> None:
     register_block(store, "A0", "North farm", BlockSettings())
     estimate(store, visited, find_visit(store, visited), PREDICTIONS)
-    empty, full = (summary_as_dict(item) for item in summarise(store))
+    told = summaries_as_dict(summarise(store), [])
+    empty, full = told["blocks"]
+    assert told["orchards"] == []
     assert empty["latest_visit"] is None
     assert full["block"] == {
         "name": "B1",

@@ -10,6 +10,8 @@ import pytest
 from device.orchard_summary import OrchardView
 from device.queries import ComponentView, VisitSummary, YieldView
 from device.wording import (
+    counted_lines,
+    figures,
     interval_made_of,
     interval_words,
     notes_of,
@@ -87,8 +89,18 @@ def test_a_visit_with_its_estimate() -> None:
         ("correction factor", "0.96 (0.82 to 1.11)"),
         ("predicted, orchard", "22.0 t/ha"),
         ("this block, by its own trees", "20.2 (17.9 to 22.6) t/ha"),
-        ("corrected, orchard", "21.2 (18.0 to 24.4) t/ha"),
+        ("orchard, corrected by this block", "21.2 (18.0 to 24.4) t/ha"),
     ]
+
+
+def test_the_blocks_own_figure_is_told_apart_from_the_orchards() -> None:
+    assert [figure.whose for figure in figures(VIEW)] == ["this block", "orchard"]
+    assert [(figure.value, figure.interval, figure.unit) for figure in figures(VIEW)] == [
+        ("20.2", "17.9 to 22.6", "t/ha"),
+        ("21.2", "18.0 to 24.4", "t/ha"),
+    ]
+    assert [figure.whose for figure in figures(OLD)] == ["orchard"]
+    assert visit_lines(VISIT) == [*counted_lines(VISIT), *(figure.line for figure in figures(VIEW))]
 
 
 def test_an_estimate_of_an_older_pomona_is_shown_as_far_as_it_goes() -> None:
@@ -96,7 +108,7 @@ def test_an_estimate_of_an_older_pomona_is_shown_as_far_as_it_goes() -> None:
     assert lines[-3:] == [
         ("correction factor", "0.96"),
         ("predicted, orchard", "22.0 t/ha"),
-        ("corrected, orchard", "21.2 (18.0 to 24.4) t/ha"),
+        ("orchard, corrected by this block", "21.2 (18.0 to 24.4) t/ha"),
     ]
     assert interval_made_of(OLD).startswith("from differences between the sampled trees; fruit that no photo shows")
 
@@ -112,7 +124,7 @@ def test_an_orchard_of_several_blocks() -> None:
     view = OrchardView("North", "t/ha", 2, 3, 21.21, 18.0, 24.449)
     assert orchard_lines(view) == [
         ("blocks estimated", "2 of 3"),
-        ("corrected, all blocks together", "21.2 (18.0 to 24.4) t/ha"),
+        ("orchard, all blocks together", "21.2 (18.0 to 24.4) t/ha"),
     ]
     assert orchard_lines(replace(view, form="additive"))[1] == ("correction", "additive")
 
@@ -120,7 +132,7 @@ def test_an_orchard_of_several_blocks() -> None:
 def test_an_estimate_from_one_tree_had_no_interval() -> None:
     view = replace(VIEW, corrected_low=None, corrected_high=None)
     assert interval_words(view) is None
-    assert visit_lines(replace(VISIT, estimate=view))[-1] == ("corrected, orchard", "21.2 t/ha")
+    assert visit_lines(replace(VISIT, estimate=view))[-1] == ("orchard, corrected by this block", "21.2 t/ha")
 
 
 def test_flowers_are_counted_and_not_weighed() -> None:
@@ -133,7 +145,7 @@ def test_fruit_without_an_estimate_waits_for_one() -> None:
 
 
 def test_what_the_interval_is_made_of_is_said_where_there_is_one() -> None:
-    assert notes_of(VISIT) == (f"in brackets the 95 % interval {interval_made_of(VIEW)}", "few trees")
+    assert notes_of(VISIT) == (f"in brackets the 95 % interval; the orchard's is {interval_made_of(VIEW)}", "few trees")
     assert notes_of(replace(VISIT, estimate=replace(VIEW, corrected_low=None, corrected_high=None))) == ("few trees",)
     assert notes_of(replace(VISIT, estimate=None)) == notes_of(None) == ()
 

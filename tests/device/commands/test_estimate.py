@@ -6,12 +6,15 @@ import csv
 import io
 import json
 import os
+import re
+from dataclasses import asdict
 from datetime import date
 from pathlib import Path
 
 import pytest
 
 from device.commands import estimate as command
+from device.orchard_summary import summarise_orchards
 from device.orchards import Block, BlockSettings, register_block
 from device.sitings import SITINGS
 from device.store import Store
@@ -117,8 +120,7 @@ def test_the_summary_ends_with_orchards_of_several_blocks(
     assert "all blocks together" not in run_pomona("summary").out
     register_block(store, "B2", "North farm", BlockSettings(area_m2=20_000))
     out = run_pomona("summary").out
-    assert "1 of 2" in out
-    assert "corrected, all blocks together" in out
+    assert re.search(r"\n\nNorth farm\n +\n  blocks estimated +1 of 2 +\n  orchard, all blocks together ", out)
 
 
 def test_another_visit_is_estimated_by_day_and_stage(
@@ -171,10 +173,29 @@ def test_wrong_input_is_named_the_code_is_two_and_nothing_is_recorded(
 
 def test_the_summary_as_json(run_pomona: Pomona, visited: Block, predictions: Path) -> None:
     run_pomona("estimate", "--block", "B1", "--predictions", predictions)
-    (block,) = json.loads(run_pomona("summary", "--json").out)
+    answer = json.loads(run_pomona("summary", "--json").out)
+    (block,) = answer["blocks"]
+    assert answer["orchards"] == []
     assert set(block) == {"block", "visits", "latest_visit"}
     assert block["latest_visit"]["fruit"] == 120
     assert block["latest_visit"]["estimate"]["correction_factor"] == pytest.approx(1.1)
+
+
+def test_json_and_csv_have_orchards_of_several_blocks_too(
+    run_pomona: Pomona, store: Store, visited: Block, predictions: Path
+) -> None:
+    register_block(store, "B2", "North farm", BlockSettings(area_m2=20_000))
+    run_pomona("estimate", "--block", "B1", "--predictions", predictions)
+    (view,) = summarise_orchards(store)
+    answer = json.loads(run_pomona("summary", "--json").out)
+    assert [item["block"]["name"] for item in answer["blocks"]] == ["B1", "B2"]
+    assert answer["orchards"] == [{**asdict(view), "notes": []}]
+    first, second, orchard = csv.DictReader(io.StringIO(run_pomona("summary", "--csv").out))
+    assert (first["block"], second["block"], orchard["block"]) == ("B1", "B2", "")
+    assert (orchard["orchard"], orchard["unit"], orchard["trees"]) == ("North farm", "kg/mu", "")
+    told = [float(orchard[name]) for name in ("corrected", "corrected_low", "corrected_high")]
+    assert told == pytest.approx([view.corrected, view.corrected_low, view.corrected_high], rel=1e-5)
+    assert orchard["notes"] == "1 of 2 blocks estimated"
 
 
 def test_the_summary_as_csv_has_a_line_for_each_block(
@@ -225,14 +246,14 @@ def test_the_table_says_how_far_each_block_is(
     out = run_pomona("summary").out
     assert "North farm, block B1" in out
     assert "not estimated yet" in out
-    assert "North farm, block B2" in out
+    assert re.search(r"[^\n]\n\nNorth farm, block B2\n", out), "a blank line before it"
     assert "none yet" in out
 
 
 def test_without_blocks_the_summary_says_how_to_begin(run_pomona: Pomona, store: Store) -> None:
     said = "No block is registered yet. Add one: pomona block add NAME --orchard ORCHARD\n"
     assert run_pomona("summary").out == said
-    assert json.loads(run_pomona("summary", "--json").out) == []
+    assert json.loads(run_pomona("summary", "--json").out) == {"orchards": [], "blocks": []}
 
 
 def test_two_formats_at_once_are_refused(run_pomona: Pomona) -> None:
