@@ -172,3 +172,16 @@ def m004_queue_harvests(db: Database) -> None:
 def m005_add_training_system(db: Database) -> None:
     """How the trees of a block are trained; leaves hide more fruit in one form than in another."""
     db.execute("ALTER TABLE block ADD COLUMN training_system TEXT")
+
+
+@MIGRATIONS()
+def m006_join_sides(db: Database) -> None:
+    """How a visit makes one count of a tree's sides, what a person saw from both, what hand counts told an estimate."""
+    db.execute(
+        "ALTER TABLE visit ADD COLUMN sides TEXT NOT NULL DEFAULT 'larger' CHECK (sides IN ('larger', 'sum', 'one'))"
+    )
+    db.execute("ALTER TABLE tree_count ADD COLUMN both INTEGER CHECK (both >= 0)")
+    db.execute("ALTER TABLE estimate ADD COLUMN by_hand TEXT")
+    # what few trees tell is asked for with each estimate that is shown
+    for field in ("by_hand", "own", "both"):
+        db.execute(f"CREATE INDEX told_{field} ON tree_count (label) WHERE {field} IS NOT NULL")
