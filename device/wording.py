@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
+from calibration.fruit_weight import WEIGHED
 from calibration.units import BINS
 from device.orchard_summary import OrchardView
 from device.queries import BlockSummary, ComponentView, VisitSummary, YieldView
+from device.sides import LARGER, ONE, SUM
 
 # said of estimates that an older Pomona made
 _DIFFERENCES_ONLY = (
@@ -85,6 +88,12 @@ def stage_words(stage: str) -> str:
     return stage.replace("_", " ")
 
 
+def sides_words(rule: str) -> str:
+    """What of a tree is counted where its sides become one count by a rule."""
+    words: dict[str, str] = {LARGER: "the larger side", SUM: "the sum of both sides", ONE: "one side"}
+    return words.get(rule, rule)
+
+
 def fruit_words(label: str) -> str:
     """What was counted, in the plural."""
     return "flowers" if label == "apple_flower" else "fruit"
@@ -109,16 +118,28 @@ def warnings_of(visit: VisitSummary | None) -> tuple[str, ...]:
     view = visit.estimate if visit else None
     if visit is None or view is None:
         return ()
-    stale = []
-    if (view.trees, view.fruit) != (visit.trees, visit.fruit):
+    return (*_stale(visit, view), *view.warnings)
+
+
+def _stale(visit: VisitSummary, view: YieldView) -> Iterator[str]:
+    """What an estimate was made from and is no longer so."""
+    # an older Pomona took the larger side and did not say so
+    if (before := view.sides or LARGER) != visit.sides:
+        yield f"the estimate took {sides_words(before)}, and the visit takes {sides_words(visit.sides)}; estimate again"
+    elif (view.trees, view.fruit) != (visit.trees, visit.fruit):
         made_from = f"{view.fruit:,} {fruit_words(visit.label)} on {view.trees:,} trees"
-        stale.append(f"the estimate was made from {made_from}; estimate again")
-    if visit.fruit_weight_g not in (None, view.fruit_weight_g):
-        stale.append(
-            f"the estimate was made with {view.fruit_weight_g:g} g a fruit, and the block's is "
-            f"{visit.fruit_weight_g:g} g; estimate again, unless that was meant"
+        yield f"the estimate was made from {made_from}; estimate again"
+    elif visit.hand_counts_changed:
+        yield "trees counted by hand tell something else than when the estimate was made; estimate again"
+    taken_g, block_g = view.fruit_weight_g, visit.fruit_weight_g
+    weighed = next((part.choice for part in view.components if part.choice.endswith(WEIGHED)), None)
+    if block_g is not None and weighed is not None and f"{taken_g:.0f}" != f"{block_g:g}":
+        yield f"the estimate was made with {weighed}; that goes before the block's {block_g:g} g"
+    elif weighed is None and block_g not in (None, taken_g):
+        yield (
+            f"the estimate was made with {taken_g:g} g a fruit, and the block's is {block_g:g} g; estimate again, "
+            "unless that was meant"
         )
-    return (*stale, *view.warnings)
 
 
 def summary_lines(item: BlockSummary) -> list[tuple[str, str]]:
@@ -147,6 +168,8 @@ def counted_lines(visit: VisitSummary) -> list[tuple[str, str]]:
         ("trees sampled", f"{visit.trees:,}"),
         (f"{fruit_words(visit.label)} counted", f"{visit.fruit:,} ({visit.fruit_per_tree:,.1f} a tree)"),
     ]
+    if visit.sides != LARGER:
+        lines.append(("of each tree", sides_words(visit.sides)))
     view = visit.estimate
     if visit.label != "apple":
         return lines  # yield is estimated from fruit

@@ -166,6 +166,7 @@ class CountBody(Body):
     reviewed: Count | None = Field(default=None, description="count of a person, which replaces the machine's")
     by_hand: Count | None = Field(default=None, description="all fruit on the tree, counted by hand, hidden ones too")
     own: Count | None = Field(default=None, description="fruit of the count that is the tree's own and no neighbour's")
+    both: Count | None = Field(default=None, description="fruit on the tree that can be seen from both sides")
     model: Name = Field(description="name, version and hash of the bundle")
     sides_rule: Name = Field(description="how the photos of a tree became one number")
     attribution: Name = Field(description="how fruit of neighbouring trees was told apart")
@@ -212,6 +213,7 @@ class EstimateBody(Body):
     block_low_kg_per_ha: Finite | None = Field(default=None, description="lower end of its interval")
     block_high_kg_per_ha: Finite | None = Field(default=None, description="upper end of its interval")
     siting: Name | None = Field(default=None, description="where the sampled trees stand in the orchard")
+    sides: Name | None = Field(default=None, description="how the sides of a tree became one count")
     components: tuple[EstimateComponent, ...] = Field(
         default=(), description="the errors in the interval of the corrected yield"
     )

@@ -175,6 +175,19 @@ def m005_add_training_system(db: Database) -> None:
 
 
 @MIGRATIONS()
+def m006_join_sides(db: Database) -> None:
+    """How a visit makes one count of a tree's sides, what a person saw from both, what hand counts told an estimate."""
+    db.execute(
+        "ALTER TABLE visit ADD COLUMN sides TEXT NOT NULL DEFAULT 'larger' CHECK (sides IN ('larger', 'sum', 'one'))"
+    )
+    db.execute("ALTER TABLE tree_count ADD COLUMN both INTEGER CHECK (both >= 0)")
+    db.execute("ALTER TABLE estimate ADD COLUMN by_hand TEXT")
+    # what few trees tell is asked for with each estimate that is shown
+    for field in ("by_hand", "own", "both"):
+        db.execute(f"CREATE INDEX told_{field} ON tree_count (label) WHERE {field} IS NOT NULL")
+
+
+@MIGRATIONS()
 def m007_keep_documents(db: Database) -> None:
     """What the server gives this device, and the codes it gives trees that got theirs in the field."""
     for statement in (

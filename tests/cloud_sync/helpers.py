@@ -73,6 +73,7 @@ EXAMPLES: dict[str, dict[str, Any]] = {
         "reviewed": 131,
         "by_hand": 170,
         "own": 110,
+        "both": 14,
         "model": "yolo-a 1.0 0123abcd",
         "sides_rule": "sum of two sides",
         "attribution": "none",
@@ -98,6 +99,7 @@ EXAMPLES: dict[str, dict[str, Any]] = {
         "block_low_kg_per_ha": 25_500.0,
         "block_high_kg_per_ha": 30_800.0,
         "siting": "block",
+        "sides": "sum",
         "components": [
             {
                 "name": "fruit weight",

@@ -16,12 +16,13 @@ import pytest
 from device.commands import estimate as command
 from device.orchard_summary import summarise_orchards
 from device.orchards import Block, BlockSettings, register_block
+from device.recording import Visit, record_visit
 from device.sitings import SITINGS
 from device.store import Store
 from device.visit_designs import DESIGNS
 from export.runtime.counter import Counter
 from tests.conftest import Pomona
-from tests.device.visiting import bring_in, photograph, queued
+from tests.device.visiting import DAY, bring_in, photograph, queued
 
 PREDICTIONS = "area,predicted_yield,unit\norchard,200,kg/mu\nsampling_area,100,kg/mu\n"
 
@@ -107,6 +108,84 @@ def test_trees_counted_by_hand_teach_what_photos_miss(
     assert "1.65" in out  # 1.10 x 90 / 60
     assert "6 trees counted by hand, same orchard, variety, training, stage" in " ".join(out.split())
     assert "fruit that no photo shows" not in out
+
+
+OUTDATED = "trees counted by hand tell something else than when the estimate was made; estimate again"
+
+
+def test_an_estimate_older_than_hand_counts_or_than_their_removal_says_so(
+    run_pomona: Pomona, store: Store, visited: Block, predictions: Path, tmp_path: Path
+) -> None:
+    counted = tmp_path / "hand.csv"
+    counted.write_text("tree,by_hand\n" + "\n".join(f"T{tree:02},{14 + tree % 3}" for tree in range(6)))
+
+    def summary() -> str:
+        return " ".join(run_pomona("summary").out.split())
+
+    run_pomona("estimate", "--block", "B1", "--predictions", predictions)
+    assert OUTDATED not in summary()
+    run_pomona("visit", "by-hand", counted, "--block", "B1")
+    assert OUTDATED in summary()
+    run_pomona("estimate", "--block", "B1", "--predictions", predictions)
+    assert OUTDATED not in summary()
+    done = run_pomona("visit", "by-hand", "--block", "B1", "--remove", " T00", "--remove", "T01", "--remove", "T01")
+    assert done.out.splitlines() == [
+        "Hand counts of 2 trees taken back for block B1, 2025-09-24, ripening.",
+        "Estimate again to do without them: pomona estimate --block B1 --predictions FILE",
+    ]
+    assert OUTDATED in summary()
+    again = run_pomona("estimate", "--block", "B1", "--predictions", predictions).out
+    assert "fruit that no photo shows" in again
+    assert OUTDATED not in " ".join(again.split())
+
+
+def test_sides_are_told_of_in_the_estimate_and_when_they_change_since(
+    run_pomona: Pomona, store: Store, block: Block, counter: Counter, predictions: Path, tmp_path: Path
+) -> None:
+    trees = [f"T0{tree}" for tree in range(6)]
+    photos = [photograph(tmp_path, tree, apples, side) for tree in trees for apples, side in ((10, "a"), (9, "b"))]
+    bring_in(store, counter, block, *photos)
+    options = ("--block", "B1", "--predictions", predictions)
+    assert "the sum of both sides" not in run_pomona("estimate", *options).out
+    with store.change():
+        record_visit(store, Visit(block, DAY, "ripening", sides="sum"))
+    said = "Note: the estimate took the larger side, and the visit takes the sum of both sides; estimate again"
+    assert said in " ".join(run_pomona("summary").out.split())
+    made = " ".join(run_pomona("estimate", *options).out.split())
+    assert "114 (19.0 a tree)" in made
+    assert "of each tree the sum of both sides" in made
+    assert "taken off as seen twice, assumed" in made
+    assert "Note: how much fruit shows on both sides of a tree is not known, and was assumed" in made
+    told = tmp_path / "both.csv"
+    told.write_text("tree,both\n" + "\n".join(f"T0{tree},{tree % 2 + 2}" for tree in range(6)))
+    done = run_pomona("visit", "by-hand", told, "--block", "B1")
+    assert done.out.startswith("Fruit seen from both sides told of 6 trees for block B1, 2025-09-24, ripening.\n")
+    assert OUTDATED in " ".join(run_pomona("summary").out.split())
+    made = " ".join(run_pomona("estimate", *options).out.split())
+    assert "sum of both sides, 13.2 % taken off as seen twice, seen on 6 trees" in made
+    assert "was assumed" not in made
+    body = json.loads(store.outbox.waiting("jetson-1", 0, 1000)[-1].payload)["body"]
+    assert body["sides"] == "sum"
+
+
+def test_a_hand_count_below_what_its_photos_show_is_doubted(
+    run_pomona: Pomona, store: Store, visited: Block, tmp_path: Path
+) -> None:
+    counted = tmp_path / "hand.csv"
+    counted.write_text("tree,by_hand,own\nT01,8,\nT02,11,\nT03,7,8\n")
+    done = run_pomona("visit", "by-hand", counted, "--block", "B1")
+    assert done.exit_code == 0
+    assert done.out.startswith("3 trees counted by hand, own fruit told of 1 tree for block B1")
+    first, second = done.err.splitlines()
+    assert first.startswith("Note: tree T01 has 8 fruit by hand, and 10 were counted in its photos; count it again, or")
+    assert second == "Note: tree T03 has 7 fruit by hand, and 8 of its own were counted in its photos; count it again."
+
+
+@pytest.mark.parametrize("arguments", [[], ["hand.csv", "--remove", "T01"]])
+def test_hand_counts_are_either_told_or_taken_back(run_pomona: Pomona, visited: Block, arguments: list[str]) -> None:
+    done = run_pomona("visit", "by-hand", *arguments, "--block", "B1")
+    assert done.exit_code == 2
+    assert "Name a FILE with counts, or take some back with --remove TREE; not both at once." in done.err
 
 
 def test_choices_are_those_of_the_modules_that_make_them() -> None:
