@@ -134,6 +134,7 @@ class DetectionsBody(Body):
 
     TYPE = "detections"
     VERSION = 2
+    BOXES = ("boxes",)
     photo: Sha256 = Field(description="SHA-256 of the photo file")
     model: Name = Field(description="name, version and hash of the bundle")
     engine: Name = Field(description="what ran the model")
@@ -283,6 +284,7 @@ class ReviewBody(Body):
     """What a person changed of the boxes of a photo, or of the count of a tree."""
 
     TYPE = "review"
+    BOXES = ("removed", "added")
     orchard: Name = Field(description="name of the orchard")
     block: Name = Field(description="name of the block")
     day: date = Field(description="day of the visit")

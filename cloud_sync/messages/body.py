@@ -19,6 +19,8 @@ class Body(BaseModel):
     TYPE: ClassVar[str]
     VERSION: ClassVar[int] = 1
     LANE: ClassVar[Lane] = "now"
+    BOXES: ClassVar[tuple[str, ...]] = ()
+    """Fields with packed boxes; their class indices count in the body's ``labels``."""
 
     @classmethod
     def upgrade(cls, version: int, body: dict[str, JsonValue]) -> dict[str, JsonValue]:
