@@ -15,6 +15,9 @@ DEVICE_NAME_PATTERN = f"^{_DEVICE_NAME.pattern}$"
 EVERY_UPWARD_MESSAGE = f"{ROOT}/+/up/#"
 EVERY_STATE = f"{ROOT}/+/state"
 
+# stands where a record's type stands, so no type of record is called so
+BATCH = "batch"
+
 
 def check_device_name(name: str) -> str:
     """The name itself, if a device may be called so.
@@ -35,9 +38,19 @@ def up(device: str, message_type: str) -> str:
     return f"{ROOT}/{device}/up/{message_type}"
 
 
+def batch(device: str) -> str:
+    """Where a device sends many records in one message."""
+    return up(device, BATCH)
+
+
 def acknowledgements(device: str) -> str:
     """Where the server answers for a device's records."""
     return f"{ROOT}/{device}/down/ack"
+
+
+def documents(device: str) -> str:
+    """Where the server says which documents a device should have."""
+    return f"{ROOT}/{device}/down/document"
 
 
 def state(device: str) -> str:

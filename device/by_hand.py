@@ -7,6 +7,7 @@ import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from calibration.fruit_weight import weighed_sample
 from calibration.shared_factors import SharedFactor
@@ -60,30 +61,38 @@ def record_hand_counts(store: Store, block: Block, visit: SampledVisit, told: Ma
     Raises:
         InputError: a tree was not photographed, or has more own fruit than were counted in its photos.
     """
-    counts = {
-        row["code"]: row
-        for row in store.db.query(
-            "SELECT tree_count.*, tree.code FROM tree_count JOIN tree ON tree.id = tree_count.tree "
-            "WHERE visit = ? AND label = ?",
-            [visit.id, visit.label],
-        )
-    }
-    for tree, count in told.items():
-        if tree not in counts:
-            raise InputError(
-                f"tree {tree} of block {block.name} has no photo of {visit.day}; import it, or correct the tree's code "
-                f"(photographed were {', '.join(sorted(counts)[:5])}{', …' if len(counts) > 5 else ''})"
-            )
-        standing = counts[tree]["machine"] if counts[tree]["reviewed"] is None else counts[tree]["reviewed"]
-        if count.own is not None and count.own > standing:
-            raise InputError(
-                f"tree {tree} has {count.own} own fruit, and {standing} were counted in its photos; look again which "
-                "of the counted fruit are its own"
-            )
     recorded = Visit(block, visit.day, visit.stage)
-    with store.change():
+    with store.change():  # before anything is read: an import may be counting the same trees anew
+        counts = _tree_counts(store, visit)
         for tree, count in told.items():
+            _check_tree(block, visit, tree, count, counts)
             record_hand_count(store, recorded, counts[tree], count.by_hand, count.own)
+
+
+def _tree_counts(store: Store, visit: SampledVisit) -> dict[str, dict[str, Any]]:
+    """Rows of a visit's counts by the code of their tree."""
+    rows = store.db.query(
+        "SELECT tree_count.*, tree.code FROM tree_count JOIN tree ON tree.id = tree_count.tree "
+        "WHERE visit = ? AND label = ?",
+        [visit.id, visit.label],
+    )
+    return {row["code"]: row for row in rows}
+
+
+def _check_tree(
+    block: Block, visit: SampledVisit, tree: str, count: HandCounted, counts: Mapping[str, dict[str, Any]]
+) -> None:
+    if tree not in counts:
+        raise InputError(
+            f"tree {tree} of block {block.name} has no photo of {visit.day}; import it, or correct the tree's code "
+            f"(photographed were {', '.join(sorted(counts)[:5])}{', …' if len(counts) > 5 else ''})"
+        )
+    standing = counts[tree]["machine"] if counts[tree]["reviewed"] is None else counts[tree]["reviewed"]
+    if count.own is not None and count.own > standing:
+        raise InputError(
+            f"tree {tree} has {count.own} own fruit, and {standing} were counted in its photos; look again which "
+            "of the counted fruit are its own"
+        )
 
 
 def read_weighed_sample(path: Path) -> SharedFactor:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import base64
 import json
 from dataclasses import dataclass
 from datetime import date
 from typing import Any
 
-from cloud_sync.messages import CountBody, DetectionsBody, PhotoBody, Stage, TreeBody, VisitBody
+from cloud_sync.messages import CountBody, DetectionsBody, PhotoBody, Stage, ThumbnailBody, TreeBody, VisitBody
 from device.names import clean_name
 from device.orchards import Block
 from device.packed_boxes import pack_boxes
@@ -26,8 +27,6 @@ LABEL_OF_STAGE: dict[Stage, str] = {
 # would count the fruit twice that shows on each.
 SIDES_RULE = "largest"
 ATTRIBUTION = "whole photo"
-# what a message has room for
-MOST_BOXES = 15_000
 
 
 @dataclass(frozen=True)
@@ -134,13 +133,19 @@ def record_photo(
     return store.record("photo", {"sha256": sha256}, columns, body, unsent={"suffix": item.path.suffix.lower()})
 
 
+def record_thumbnail(store: Store, photo_id: str, sha256: str, jpeg: bytes) -> None:
+    """Queue the small picture of a photo, once; the store keeps the photo itself."""
+    body = ThumbnailBody(photo=sha256, jpeg=base64.b64encode(jpeg).decode("ascii"))
+    store.record("thumbnail", {"photo": photo_id}, {}, body)
+
+
 def record_detections(store: Store, photo_id: str, sha256: str, counter: Counter, count: PhotoCount) -> None:
     """Record what one model counted in a photo."""
     kept = count.detections.select(count.counted)
     boxes = pack_boxes(kept)
     model, engine = counter.bundle.identity, counter.engine.name
     body = DetectionsBody(
-        photo=sha256, model=model, engine=engine, labels=kept.labels, counts=count.counts, boxes=boxes.base64
+        photo=sha256, model=model, engine=engine, labels=kept.labels, counts=count.counts, boxes=boxes.text
     )
     columns = {
         "engine": engine,

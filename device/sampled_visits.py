@@ -65,6 +65,12 @@ class SampledVisit:
         return LABEL_OF_STAGE[self.stage]
 
     @property
+    def model(self) -> str | None:
+        """The model whose counts all stand as it made them; None where several counted or a person has reviewed."""
+        models = {tree.model if tree.reviewed is None else None for tree in self.trees}
+        return models.pop() if len(models) == 1 else None
+
+    @property
     def places(self) -> dict[str, Place]:
         """Latitude and longitude of each tree by its code."""
         return {tree.code: tree.place for tree in self.trees}

@@ -8,20 +8,23 @@ from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timezone
 from pathlib import Path
 
+from cloud_sync.boxes import MOST_BOXES
+from device.documents.registry import registered_code
 from device.errors import InputError
 from device.names import clean_name, require_name
 from device.photo_naming import TreePhoto
 from device.recording import (
-    MOST_BOXES,
     Visit,
     find_visit_row,
     record_detections,
     record_photo,
+    record_thumbnail,
     record_tree,
     record_tree_count,
     record_visit,
 )
 from device.store import Store
+from device.thumbnails import make_thumbnail, thumbnails_wanted
 from export.runtime.counter import Counter
 from export.runtime.errors import MissingPartError, PhotoError
 from export.runtime.photos import decode_photo, read_taken_at
@@ -133,6 +136,7 @@ def import_photos(
         EngineError: the engine fails.
     """
     report = ImportReport()
+    photos = [replace(item, tree=registered_code(store, visit.block, item.tree)) for item in photos]
     if visit.area_m2 is not None:
         visit = replace(visit, area_trees=len({item.tree for item in photos}))
         _record_area(store, visit)
@@ -175,6 +179,7 @@ def _import_one(
             f"{item.path} shows {boxes:,} fruit and flowers, and at most {MOST_BOXES:,} can be recorded of a photo; "
             "go nearer to the tree"
         )
+    jpeg = make_thumbnail(photo) if thumbnails_wanted(store) else None
     store.photos.add(content, item.path.suffix.lower())
     with store.change():
         # asked again: another process may have brought the same photo in while this one counted
@@ -184,6 +189,8 @@ def _import_one(
         photo_id = record_photo(store, visit, item, owners, content, photo)
         record_detections(store, photo_id, sha256, counter, count)
         record_tree_count(store, visit, owners, item.tree, model)
+        if jpeg is not None:
+            record_thumbnail(store, photo_id, sha256, jpeg)
     report.counted += 1
     report.trees.add(item.tree)
 

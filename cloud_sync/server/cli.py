@@ -11,23 +11,17 @@ from typing import TYPE_CHECKING
 
 import click
 
+from cloud_sync.server.document_commands import documents, publish, withdraw
+from cloud_sync.server.options import DATABASE, FOLDER, opened_database
+
 if TYPE_CHECKING:
     from cloud_sync.identity import Identity
-    from cloud_sync.server.database import Database
     from cloud_sync.server.folder import ServerFolder
 
-_FOLDER = click.option(
-    "--folder",
-    type=click.Path(path_type=Path, file_okay=False),
-    default=Path("pomona-server"),
-    show_default=True,
-    help="The server's folder.",
-)
 _RESTART = (
     "Restart the broker now: that ends the device's connection, and the device is refused from then on. "
     "A reload (SIGHUP) would refuse new connections only."
 )
-_DATABASE = click.option("--database", metavar="URL", help="SQLAlchemy URL.  [default: SQLite in the folder]")
 
 
 @click.group()
@@ -73,7 +67,7 @@ def init(folder: Path, hosts: tuple[str, ...], port: int, bind: str | None) -> N
 
 @server.command()
 @click.argument("request", metavar="CSR_FILE", type=click.Path(path_type=Path, exists=True, dir_okay=False))
-@_FOLDER
+@FOLDER
 @click.option(
     "--out", type=click.Path(path_type=Path, dir_okay=False), help="File to write.  [default: NAME.enrolment.json]"
 )
@@ -118,7 +112,7 @@ def enroll(request: Path, folder: Path, out: Path | None, replace: bool) -> None
 
 @server.command()
 @click.argument("name")
-@_FOLDER
+@FOLDER
 def revoke(name: str, folder: Path) -> None:
     """Shut out device NAME, which is lost or stolen; the name may be enrolled again.
 
@@ -134,8 +128,8 @@ def revoke(name: str, folder: Path) -> None:
 
 
 @server.command()
-@_FOLDER
-@_DATABASE
+@FOLDER
+@DATABASE
 @click.option("--broker", metavar="HOST:PORT", help="Where the broker listens.  [default: on this machine]")
 def run(folder: Path, database: str | None, broker: str | None) -> None:
     """Receive what devices send, until stopped; prints 'ready' once the broker passes messages on.
@@ -148,19 +142,16 @@ def run(folder: Path, database: str | None, broker: str | None) -> None:
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
     home = ServerFolder(folder)
     identity = _ingest_identity(home, broker)
-    opened = _open(home, database, create=True)
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
-    try:
+    with opened_database(home, database, create=True) as opened:
         Ingest(identity, opened).run(stop, on_ready=lambda: click.echo("ready"))
-    finally:
-        opened.close()
 
 
 @server.command()
-@_FOLDER
-@_DATABASE
+@FOLDER
+@DATABASE
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def holdings(folder: Path, database: str | None, as_json: bool) -> None:
     """Show what the server holds, each thing once however many devices sent it.
@@ -173,10 +164,8 @@ def holdings(folder: Path, database: str | None, as_json: bool) -> None:
     from cloud_sync.server.holdings import read_holdings
     from cloud_sync.server.tables import holdings_table
 
-    opened = _open(ServerFolder(folder), database)
-    with opened.read() as session:
+    with opened_database(ServerFolder(folder), database) as opened, opened.read() as session:
         held = read_holdings(session)
-    opened.close()
     if as_json:
         click.echo(json.dumps(held.as_dict(), ensure_ascii=False))
     else:
@@ -185,8 +174,8 @@ def holdings(folder: Path, database: str | None, as_json: bool) -> None:
 
 
 @server.command("dead-letters")
-@_FOLDER
-@_DATABASE
+@FOLDER
+@DATABASE
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object a line, with the payload in base64.")
 def dead_letters(folder: Path, database: str | None, as_json: bool) -> None:
     """Show messages that were refused, and why.
@@ -200,10 +189,8 @@ def dead_letters(folder: Path, database: str | None, as_json: bool) -> None:
     from cloud_sync.server.folder import ServerFolder
     from cloud_sync.server.tables import dead_letter_as_dict, dead_letters_table
 
-    opened = _open(ServerFolder(folder), database)
-    with opened.read() as session:
+    with opened_database(ServerFolder(folder), database) as opened, opened.read() as session:
         letters = list(session.scalars(select(DeadLetter).order_by(DeadLetter.id)))
-    opened.close()
     if as_json:
         for letter in letters:
             click.echo(json.dumps(dead_letter_as_dict(letter), ensure_ascii=False))
@@ -238,10 +225,5 @@ def _echo_authority(folder: ServerFolder) -> None:
     click.echo(f"Authority: {fingerprint}. See that `pomona sync accept` shows the same on each device.")
 
 
-def _open(folder: ServerFolder, url: str | None, *, create: bool = False) -> Database:
-    from cloud_sync.server.database import Database
-
-    if url is not None:
-        return Database(url, create=create)
-    folder.read_settings()  # says so when this is no server folder, before a database is made in it
-    return Database.in_file(folder.database.resolve(), create=create)
+for command in (publish, withdraw, documents):
+    server.add_command(command)

@@ -81,6 +81,11 @@ class ServerFolder:
         """The default database."""
         return self.path / "pomona.sqlite"
 
+    @property
+    def documents(self) -> Path:
+        """Documents for devices, each under its SHA-256."""
+        return self.path / "documents"
+
     def make(self) -> None:
         """Make the folders that are missing, closed to others.
 

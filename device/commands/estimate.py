@@ -31,9 +31,9 @@ SITINGS = ("orchard", "block", "area", "hand-picked")
 @click.option("--block", required=True, help="Name of the visited block.")
 @click.option(
     "--predictions",
-    required=True,
     type=click.Path(path_type=Path),
-    help="Predicted yields: a season file, or a CSV or JSON with the orchard's and the sampling area's.",
+    help="Predicted yields: a season file, or a CSV or JSON with the orchard's and the sampling area's.  "
+    "[default: the season file that the server has sent]",
 )
 @click.option("--day", type=click.DateTime(["%Y-%m-%d"]), help="Day of the visit.  [default: the latest]")
 @click.option("--stage", type=click.Choice(STAGES), help="Growth stage of the visit.")
@@ -69,7 +69,7 @@ SITINGS = ("orchard", "block", "area", "hand-picked")
 @home_option
 def estimate(
     block: str,
-    predictions: Path,
+    predictions: Path | None,
     day: datetime | None,
     stage: str | None,
     fruit_weight: float | None,
@@ -96,6 +96,7 @@ def estimate(
       orchard,1346.87,kg/mu
       sampling_area,1302.08,kg/mu
     """
+    from device.documents.applying import read_sent_season
     from device.estimates import Choices
     from device.estimates import estimate as make_estimate
     from device.orchards import find_block
@@ -106,7 +107,7 @@ def estimate(
     with opened_store(home) as store:
         found = find_block(store, block)
         visit = find_visit(store, found, day.date() if day else None, stage)
-        predicted = read_predictions(predictions, found.trees_per_ha)
+        predicted = read_predictions(predictions, found.trees_per_ha) if predictions else read_sent_season(store, found)
         choices = Choices(fruit_weight, weighed, design, listed, siting, bundle)
         make_estimate(store, found, visit, predicted, choices)
         made = get_visit(store, visit.id)

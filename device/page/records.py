@@ -53,7 +53,7 @@ def summary(store: OpenedStore, context: Context) -> Response:
         OrchardCards(name, together.get(name), list(of_orchard))
         for name, of_orchard in groupby(blocks, key=lambda told: told[0].block.orchard)
     ]
-    return context.templates.page("summary", orchards=orchards, outbox=store.outbox.state())
+    return context.templates.page("summary", orchards=orchards, outbox=store.outbox.state(health=False))
 
 
 @router.get("/blocks/{name:path}")

@@ -11,6 +11,7 @@ from fastapi.responses import HTMLResponse
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
+from cloud_sync import pages
 from device.page.settings import PageSettings
 from device.wording import (
     counted_lines,
@@ -37,7 +38,7 @@ class Templates:
     def __init__(self, settings: PageSettings) -> None:
         # nothing is escaped by hand: whatever people typed arrives in the pages as text
         self._environment = Environment(
-            loader=FileSystemLoader(_FOLDER),
+            loader=FileSystemLoader([_FOLDER, pages.TEMPLATES]),
             autoescape=True,
             undefined=StrictUndefined,
             trim_blocks=True,

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import json
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import pytest
+from sqlite_utils import Database
 
 from calibration.errors import CalibrationError
 from cloud_sync.messages import CountBody, decode_body, decode_envelope
@@ -55,6 +58,27 @@ def test_a_line_that_is_wrong_is_named(tmp_path: Path, text: str, said: str) -> 
 def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"nowhere\.csv cannot be read: No such file or directory; check the path"):
         read_hand_counts(tmp_path / "nowhere.csv")
+
+
+def test_a_count_that_changes_at_the_same_moment_is_sent_as_it_changed(
+    store: Store, visited: Block, counter: Counter, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    visit, begin = find_visit(store, visited), store.change
+    other = Store(store.folder)
+
+    def change_after_another_process() -> AbstractContextManager[Database]:
+        bring_in(other, counter, visited, photograph(tmp_path, "T01", 17, side="b"))
+        return begin()
+
+    monkeypatch.setattr(store, "change", change_after_another_process)
+    record_hand_counts(store, visited, visit, {"T01": HandCounted(20, None)})
+    other.close()
+    sent = [json.loads(row["body"]) for row in table(store, "outbox") if row["type"] == "count"]
+    assert [(body["machine"], body.get("by_hand")) for body in sent if body["tree"] == "T01"] == [
+        (10, None),
+        (17, None),
+        (17, 20),
+    ]
 
 
 def test_hand_counts_are_kept_and_sent_with_the_trees_count(store: Store, visited: Block) -> None:

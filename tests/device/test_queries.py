@@ -147,6 +147,7 @@ def test_the_summary_as_plain_values(store: Store, visited: Block) -> None:
         "trees": 1650,
         "trees_per_ha": 825,
         "variety": None,
+        "training_system": None,
         "fruit_weight_g": 200,
     }
     assert full["visits"] == 1

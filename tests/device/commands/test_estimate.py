@@ -145,7 +145,7 @@ def test_another_visit_is_estimated_by_day_and_stage(
     [
         (["--block", "B9", "--predictions", "predictions.csv"], "block 'B9' is unknown (known are B1)"),
         (["--block", "B1", "--predictions", "nowhere.csv"], "predictions nowhere.csv cannot be read"),
-        (["--block", "B1"], "Missing option '--predictions'"),
+        (["--block", "B1"], "the server has sent no season file; name one with --predictions FILE"),
         (["--block", "B1", "--predictions", "predictions.csv", "--fruit-weight", "0"], "single fruit weight in g is 0"),
         (
             ["--block", "B1", "--predictions", "half.csv"],

@@ -204,15 +204,15 @@ def test_harvests_that_an_older_pomona_kept_to_itself_are_sent_once(home: Path) 
 def with_another_migration(fails: bool) -> Migrations:
     """The migrations of a Pomona that knows one more."""
     newer = Migrations("device")
-    for migration in (*BEFORE_HARVESTS_TRAVELLED, schema.m004_queue_harvests):
-        newer()(migration)
+    for migration in schema.MIGRATIONS._migrations:
+        newer(name=migration.name)(migration.fn)
 
-    def m005_add_note(db: Database) -> None:
+    def m999_add_note(db: Database) -> None:
         db.execute("ALTER TABLE orchard ADD COLUMN note TEXT")
         if fails:
             raise sqlite3.OperationalError("disk I/O error")
 
-    newer()(m005_add_note)
+    newer()(m999_add_note)
     return newer
 
 
