@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 PYTHON ?= $(firstword $(wildcard $(BIN)/python) python3)
 
 DEMO_PACKAGES := mosquitto libgl1 libglib2.0-0
-TEST_PACKAGES := $(DEMO_PACKAGES) mosquitto-clients systemd libseccomp2
+TEST_PACKAGES := $(DEMO_PACKAGES) mosquitto-clients systemd libseccomp2 strace faketime iproute2
 
 .PHONY: help demo test test-all lint bench clean demo-packages test-packages development
 
