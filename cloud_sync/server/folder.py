@@ -9,7 +9,7 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from cloud_sync.files import write_whole
+from cloud_sync.files import make_folder, write_whole
 from cloud_sync.hosts import HostName, is_wildcard
 from cloud_sync.server.errors import FolderError
 
@@ -94,7 +94,7 @@ class ServerFolder:
         """
         with self.explained():
             for folder in (self.path, self.enrolled.parent, self.enrolled, self.broker, self.ingest):
-                folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+                make_folder(folder, 0o700)
 
     def read_settings(self) -> ServerSettings:
         """The settings.
