@@ -21,6 +21,7 @@ from cloud_sync.identity import Identity
 from cloud_sync.messages import Answers
 from cloud_sync.server.broker import MOST_UNCONFIRMED
 from cloud_sync.server.database import Database
+from cloud_sync.server.ingest_metrics import IngestMetrics
 from cloud_sync.server.screening import Received
 from cloud_sync.server.worker import Delivery, Worker
 
@@ -43,12 +44,14 @@ class Ingest:
     Args:
         identity: the server's own client.
         database: where records go.
+        metrics: counts what is done.
     """
 
-    def __init__(self, identity: Identity, database: Database) -> None:
+    def __init__(self, identity: Identity, database: Database, metrics: IngestMetrics | None = None) -> None:
         self._identity = identity
+        self._metrics = metrics or IngestMetrics()
         self._inbox: queue.Queue[Delivery] = queue.Queue(maxsize=2 * MOST_UNCONFIRMED)
-        self._worker = Worker(database, self._inbox, self._answer)
+        self._worker = Worker(database, self._inbox, self._answer, self._metrics)
         self._connection: Connection | None = None
 
     def run(self, stop: threading.Event, on_ready: Callable[[], None]) -> None:
@@ -89,6 +92,7 @@ class Ingest:
                 backoff.reset()
                 condition = f"connected to {connection.where}"
                 _log.info("%s", condition)
+                self._metrics.connected.set(1)
                 if not was_ready:
                     on_ready()
                 was_ready = True
@@ -102,6 +106,7 @@ class Ingest:
                     condition = str(error)
                     _log.warning("%s; trying again", condition)
             finally:
+                self._metrics.connected.set(0)
                 connection.abandon()
             stop.wait(backoff.next_s())
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import queue
 import threading
+import time
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ from sqlalchemy.exc import IntegrityError, OperationalError
 
 from cloud_sync.messages import Answer, Answers
 from cloud_sync.server.database import Database
+from cloud_sync.server.ingest_metrics import IngestMetrics
 from cloud_sync.server.screening import Accepted, Received, Refused, screen
 from cloud_sync.server.storing import Reply, Screened, store
 
@@ -47,6 +49,7 @@ class Worker:
         database: where to.
         inbox: what the network brought.
         answer: publishes answers to a device.
+        metrics: counts what is done.
         batch: most messages in one transaction.
     """
 
@@ -55,9 +58,11 @@ class Worker:
         database: Database,
         inbox: queue.Queue[Delivery],
         answer: Callable[[str, Answers], None],
+        metrics: IngestMetrics | None = None,
         *,
         batch: int = 500,
     ) -> None:
+        self._metrics = metrics or IngestMetrics()
         self._database = database
         self._inbox = inbox
         self._answer = answer
@@ -71,6 +76,7 @@ class Worker:
                 deliveries = self._drain()
                 if deliveries:
                     self.process(deliveries)
+                self._metrics.save(self._inbox.qsize())
         finally:
             stop.set()  # a server that receives and does not store must not look alive
 
@@ -87,8 +93,11 @@ class Worker:
     def process(self, deliveries: Sequence[Delivery]) -> None:
         """Screen, store, answer and confirm a batch, whatever was sent."""
         screened = [item for delivery in deliveries if (item := _screened(delivery.received)) is not None]
+        started = time.perf_counter()
+        replies = self._store(screened)
+        self._metrics.count_batch(screened, replies, time.perf_counter() - started)
         by_device: dict[str, list[Answer]] = defaultdict(list)
-        for device, answer in self._store(screened):
+        for device, answer in replies:
             by_device[device].append(answer)
         for device, answers in by_device.items():
             for portion in _portions(answers):
