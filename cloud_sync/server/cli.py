@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
 import signal
@@ -138,6 +139,7 @@ def run(folder: Path, database: str | None, broker: str | None) -> None:
     """
     from cloud_sync.server.folder import ServerFolder
     from cloud_sync.server.ingest import Ingest
+    from cloud_sync.server.ingest_metrics import IngestMetrics
 
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
     home = ServerFolder(folder)
@@ -145,8 +147,47 @@ def run(folder: Path, database: str | None, broker: str | None) -> None:
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
-    with opened_database(home, database, create=True) as opened:
-        Ingest(identity, opened).run(stop, on_ready=lambda: click.echo("ready"))
+    metrics = IngestMetrics(home.metrics)
+    with contextlib.closing(metrics), opened_database(home, database, create=True) as opened:
+        Ingest(identity, opened, metrics).run(stop, on_ready=lambda: click.echo("ready"))
+
+
+@server.command()
+@FOLDER
+@DATABASE
+@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on; 0.0.0.0 for all.")
+@click.option(
+    "--port", type=click.IntRange(0, 65535), default=8430, show_default=True, help="Port; 0 takes a free one."
+)
+@click.option("--name", "names", multiple=True, help="Host name under which a proxy on this machine offers the pages.")
+def fleet(folder: Path, database: str | None, host: str, port: int, names: tuple[str, ...]) -> None:
+    """Serve the fleet's pages: devices and their troubles, blocks, refused messages; /api and /metrics for programs.
+
+    Only reads. Anybody on this machine may see them. To let others in, set a pass phrase of 8 characters or more in
+    POMONA_FLEET_PASSPHRASE, or as the systemd credential fleet-passphrase, and give --host.
+
+    Example: pomona server fleet --folder pomona-server
+    """
+    import uvicorn
+
+    from cloud_sync.pages.access import read_pass_phrase
+    from cloud_sync.pages.serving import address_of, listen
+    from cloud_sync.server.fleet.application import create_app
+    from cloud_sync.server.fleet.settings import PASS_PHRASE_CREDENTIAL, PASS_PHRASE_VARIABLE, FleetSettings
+    from cloud_sync.server.folder import ServerFolder
+
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
+    home = ServerFolder(folder)
+    given = read_pass_phrase(PASS_PHRASE_VARIABLE, PASS_PHRASE_CREDENTIAL)
+    settings = FleetSettings(host, port, given, tuple(name.lower() for name in names))
+    with opened_database(home, database) as opened:
+        app = create_app(opened, home.metrics, settings)
+        listening = listen(host, port)
+        config = uvicorn.Config(
+            app, log_level="warning", access_log=False, server_header=False, ws="none", timeout_graceful_shutdown=5
+        )
+        click.echo(f"Fleet at {address_of(listening)} (Ctrl+C stops it).")
+        uvicorn.Server(config).run([listening])
 
 
 @server.command()

@@ -77,6 +77,11 @@ class ServerFolder:
         return self.path / "ingest"
 
     @property
+    def metrics(self) -> Path:
+        """What running ingest processes count of themselves."""
+        return self.path / "metrics"
+
+    @property
     def database(self) -> Path:
         """The default database."""
         return self.path / "pomona.sqlite"

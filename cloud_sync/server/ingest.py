@@ -22,6 +22,7 @@ from cloud_sync.messages import Answers
 from cloud_sync.server.announcing import Announcer
 from cloud_sync.server.broker import MOST_UNCONFIRMED
 from cloud_sync.server.database import Database
+from cloud_sync.server.ingest_metrics import IngestMetrics
 from cloud_sync.server.screening import Received
 from cloud_sync.server.worker import Delivery, Worker
 
@@ -44,12 +45,15 @@ class Ingest:
     Args:
         identity: the server's own client.
         database: where records go.
+        metrics: counts what is done.
     """
 
-    def __init__(self, identity: Identity, database: Database) -> None:
+    def __init__(self, identity: Identity, database: Database, metrics: IngestMetrics | None = None) -> None:
         self._identity = identity
+        self._metrics = metrics or IngestMetrics()
         self._inbox: queue.Queue[Delivery] = queue.Queue(maxsize=2 * MOST_UNCONFIRMED)
-        self._worker = Worker(database, self._inbox, self._answer, Announcer(database, self._announce))
+        announcer = Announcer(database, self._announce)
+        self._worker = Worker(database, self._inbox, self._answer, announcer, self._metrics)
         self._connection: Connection | None = None
 
     def run(self, stop: threading.Event, on_ready: Callable[[], None]) -> None:
@@ -90,6 +94,7 @@ class Ingest:
                 backoff.reset()
                 condition = f"connected to {connection.where}"
                 _log.info("%s", condition)
+                self._metrics.connected.set(1)
                 if not was_ready:
                     on_ready()
                 was_ready = True
@@ -103,6 +108,7 @@ class Ingest:
                     condition = str(error)
                     _log.warning("%s; trying again", condition)
             finally:
+                self._metrics.connected.set(0)
                 connection.abandon()
             stop.wait(backoff.next_s())
 

@@ -17,6 +17,7 @@ from cloud_sync.messages import Answer, Answers
 from cloud_sync.server import backends
 from cloud_sync.server.announcing import Announcer
 from cloud_sync.server.database import Database
+from cloud_sync.server.ingest_metrics import IngestMetrics
 from cloud_sync.server.screening import Accepted, Received, Refused, StateChange, screen, unfold
 from cloud_sync.server.storing import Reply, Screened, store
 
@@ -51,6 +52,7 @@ class Worker:
         inbox: what the network brought.
         answer: publishes answers to a device.
         announcer: knows trees by the server's codes, and tells devices which documents they should have.
+        metrics: counts what is done.
         batch: most messages in one transaction, the lines of batches counted singly.
     """
 
@@ -60,9 +62,11 @@ class Worker:
         inbox: queue.Queue[Delivery],
         answer: Callable[[str, Answers], None],
         announcer: Announcer | None = None,
+        metrics: IngestMetrics | None = None,
         *,
         batch: int = 500,
     ) -> None:
+        self._metrics = metrics or IngestMetrics()
         self._database = database
         self._inbox = inbox
         self._answer = answer
@@ -79,6 +83,7 @@ class Worker:
                 if deliveries:
                     self.process(deliveries)
                 self._look_for_documents()
+                self._metrics.save(self._inbox.qsize())
         finally:
             stop.set()  # a server that receives and does not store must not look alive
 
@@ -97,7 +102,10 @@ class Worker:
         screened = chain.from_iterable(_screened(delivery.received) for delivery in deliveries)
         # a few batches can unfold to more than the memory holds, so no more of them is unfolded than is stored at once
         while some := list(islice(screened, self._batch)):
-            self._reply(self._store([self._renamed(item) for item in some]))
+            started = time.perf_counter()
+            replies = self._store([self._renamed(item) for item in some])
+            self._metrics.count_batch(some, replies, time.perf_counter() - started)
+            self._reply(replies)
             self._greet(some)
         for delivery in deliveries:
             delivery.confirm()
