@@ -77,6 +77,11 @@ class ServerFolder:
         return self.path / "ingest"
 
     @property
+    def readers(self) -> Path:
+        """Those who may read the telemetry, one certificate each."""
+        return self.path / "authority" / "readers"
+
+    @property
     def database(self) -> Path:
         """The default database."""
         return self.path / "pomona.sqlite"
@@ -88,7 +93,7 @@ class ServerFolder:
             FolderError: they cannot be made.
         """
         with self.explained():
-            for folder in (self.path, self.enrolled.parent, self.enrolled, self.broker, self.ingest):
+            for folder in (self.path, self.enrolled.parent, self.enrolled, self.readers, self.broker, self.ingest):
                 folder.mkdir(mode=0o700, parents=True, exist_ok=True)
 
     def read_settings(self) -> ServerSettings:

@@ -49,6 +49,7 @@ class Worker:
         database: where to.
         inbox: what the network brought.
         answer: publishes answers to a device.
+        on_stored: told of records after they were committed and answered; a message may come again.
         batch: most messages in one transaction, the lines of batches counted singly.
     """
 
@@ -58,11 +59,13 @@ class Worker:
         inbox: queue.Queue[Delivery],
         answer: Callable[[str, Answers], None],
         *,
+        on_stored: Callable[[Sequence[Accepted]], object] | None = None,
         batch: int = 500,
     ) -> None:
         self._database = database
         self._inbox = inbox
         self._answer = answer
+        self._on_stored = on_stored
         self._batch = batch
         self._in_trouble = False
 
@@ -91,7 +94,9 @@ class Worker:
         screened = chain.from_iterable(_screened(delivery.received) for delivery in deliveries)
         # a few batches can unfold to more than the memory holds, so no more of them is unfolded than is stored at once
         while some := list(islice(screened, self._batch)):
-            self._reply(self._store(some))
+            replies = self._store(some)
+            self._reply(replies)
+            self._pass_on(list(_stored(some, replies)))
         for delivery in deliveries:
             delivery.confirm()
 
@@ -102,6 +107,13 @@ class Worker:
         for device, answers in by_device.items():
             for portion in _portions(answers):
                 self._answer(device, portion)
+
+    def _pass_on(self, stored: Sequence[Accepted]) -> None:
+        if self._on_stored is None or not stored:
+            return
+        error = _guarded(partial(self._on_stored, stored))
+        if isinstance(error, Exception):
+            _log.error("%d stored records cannot be passed on: %s", len(stored), error)
 
     def _store(self, batch: Sequence[Screened]) -> list[Reply]:
         """Store a batch, or what of it can be stored, and say what became of each message."""
@@ -168,6 +180,14 @@ def _guarded(action: Callable[[], T]) -> T | Exception:
         return action()
     except Exception as error:  # noqa: BLE001  (this is the one place that catches everything)
         return error
+
+
+def _stored(batch: Iterable[Screened], replies: Iterable[Reply]) -> Iterator[Accepted]:
+    """The records of a batch that were answered ``stored``."""
+    told = {(device, answer.message) for device, answer in replies if answer.result == "stored"}
+    for item in batch:
+        if isinstance(item, Accepted) and (item.envelope.device, item.envelope.message) in told:
+            yield item
 
 
 def _screened(received: Received) -> Iterator[Screened]:
