@@ -129,14 +129,47 @@ def revoke(name: str, folder: Path) -> None:
 
 
 @server.command()
+@click.argument("name")
+@FOLDER
+@click.option(
+    "--out", type=click.Path(path_type=Path, file_okay=False), help="Folder for its files.  [default: reader-NAME]"
+)
+@click.option("--revoke", "revoked", is_flag=True, help="Shut reader NAME out.")
+def reader(name: str, folder: Path, out: Path | None, revoked: bool) -> None:
+    """Let NAME, a program and no device, read what devices send and what is stored: key and certificate for it.
+
+    Example: pomona server reader grafana --folder pomona-server
+    """
+    from cloud_sync.server.folder import ServerFolder
+    from cloud_sync.server.readers import add_reader, remove_reader
+
+    home = ServerFolder(folder)
+    settings = home.read_settings()
+    if revoked:
+        remove_reader(home, name)
+        click.echo(f"The certificate of reader {name} is revoked. {_RESTART}")
+        return
+    files = out or Path(f"reader-{name}")
+    add_reader(home, name, files)
+    host, port = settings.hosts[0], settings.port
+    click.echo(f"Reload the broker (SIGHUP); then {name} can read:")
+    click.echo(
+        f"  mosquitto_sub -V 5 -h {host} -p {port} --cafile {files / 'root.pem'} --cert {files / 'reader.pem'} "
+        f"--key {files / 'reader.key'} -q 1 -t 'pomona/v1/+/stored/#'"
+    )
+
+
+@server.command()
 @FOLDER
 @DATABASE
 @click.option("--broker", metavar="HOST:PORT", help="Where the broker listens.  [default: on this machine]")
-def run(folder: Path, database: str | None, broker: str | None) -> None:
+@click.option("--feed", is_flag=True, help="Publish each stored record as plain JSON too, for readers.")
+def run(folder: Path, database: str | None, broker: str | None, feed: bool) -> None:
     """Receive what devices send, until stopped; prints 'ready' once the broker passes messages on.
 
     Example: pomona server run --folder pomona-server
     """
+    from cloud_sync.server.feed import Feed
     from cloud_sync.server.folder import ServerFolder
     from cloud_sync.server.ingest import Ingest
     from cloud_sync.server.ingest_metrics import IngestMetrics
@@ -149,7 +182,7 @@ def run(folder: Path, database: str | None, broker: str | None) -> None:
         signal.signal(number, lambda *_: stop.set())
     metrics = IngestMetrics(home.metrics)
     with contextlib.closing(metrics), opened_database(home, database, create=True) as opened:
-        Ingest(identity, opened, metrics).run(stop, on_ready=lambda: click.echo("ready"))
+        Ingest(identity, opened, metrics, Feed() if feed else None).run(stop, on_ready=lambda: click.echo("ready"))
 
 
 @server.command()

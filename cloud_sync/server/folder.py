@@ -82,6 +82,11 @@ class ServerFolder:
         return self.path / "metrics"
 
     @property
+    def readers(self) -> Path:
+        """Those who may read the telemetry, one certificate each."""
+        return self.path / "authority" / "readers"
+
+    @property
     def database(self) -> Path:
         """The default database."""
         return self.path / "pomona.sqlite"
@@ -98,7 +103,7 @@ class ServerFolder:
             FolderError: they cannot be made.
         """
         with self.explained():
-            for folder in (self.path, self.enrolled.parent, self.enrolled, self.broker, self.ingest):
+            for folder in (self.path, self.enrolled.parent, self.enrolled, self.readers, self.broker, self.ingest):
                 make_folder(folder, 0o700)
 
     def read_settings(self) -> ServerSettings:

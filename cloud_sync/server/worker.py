@@ -53,6 +53,7 @@ class Worker:
         answer: publishes answers to a device.
         announcer: knows trees by the server's codes, and tells devices which documents they should have.
         metrics: counts what is done.
+        on_stored: told of records after they were committed and answered; a message may come again.
         batch: most messages in one transaction, the lines of batches counted singly.
     """
 
@@ -64,6 +65,7 @@ class Worker:
         announcer: Announcer | None = None,
         metrics: IngestMetrics | None = None,
         *,
+        on_stored: Callable[[Sequence[Accepted]], object] | None = None,
         batch: int = 500,
     ) -> None:
         self._metrics = metrics or IngestMetrics()
@@ -72,6 +74,7 @@ class Worker:
         self._answer = answer
         self._announcer = announcer
         self._look_at = 0.0
+        self._on_stored = on_stored
         self._batch = batch
         self._in_trouble = False
 
@@ -107,6 +110,7 @@ class Worker:
             self._metrics.count_batch(some, replies, time.perf_counter() - started)
             self._reply(replies)
             self._greet(some)
+            self._pass_on(list(_stored(some, replies)))
         for delivery in deliveries:
             delivery.confirm()
 
@@ -140,6 +144,13 @@ class Worker:
         for device, answers in by_device.items():
             for portion in _portions(answers):
                 self._answer(device, portion)
+
+    def _pass_on(self, stored: Sequence[Accepted]) -> None:
+        if self._on_stored is None or not stored:
+            return
+        error = _guarded(partial(self._on_stored, stored))
+        if isinstance(error, Exception):
+            _log.error("%d stored records cannot be passed on: %s", len(stored), error)
 
     def _store(self, batch: Sequence[Screened]) -> list[Reply]:
         """Store a batch, or what of it can be stored, and say what became of each message."""
@@ -209,6 +220,14 @@ def _guarded(action: Callable[[], T]) -> T | Exception:
         return action()
     except Exception as error:  # noqa: BLE001  (this is the one place that catches everything)
         return error
+
+
+def _stored(batch: Iterable[Screened], replies: Iterable[Reply]) -> Iterator[Accepted]:
+    """The records of a batch that were answered ``stored``."""
+    told = {(device, answer.message) for device, answer in replies if answer.result == "stored"}
+    for item in batch:
+        if isinstance(item, Accepted) and (item.envelope.device, item.envelope.message) in told:
+            yield item
 
 
 def _screened(received: Received) -> Iterator[Screened]:

@@ -12,9 +12,6 @@ import argparse
 import tempfile
 from pathlib import Path
 
-from tests.hostile import judging
-from tests.hostile.mutations import recorded
-
 
 def main() -> None:
     """Run what is asked for."""
@@ -30,18 +27,31 @@ def main() -> None:
     one.add_argument("seed", type=int)
     one.add_argument("number", type=int)
     given = parser.parse_args()
-    if given.command == "one":
-        message = judging.hostile_message(given.seed, given.number, recorded())
-        print(message)
-        print(judging.judge(message))
-    elif given.command == "screening":
-        print(f"seed {given.seed}: {dict(judging.run(given.seed, given.inputs))}")
-    elif given.command == "atheris":
-        from tests.hostile import fuzzing  # noqa: PLC0415  (atheris is installed for this alone)
-
-        fuzzing.main(given.folder, given.seed, given.inputs)
-    else:
+    if given.command == "atheris":
+        _by_coverage(given.folder, given.seed, given.inputs)
+    elif given.command == "broker":
         _through_a_broker(given.seed, given.inputs)
+    else:
+        _by_chance(given)
+
+
+def _by_coverage(folder: Path, seed: int, inputs: int) -> None:
+    # first of all imports of ours: what is imported already reports no coverage
+    from tests.hostile import fuzzing  # noqa: PLC0415
+
+    fuzzing.main(folder, seed, inputs)
+
+
+def _by_chance(given: argparse.Namespace) -> None:
+    from tests.hostile import judging  # noqa: PLC0415  (see above)
+    from tests.hostile.mutations import recorded  # noqa: PLC0415
+
+    if given.command == "screening":
+        print(f"seed {given.seed}: {dict(judging.run(given.seed, given.inputs))}")
+        return
+    message = judging.hostile_message(given.seed, given.number, recorded())
+    print(message)
+    print(judging.judge(message))
 
 
 def _through_a_broker(seed: int, inputs: int) -> None:
