@@ -88,6 +88,12 @@ def _channels() -> dict[str, Any]:
             "parameters": device,
             "messages": {"state": {"$ref": "#/components/messages/state"}},
         },
+        "stored": {
+            "address": topics.stored("{device}", "{type}"),
+            "description": "for readers, where the server was started with --feed",
+            "parameters": {**device, **kind},
+            "messages": {"stored": {"$ref": "#/components/messages/stored"}},
+        },
     }
 
 
@@ -130,6 +136,11 @@ def _messages() -> dict[str, Any]:
         },
         "answers": {"summary": summary(Answers), "payload": {"$ref": "#/components/schemas/Answers"}},
         "state": {"summary": summary(DeviceState), "payload": {"$ref": "#/components/schemas/DeviceState"}},
+        "stored": {
+            "summary": "A stored record as plain JSON: envelope, natural_key, and the body with its boxes unpacked.",
+            "contentType": "application/json",
+            "payload": {"type": "object", "required": ["device", "record", "type", "natural_key", "body"]},
+        },
     }
 
 

@@ -79,6 +79,7 @@ def test_channels_are_the_topics(document: dict[str, Any]) -> None:
         "batch": topics.batch("{device}"),
         "answers": topics.acknowledgements("{device}"),
         "state": topics.state("{device}"),
+        "stored": topics.stored("{device}", "{type}"),
     }
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from cloud_sync import topics
+from cloud_sync.connection import RefusedError
 from cloud_sync.identity import Identity
 from cloud_sync.server.readers import add_reader, remove_reader
 from tests.cloud_sync.helpers import EXAMPLES, enqueue, envelope, example
@@ -80,7 +81,7 @@ def test_a_reader_that_is_revoked_is_refused(site: Site) -> None:
     remove_reader(site.server_folder, "grafana")
     site.stop(broker)
     site.start_broker()
-    with pytest.raises(Exception, match="refuses the certificate of 'telemetry.grafana'"):
+    with pytest.raises(RefusedError, match=r"refuses the certificate of 'telemetry\.grafana'"):
         Client(identity, [topics.EVERY_STORED_RECORD])
 
 
