@@ -25,3 +25,9 @@ class HttpsError(RuntimeError):
     """The server's HTTPS cannot be reached, or does not do what this device asks."""
 
     exit_code = 1
+
+
+class FetchError(RuntimeError):
+    """A document cannot be fetched from the server now."""
+
+    exit_code = 1

@@ -23,7 +23,7 @@ from pydantic import ValidationError
 from cloud_sync import keys
 from cloud_sync.enrolment import Address, Enrolment
 from cloud_sync.errors import IdentityError
-from cloud_sync.files import PRIVATE, PUBLIC, identity_folder, write_whole
+from cloud_sync.files import PRIVATE, PUBLIC, identity_folder, make_folder, write_whole
 from cloud_sync.timekeeping import Timekeeper
 from cloud_sync.topics import check_device_name
 
@@ -75,7 +75,7 @@ def create_request(folder: Path, name: str) -> Path:
     check_device_name(name)
     home = identity_folder(folder)
     with _explained(home):
-        home.mkdir(mode=0o700, parents=True, exist_ok=True)
+        make_folder(home, 0o700)
         known = _requested_name(home)
         if known not in {None, name}:
             raise IdentityError(

@@ -7,6 +7,7 @@ list that came with the trust root.
 
 from __future__ import annotations
 
+import contextlib
 import ssl
 from datetime import datetime
 from pathlib import Path
@@ -67,6 +68,21 @@ class _Socket(ssl.SSLSocket):
         super().do_handshake(block)
         assert isinstance(self.context, ClientContext)
         self.context.check(self)
+
+    def send(self, data: Any, flags: int = 0) -> int:
+        """As the base class; where the other side has hung up, fails with the reason that it gave.
+
+        With TLS 1.3 it judges our certificate after our side of the handshake is over, and its reason waits to be read
+        while we write.
+        """
+        try:
+            return super().send(data, flags)
+        except ssl.SSLWantWriteError:
+            raise
+        except OSError:
+            with contextlib.suppress(ssl.SSLWantReadError):
+                self.recv(1)
+            raise
 
 
 ClientContext.sslsocket_class = _Socket

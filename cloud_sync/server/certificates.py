@@ -101,6 +101,10 @@ class Authority:
             self._add_revoked([int(line.split()[1]) for line in lines])
             file.unlink(missing_ok=True)
 
+    def sign_reader(self, name: str, key: ec.EllipticCurvePublicKey) -> bytes:
+        """A certificate, PEM, for somebody who reads the telemetry under this common name."""
+        return pem(self._signer.client(name, key))
+
     def enroll(self, request: bytes, source: object, *, replace: bool = False) -> tuple[str, bytes]:
         """Sign a device's request.
 

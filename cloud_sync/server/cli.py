@@ -12,20 +12,13 @@ from typing import TYPE_CHECKING
 
 import click
 
+from cloud_sync.server.access_commands import authority, echo_authority, enroll, invite, reader, revoke
+from cloud_sync.server.document_commands import documents, publish, withdraw
+from cloud_sync.server.options import DATABASE, FOLDER, opened_database
+
 if TYPE_CHECKING:
     from cloud_sync.identity import Identity
-    from cloud_sync.server.database import Database
     from cloud_sync.server.folder import ServerFolder
-    from cloud_sync.server.rotation import RotationState
-
-_FOLDER = click.option(
-    "--folder",
-    type=click.Path(path_type=Path, file_okay=False),
-    default=Path("pomona-server"),
-    show_default=True,
-    help="The server's folder.",
-)
-_DATABASE = click.option("--database", metavar="URL", help="SQLAlchemy URL.  [default: SQLite in the folder]")
 
 
 @click.group()
@@ -73,7 +66,7 @@ def init(folder: Path, hosts: tuple[str, ...], port: int, https_port: int, bind:
     click.echo(f"server folder {folder} is ready for {', '.join(hosts)}.")
     if new_keys and not reload_broker(home):
         click.echo("Restart the broker: devices that have heard of it refuse the former key.")
-    _echo_authority(home)
+    echo_authority(home)
     click.echo("Next:")
     click.echo(f"  mosquitto -c {configuration}")
     click.echo(f"  pomona server run --folder {folder}")
@@ -84,153 +77,76 @@ def init(folder: Path, hosts: tuple[str, ...], port: int, https_port: int, bind:
 
 
 @server.command()
-@click.argument("request", metavar="CSR_FILE", type=click.Path(path_type=Path, exists=True, dir_okay=False))
-@_FOLDER
-@click.option(
-    "--out", type=click.Path(path_type=Path, dir_okay=False), help="File to write.  [default: NAME.enrolment.json]"
-)
-@click.option(
-    "--replace", is_flag=True, help="Take the place of a device of this name that is gone; its key is revoked."
-)
-def enroll(request: Path, folder: Path, out: Path | None, replace: bool) -> None:
-    """Sign a device's request and write the file it needs.
-
-    Example: pomona server enroll device.csr --folder pomona-server --out jetson-1.json
-    """
-    from cloud_sync import keys
-    from cloud_sync.files import write_whole
-    from cloud_sync.server.enrolling import enroll_by_file
-    from cloud_sync.server.errors import FolderError
-    from cloud_sync.server.folder import ServerFolder
-
-    home = ServerFolder(folder)
-    home.read_settings()
-    revoked_before = home.revoked.read_bytes()
-    enrolment = enroll_by_file(home, request.read_bytes(), request, replace=replace)
-    file = out or Path(f"{enrolment.device}.enrolment.json")
-    try:
-        write_whole(file, enrolment.model_dump_json(indent=2).encode() + b"\n")
-    except OSError as error:
-        raise FolderError(f"{file}: {error.strerror}; choose another place with --out") from error
-    click.echo(f"{enrolment.device} is enrolled. On the device: pomona sync accept {file}")
-    key = keys.parse_certificate(enrolment.certificate.encode(), file).public_key()
-    click.echo(f"Key of {enrolment.device}: {keys.fingerprint(key)}. See that `pomona sync request` showed the same.")
-    _echo_authority(home)
-    if home.revoked.read_bytes() != revoked_before:
-        click.echo(f"The former certificate is revoked. {_shut_out(home, enrolment.device)}")
-
-
-@server.command()
-@click.argument("name")
-@_FOLDER
-@click.option(
-    "--hours",
-    default=24.0,
-    show_default=True,
-    type=click.FloatRange(0, 24 * 30, min_open=True),
-    help="How long it is good.",
-)
-@click.option(
-    "--replace", is_flag=True, help="Take the place of a device of this name that is gone; its key is revoked."
-)
-def invite(name: str, folder: Path, hours: float, replace: bool) -> None:
-    """Invite a device that shall be called NAME: print a code that it enrols with, once.
-
-    Who has the code can enrol in the device's place, so hand it to nobody else. A new invitation makes the former one
-    void, as does `pomona server revoke NAME`.
-
-    Example: pomona server invite kiwi-07 --folder pomona-server
-    """
-    from datetime import timedelta
-
-    from cloud_sync.server.folder import ServerFolder
-    from cloud_sync.server.invitations import invite as make_invitation
-
-    home = ServerFolder(folder)
-    invitation = make_invitation(home, name, timedelta(hours=hours), replace=replace)
-    click.echo(invitation.text)
-    click.echo(f"On the device, within {hours:g} hours: pomona sync enroll. It asks for the code above.", err=True)
-
-
-@server.command()
-@click.argument("name")
-@_FOLDER
-def revoke(name: str, folder: Path) -> None:
-    """Shut out device NAME, which is lost or stolen, and end its invitation; the name may be enrolled again.
-
-    Example: pomona server revoke kiwi-07 --folder pomona-server
-    """
-    from cloud_sync.server.certificates import Authority
-    from cloud_sync.server.folder import ServerFolder
-
-    home = ServerFolder(folder)
-    home.read_settings()
-    Authority(home).withdraw(name)
-    click.echo(f"What {name} was given is revoked. {_shut_out(home, name)}")
-
-
-@server.command()
-@click.argument("step", type=click.Choice(["show", "prepare", "switch", "finish"]), default="show")
-@_FOLDER
-@click.option("--leave-behind", is_flag=True, help="Go on although devices are shut out by it.")
-def authority(step: str, folder: Path, leave_behind: bool) -> None:
-    """Show the authority, or give it a new key: prepare, switch, finish, each once the devices have followed.
-
-    A device follows by itself within hours of being connected; one that was enrolled by file, by `pomona server enroll`
-    and `pomona sync accept` after each step.
-
-    Example: pomona server authority prepare --folder pomona-server
-    """
-    from cloud_sync.server import rotation
-    from cloud_sync.server.broker_control import reload_broker
-    from cloud_sync.server.errors import FolderError
-    from cloud_sync.server.folder import ServerFolder
-
-    home = ServerFolder(folder)
-    home.read_settings()
-    if step in {"switch", "finish"} and not leave_behind:
-        behind = rotation.state_of(home).left_behind
-        if behind:
-            raise FolderError(
-                f"{', '.join(behind)} would be shut out, since they have not followed yet; wait until they were "
-                "connected for some hours, or give --leave-behind and enrol them again"
-            )
-    if step != "show":
-        {"prepare": rotation.prepare, "switch": rotation.switch, "finish": rotation.finish}[step](home)
-        if not reload_broker(home):
-            click.echo("Restart the broker now, or reload it (SIGHUP), so that it trusts whom it should.")
-    _echo_rotation(rotation.state_of(home))
-
-
-@server.command()
-@_FOLDER
-@_DATABASE
+@FOLDER
+@DATABASE
 @click.option("--broker", metavar="HOST:PORT", help="Where the broker listens.  [default: on this machine]")
-def run(folder: Path, database: str | None, broker: str | None) -> None:
+@click.option("--feed", is_flag=True, help="Publish each stored record as plain JSON too, for readers.")
+def run(folder: Path, database: str | None, broker: str | None, feed: bool) -> None:
     """Receive what devices send, until stopped; prints 'ready' once the broker passes messages on.
 
     Example: pomona server run --folder pomona-server
     """
+    from cloud_sync.server.feed import Feed
     from cloud_sync.server.folder import ServerFolder
     from cloud_sync.server.ingest import Ingest
+    from cloud_sync.server.ingest_metrics import IngestMetrics
 
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
     home = ServerFolder(folder)
     identity = _ingest_identity(home, broker)
-    opened = _open(home, database, create=True)
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
-    try:
-        with _https(home, stop):
-            Ingest(identity, opened).run(stop, on_ready=lambda: click.echo("ready"))
-    finally:
-        opened.close()
+    metrics = IngestMetrics(home.metrics)
+    with (
+        contextlib.closing(metrics),
+        opened_database(home, database, create=True) as opened,
+        _https(home, stop),
+    ):
+        Ingest(identity, opened, metrics, Feed() if feed else None).run(stop, on_ready=lambda: click.echo("ready"))
 
 
 @server.command()
-@_FOLDER
-@_DATABASE
+@FOLDER
+@DATABASE
+@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on; 0.0.0.0 for all.")
+@click.option(
+    "--port", type=click.IntRange(0, 65535), default=8430, show_default=True, help="Port; 0 takes a free one."
+)
+@click.option("--name", "names", multiple=True, help="Host name under which a proxy on this machine offers the pages.")
+def fleet(folder: Path, database: str | None, host: str, port: int, names: tuple[str, ...]) -> None:
+    """Serve the fleet's pages: devices and their troubles, blocks, refused messages; /api and /metrics for programs.
+
+    Only reads. Anybody on this machine may see them. To let others in, set a pass phrase of 8 characters or more in
+    POMONA_FLEET_PASSPHRASE, or as the systemd credential fleet-passphrase, and give --host.
+
+    Example: pomona server fleet --folder pomona-server
+    """
+    import uvicorn
+
+    from cloud_sync.pages.access import read_pass_phrase
+    from cloud_sync.pages.serving import address_of, listen
+    from cloud_sync.server.fleet.application import create_app
+    from cloud_sync.server.fleet.settings import PASS_PHRASE_CREDENTIAL, PASS_PHRASE_VARIABLE, FleetSettings
+    from cloud_sync.server.folder import ServerFolder
+
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
+    home = ServerFolder(folder)
+    given = read_pass_phrase(PASS_PHRASE_VARIABLE, PASS_PHRASE_CREDENTIAL)
+    settings = FleetSettings(host, port, given, tuple(name.lower() for name in names))
+    with opened_database(home, database) as opened:
+        app = create_app(opened, home.metrics, settings)
+        listening = listen(host, port)
+        config = uvicorn.Config(
+            app, log_level="warning", access_log=False, server_header=False, ws="none", timeout_graceful_shutdown=5
+        )
+        click.echo(f"Fleet at {address_of(listening)} (Ctrl+C stops it).")
+        uvicorn.Server(config).run([listening])
+
+
+@server.command()
+@FOLDER
+@DATABASE
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def holdings(folder: Path, database: str | None, as_json: bool) -> None:
     """Show what the server holds, each thing once however many devices sent it.
@@ -243,10 +159,8 @@ def holdings(folder: Path, database: str | None, as_json: bool) -> None:
     from cloud_sync.server.holdings import read_holdings
     from cloud_sync.server.tables import holdings_table
 
-    opened = _open(ServerFolder(folder), database)
-    with opened.read() as session:
+    with opened_database(ServerFolder(folder), database) as opened, opened.read() as session:
         held = read_holdings(session)
-    opened.close()
     if as_json:
         click.echo(json.dumps(held.as_dict(), ensure_ascii=False))
     else:
@@ -255,8 +169,8 @@ def holdings(folder: Path, database: str | None, as_json: bool) -> None:
 
 
 @server.command("dead-letters")
-@_FOLDER
-@_DATABASE
+@FOLDER
+@DATABASE
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object a line, with the payload in base64.")
 def dead_letters(folder: Path, database: str | None, as_json: bool) -> None:
     """Show messages that were refused, and why.
@@ -270,10 +184,8 @@ def dead_letters(folder: Path, database: str | None, as_json: bool) -> None:
     from cloud_sync.server.folder import ServerFolder
     from cloud_sync.server.tables import dead_letter_as_dict, dead_letters_table
 
-    opened = _open(ServerFolder(folder), database)
-    with opened.read() as session:
+    with opened_database(ServerFolder(folder), database) as opened, opened.read() as session:
         letters = list(session.scalars(select(DeadLetter).order_by(DeadLetter.id)))
-    opened.close()
     if as_json:
         for letter in letters:
             click.echo(json.dumps(dead_letter_as_dict(letter), ensure_ascii=False))
@@ -310,43 +222,5 @@ def _ingest_identity(folder: ServerFolder, broker: str | None) -> Identity:
     return Identity(SERVER_NAME, key, certificate, folder.trusted, host, port)
 
 
-def _shut_out(folder: ServerFolder, device: str) -> str:
-    """Have the broker refuse a device and end its connection; returns what became of that."""
-    from cloud_sync.server.broker_control import end_connection, reload_broker
-
-    if reload_broker(folder) and end_connection(folder, device):
-        return "The broker refuses it from now on and has ended its connection."
-    return (
-        "The running broker was not found here, so restart it now: that ends the device's connection, and the device "
-        "is refused from then on. A reload (SIGHUP) would refuse new connections only."
-    )
-
-
-def _echo_rotation(state: RotationState) -> None:
-    from cloud_sync import keys
-
-    click.echo(f"Authority: {keys.fingerprint(state.current.public_key())}.")
-    behind = f"{len(state.left_behind)} of {state.devices} devices"
-    if state.following is not None:
-        click.echo(f"Next: {keys.fingerprint(state.following.public_key())}. Not trusted yet by {behind}.")
-    if state.former is not None:
-        former = keys.fingerprint(state.former.public_key())
-        click.echo(f"Former, still trusted: {former}. It signed the certificates of {behind}.")
-    if state.left_behind:
-        click.echo(f"  {', '.join(state.left_behind)}")
-
-
-def _echo_authority(folder: ServerFolder) -> None:
-    from cloud_sync import keys
-
-    fingerprint = keys.fingerprint(keys.read_certificate(folder.root_certificate).public_key())
-    click.echo(f"Authority: {fingerprint}. See that `pomona sync accept` shows the same on each device.")
-
-
-def _open(folder: ServerFolder, url: str | None, *, create: bool = False) -> Database:
-    from cloud_sync.server.database import Database
-
-    if url is not None:
-        return Database(url, create=create)
-    folder.read_settings()  # says so when this is no server folder, before a database is made in it
-    return Database.in_file(folder.database.resolve(), create=create)
+for command in (enroll, invite, revoke, authority, reader, publish, withdraw, documents):
+    server.add_command(command)

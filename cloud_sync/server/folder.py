@@ -10,7 +10,7 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from cloud_sync.files import write_whole
+from cloud_sync.files import make_folder, write_whole
 from cloud_sync.hosts import HostName, is_wildcard
 from cloud_sync.server.errors import FolderError
 
@@ -24,7 +24,7 @@ class ServerSettings(BaseModel):
         min_length=1, description="names and IP addresses of the server; devices use the first"
     )
     port: int = Field(default=8883, ge=1, le=65535, description="TCP port of the broker")
-    https_port: int = Field(default=8443, ge=0, le=65535, description="TCP port of HTTPS for devices; 0 for none")
+    https_port: int = Field(default=0, ge=0, le=65535, description="TCP port of HTTPS for devices; 0 for none")
     bind: HostName | None = Field(default=None, description="address to listen on; all when not given")
 
     @property
@@ -118,9 +118,24 @@ class ServerFolder:
         return self.path / "https"
 
     @property
+    def metrics(self) -> Path:
+        """What running ingest processes count of themselves."""
+        return self.path / "metrics"
+
+    @property
+    def readers(self) -> Path:
+        """Those who may read the telemetry, one certificate each."""
+        return self.path / "authority" / "readers"
+
+    @property
     def database(self) -> Path:
         """The default database."""
         return self.path / "pomona.sqlite"
+
+    @property
+    def documents(self) -> Path:
+        """Documents for devices, each under its SHA-256."""
+        return self.path / "documents"
 
     def make(self) -> None:
         """Make the folders that are missing, closed to others.
@@ -129,9 +144,9 @@ class ServerFolder:
             FolderError: they cannot be made.
         """
         with self.explained():
-            authority = (self.enrolled.parent, self.enrolled, self.renewed, self.invitations, self.trusting)
-            for folder in (self.path, *authority, self.broker, self.ingest, self.https):
-                folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            issued = (self.enrolled, self.renewed, self.invitations, self.trusting, self.readers)
+            for folder in (self.path, self.enrolled.parent, *issued, self.broker, self.ingest, self.https):
+                make_folder(folder, 0o700)
 
     @contextlib.contextmanager
     def locked(self) -> Iterator[None]:

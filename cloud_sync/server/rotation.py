@@ -28,8 +28,8 @@ class RotationState:
         current: the authority that signs.
         following: the one that has been prepared.
         former: the one that is still trusted.
-        devices: number of enrolled devices.
-        left_behind: devices that the next step would shut out.
+        devices: number of enrolled devices and readers.
+        left_behind: those that the next step would shut out.
     """
 
     current: x509.Certificate
@@ -49,7 +49,8 @@ def state_of(folder: ServerFolder) -> RotationState:
     with folder.explained():
         authority = Authority(folder)
         following, former = (_certificate_of(folder, which) for which in ("next", "former"))
-        enrolled = {file.stem: keys.read_certificate(file) for file in sorted(folder.enrolled.glob("*.pem"))}
+        files = [*sorted(folder.enrolled.glob("*.pem")), *sorted(folder.readers.glob("*.pem"))]
+        enrolled = {file.stem: keys.read_certificate(file) for file in files}
         left_behind = []
         if following is not None:
             wanted = keys.compact_fingerprint(following)

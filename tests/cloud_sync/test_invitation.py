@@ -82,7 +82,7 @@ def test_something_else_is_told_from_an_invitation(text: str, said: str) -> None
 
 
 def test_the_secret_is_not_shown() -> None:
-    """SYNC-081."""
+    """SYNC-094."""
     assert KIWI.secret.hex() not in repr(KIWI)
     assert str(KIWI.secret) not in repr(KIWI)
     groups = KIWI.text.split("/")[2]

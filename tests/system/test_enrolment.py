@@ -79,7 +79,7 @@ class Watcher:
 
 
 def test_no_secret_is_written_or_shown_anywhere(site: Site, tmp_path: Path) -> None:
-    """SYNC-081: all logs, outputs and arguments, of a device that enrols, sends and renews, and of one that may not."""
+    """SYNC-094: all logs, outputs and arguments, of a device that enrols, sends and renews, and of one that may not."""
     broker, serving = site.start_broker(), site.start_server()
     home = tmp_path / "home"
     with Watcher() as watcher:

@@ -117,9 +117,9 @@ def test_certificates_of_others_end_the_handshake(https_site: HttpsSite, tmp_pat
         https_site.ask("GET", AUTHORITY, identity=impostor)
 
 
-@pytest.mark.parametrize("name", ["pomona-server", "Kiwi", "../kiwi", ""])
+@pytest.mark.parametrize("name", ["pomona-server", "telemetry.grafana", "Kiwi", "../kiwi", ""])
 def test_a_certificate_that_names_no_device_is_refused(https_site: HttpsSite, tmp_path: Path, name: str) -> None:
-    """SYNC-074: the server's own client is none either."""
+    """SYNC-074: the server's own client is none either, and no reader."""
     key = keys.make_key(tmp_path / "key.pem")
     if name:
         certificate = signer_of(https_site).client(name, key.public_key())
@@ -149,7 +149,7 @@ def test_a_long_body_is_refused_whether_it_says_so_or_not(https_site: HttpsSite)
 
 
 def test_a_refusal_repeats_nothing_that_was_sent(https_site: HttpsSite) -> None:
-    """SYNC-075, SYNC-081."""
+    """SYNC-075, SYNC-094."""
     secret = "c0ffee" * 3
     for body in (
         json.dumps({"secret": secret, "request": ""}),

@@ -85,7 +85,7 @@ def test_a_revoked_device_is_not_let_in_again_by_its_old_invitation(https_site: 
 
 
 def test_the_server_keeps_no_secret(server_folder: ServerFolder) -> None:
-    """SYNC-077, SYNC-081."""
+    """SYNC-077, SYNC-094."""
     with pytest.raises(FolderError, match="has no HTTPS"):
         invite(server_folder, "kiwi-07", timedelta(hours=1))
     made = make_server(server_folder.path, 8883, 8443)
@@ -151,7 +151,7 @@ def test_an_enrolled_name_is_invited_only_to_be_replaced(https_site: HttpsSite, 
 
 
 def test_wrong_invitations_make_their_sender_wait(tmp_path: Path) -> None:
-    """SYNC-080."""
+    """SYNC-093."""
     site = HttpsSite(tmp_path)
     with site.serving():
         invitation = site.invite("kiwi-07")
