@@ -48,6 +48,8 @@ max_packet_size {most_packet}
 max_queued_messages 10000
 max_queued_bytes 67108864
 max_inflight_messages {unconfirmed}
+# All clients together, so that one that was taken over cannot fill the machine; who would exceed it is thrown out.
+memory_limit 1073741824
 set_tcp_nodelay true
 sys_interval 0
 log_dest stderr

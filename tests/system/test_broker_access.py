@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
+import re
 import socket
 import subprocess
 import time
@@ -330,3 +332,25 @@ def test_the_broker_bounds_what_one_client_may_keep_it_busy_with(tapped: tuple[S
     again = Client(identity)
     assert again.publish(topics.up("greedy", "tree"), json.dumps(envelope(device="greedy")).encode()) == "Success"
     again.close()
+
+
+@pytest.mark.slow
+def test_a_device_that_fills_the_broker_s_memory_is_thrown_out_and_the_others_go_on(site: Site) -> None:
+    """SYNC-008: with retained messages, which nobody but a new one replaces."""
+    configuration = site.server_folder.broker / "mosquitto.conf"
+    configuration.write_text(configuration.read_text().replace("memory_limit 1073741824", "memory_limit 52428800"))
+    broker = site.start_broker()
+    site.start_server()
+    honest = site.device("honest")
+    greedy = Client(site.device("greedy").identity)
+    written = 0
+    while greedy.connection.failure is None and written < 1000:
+        greedy.publish(topics.up("greedy", f"x{written}"), os.urandom(250_000), retain=True)
+        written += 1
+    assert 100 < written < 1000
+    greedy.connection.abandon()
+    honest.record(5)
+    assert honest.sync().stored == 5
+    resident = re.search(r"VmRSS:\s+(\d+) kB", Path(f"/proc/{broker.pid}/status").read_text())
+    assert resident is not None
+    assert int(resident[1]) < 100_000

@@ -37,6 +37,7 @@ def test_a_message_a_little_too_long_still_reaches_the_server(server_folder: Ser
     found = settings_of(configuration(server_folder, ServerSettings(hosts=["h"])))
     assert MOST_BYTES < int(found["max_packet_size"]) < 2 * MOST_BYTES
     assert int(found["max_queued_messages"]) > 0
+    assert int(found["memory_limit"]) == 2**30
     assert found["persistence"] == "false"
 
 
