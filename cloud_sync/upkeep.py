@@ -17,8 +17,8 @@ from cloud_sync.identity import read_identity
 _log = logging.getLogger(__name__)
 
 _EVERY_S = 6 * 3600.0
-# a run that ends does not wait for a server that does not answer
-_END_WITHIN_S = 2.0
+# what was asked is waited for, since a device may connect for a moment only; but not for a server that is mute
+_END_WITHIN_S = 10.0
 
 
 class Upkeep:

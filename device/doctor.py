@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from pathlib import Path
 
-from cloud_sync import clock
+from cloud_sync import clock, keys
 from cloud_sync.errors import IdentityError
+from cloud_sync.files import identity_folder
 from cloud_sync.identity import read_identity
 from cloud_sync.messages import HealthBody
+from cloud_sync.timekeeping import Reading, Timekeeper
 from cloud_sync.troubles import Trouble, age_words, find_troubles
 from device.errors import StoreError
 from device.health import gather_health, machine_health
@@ -17,6 +20,9 @@ from device.store import FILE_NAME, Store
 from device.uplink_status import UplinkStatus, read_uplink_status
 from export.runtime.bundle import open_bundle
 from export.runtime.errors import BundleError
+
+# renewal begins a year before the end, so one that is left undone so long does not come by itself
+_ENDS_SOON = timedelta(days=90)
 
 
 @dataclass(frozen=True)
@@ -47,7 +53,8 @@ def examine(home: Path, inbox: Path | None, machine: Machine | None = None) -> t
     """
     name, server = _server(home)
     health, records = _records(home, name, inbox, machine)
-    found = find_troubles(health, clock_synchronised=clock.is_synchronised())
+    time = Timekeeper(identity_folder(home)).read()
+    found = find_troubles(health, clock_synchronised=time.is_known)
 
     def finding(what: str, told: str | None, *about: str) -> Finding:
         own = tuple(trouble for trouble in found if trouble.about in about)
@@ -65,7 +72,7 @@ def examine(home: Path, inbox: Path | None, machine: Machine | None = None) -> t
         finding("memory", None if free is None else f"{free / 1e6:,.0f} MB free", "memory"),
         finding("temperature", None if health.temperature_c is None else f"{health.temperature_c:.0f} °C", "heat"),
         finding("power", _power(health), "power", "battery"),
-        finding("clock", _clock(health), "clock"),
+        finding("clock", _clock(health, time), "clock"),
         Finding("running", f"for {age_words(health.uptime_s)}"),
         Finding("versions", ", ".join(f"{name} {version}" for name, version in health.versions.items())),
     ]
@@ -77,7 +84,20 @@ def _server(home: Path) -> tuple[str, Finding]:
     except IdentityError as error:
         text, _, remedy = str(error).partition("; ")
         return "this-device", Finding("server", "none", (Trouble("note", "server", text, remedy),))
-    return identity.name, Finding("server", f"{identity.broker_host}:{identity.broker_port}, as {identity.name}")
+    ends = keys.read_certificate(identity.certificate).not_valid_after_utc
+    told = f"{identity.broker_host}:{identity.broker_port}, as {identity.name}, until {ends:%Y-%m-%d}"
+    now = Timekeeper(identity_folder(home)).read().at
+    return identity.name, Finding("server", told, _certificate_trouble(ends, now))
+
+
+def _certificate_trouble(ends: datetime, now: datetime) -> tuple[Trouble, ...]:
+    if ends < now:
+        text = f"the certificate of this device ended on {ends:%Y-%m-%d}"
+        return (Trouble("bad", "server", text, "invite it anew on the server, then run: pomona sync enroll"),)
+    if ends - now < _ENDS_SOON:
+        text = f"the certificate of this device ends on {ends:%Y-%m-%d}"
+        return (Trouble("note", "server", text, "take it to a network and run: pomona sync renew"),)
+    return ()
 
 
 def _records(home: Path, name: str, inbox: Path | None, machine: Machine | None) -> tuple[HealthBody, Finding]:
@@ -148,8 +168,10 @@ def _power(health: HealthBody) -> str | None:
     return ", ".join(told) or None
 
 
-def _clock(health: HealthBody) -> str:
-    now = f"{clock.now():%Y-%m-%d %H:%M:%S} UTC"
-    if health.clock_error_s is None:
-        return f"{now}, not synchronised"
-    return f"{now}, synchronised to {max(health.clock_error_s, 0.001):.3f} s"
+def _clock(health: HealthBody, time: Reading) -> str:
+    own = f"{clock.now():%Y-%m-%d %H:%M:%S} UTC"
+    if time.is_known and time.device_clock is not None:
+        return f"{time.at:%Y-%m-%d %H:%M:%S} UTC, as the server said; its own clock says {own}"
+    if health.clock_error_s is None or not time.is_known:
+        return f"{own}, not synchronised"
+    return f"{own}, synchronised to {max(health.clock_error_s, 0.001):.3f} s"

@@ -9,7 +9,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from cloud_sync import clock
+from cloud_sync.files import identity_folder
 from cloud_sync.messages import HealthBody
+from cloud_sync.timekeeping import Timekeeper
 from device.machine import Machine, disk
 from device.names import LONGEST, clean_name
 from device.page.uploads import UploadFolder
@@ -33,8 +35,9 @@ def gather_health(
         sqlite3.Error: the store cannot be read; ``store.explained`` says why.
     """
     outbox = store.outbox.state(health=False)
+    now = Timekeeper(identity_folder(store.folder)).read().at
     # a clock that was set back meanwhile would make the age negative
-    age_s = None if outbox.oldest is None else max(0, int((clock.now() - outbox.oldest).total_seconds()))
+    age_s = None if outbox.oldest is None else max(0, int((now - outbox.oldest).total_seconds()))
     alone = machine_health(store.folder, device, machine)
     told = {
         "next_s": next_s,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,8 @@ import pytest
 
 from cloud_sync import clock
 from cloud_sync.messages import HealthBody
+from cloud_sync.server.signing import DEVICE_LIFE
+from cloud_sync.timekeeping import Timekeeper, uptime_s
 from cloud_sync.troubles import find_troubles
 from cloud_sync.uplink import UplinkNews
 from device import doctor, health
@@ -47,7 +50,8 @@ def test_a_device_that_lacks_nothing(
     lines = {" ".join(line.split()) for line in done.out.splitlines()}
     assert "records 0 photos, 0 counts of trees" in lines
     assert "waiting to be sent 2 records, the oldest for 0 s" in lines
-    assert "server localhost:8999, as kiwi-07" in lines
+    ends = datetime.now(timezone.utc) + DEVICE_LIFE
+    assert f"server localhost:8999, as kiwi-07, until {ends:%Y-%m-%d}" in lines
     assert {"temperature 62 °C", "power voltage as it should be"} <= lines
     assert "uplink connected for 0 s; 12 sent, 0 refused" in lines
     assert "Nothing is wrong." in lines
@@ -59,7 +63,7 @@ def test_a_new_device_is_told_how_to_begin(run_pomona: Pomona, home: Path) -> No
     said = " ".join(done.out.split())
     assert done.exit_code == 0
     assert "holds none yet: check --home, or begin: pomona block add" in said
-    assert "this device is not enrolled yet: run `pomona sync request NAME`" in said
+    assert "this device is not enrolled yet: run `pomona sync enroll` with the invitation" in said
     assert "nothing is being sent" not in said, "before there is a server that is no trouble"
     assert not home.exists(), "looking makes nothing"
 
@@ -99,6 +103,37 @@ def test_every_trouble_is_shown_somewhere(home: Path, store: Store, monkeypatch:
     expected = find_troubles(told, clock_synchronised=False)
     assert len(expected) == 8
     assert sorted(shown, key=str) == sorted(expected, key=str)
+
+
+@pytest.mark.parametrize(
+    ("days_left", "said"),
+    [(400, None), (80, "the certificate of this device ends on"), (-1, "the certificate of this device ended on")],
+)
+def test_a_certificate_that_ends_is_told_in_time(
+    home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, days_left: int, said: str | None
+) -> None:
+    enrol(make_server(tmp_path / "server"), home, "kiwi-07")
+    now = datetime.now(timezone.utc) + DEVICE_LIFE - timedelta(days=days_left)
+    monkeypatch.setattr(clock, "now", lambda: now)
+    troubles = findings(home)["server"].troubles
+    assert [trouble.text.rpartition(" ")[0] for trouble in troubles] == ([said] if said else [])
+
+
+def test_a_clock_that_was_never_set_is_no_trouble_once_the_server_has_told_the_time(
+    home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """SYNC-088."""
+    monkeypatch.setattr(clock, "_adjtimex", lambda: (5, 0))
+    true_now = datetime.now(timezone.utc)
+    monkeypatch.setattr(clock, "now", lambda: datetime(1970, 1, 1, tzinfo=timezone.utc))
+    enrol(make_server(tmp_path / "server"), home, "kiwi-07")
+    assert "not synchronised" in findings(home)["clock"].told
+    assert len(findings(home)["clock"].troubles) == 1
+    Timekeeper(home / "identity").learn(true_now, uptime_s())
+    told = findings(home)["clock"]
+    assert told.told.startswith(f"{true_now:%Y-%m-%d}")
+    assert told.told.endswith("as the server said; its own clock says 1970-01-01 00:00:00 UTC")
+    assert told.troubles == ()
 
 
 def test_an_uplink_that_cannot_connect_says_why(home: Path, store: Store, tmp_path: Path) -> None:
