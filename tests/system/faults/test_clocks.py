@@ -97,6 +97,7 @@ def test_with_a_wrong_clock_a_device_connects_and_its_records_arrive(
     assert block.records == {"block": 1}
 
 
+@pytest.mark.slow
 def test_a_clock_that_jumps_by_years_while_all_run_breaks_no_connection_and_no_order(
     lying: dict[str, LyingSite], tmp_path: Path
 ) -> None:
