@@ -21,7 +21,7 @@ from device.errors import InputError, StoreError
 from device.orchards import Block
 from device.packed_boxes import unpack_boxes
 from device.photo_naming import TreePhoto
-from device.recording import MOST_BOXES, Visit
+from device.recording import Visit
 from device.store import Store
 from device.visits import by_day, day_of, import_photos
 from export.runtime.counter import Counter, PhotoCount
