@@ -56,6 +56,11 @@ def acknowledgements(device: str) -> str:
     return f"{ROOT}/{device}/down/ack"
 
 
+def documents(device: str) -> str:
+    """Where the server says which documents a device should have."""
+    return f"{ROOT}/{device}/down/document"
+
+
 def state(device: str) -> str:
     """Where a device's retained state and last will stand."""
     return f"{ROOT}/{device}/state"

@@ -34,13 +34,13 @@ def by_name(vector: Vector) -> str:
 
 
 def test_there_is_a_message_of_each_type() -> None:
-    """SYNC-062."""
+    """SYNC-065."""
     assert {vector["type"] for vector in MESSAGES} == BODIES.keys(), "run python -m tests.make_vectors"
 
 
 @pytest.mark.parametrize("vector", [*MESSAGES, *OLDER], ids=by_name)
 def test_messages_say_what_they_say_plainly(vector: Vector) -> None:
-    """SYNC-062."""
+    """SYNC-065."""
     assert list(decode_payload(vector["payload"].encode())) == [vector["plain"]]
     item = screen(received(vector))
     assert isinstance(item, Accepted)
@@ -50,14 +50,14 @@ def test_messages_say_what_they_say_plainly(vector: Vector) -> None:
 
 @pytest.mark.parametrize("vector", MESSAGES, ids=by_name)
 def test_messages_fit_their_schema(vector: Vector) -> None:
-    """SYNC-061, SYNC-062."""
+    """SYNC-061, SYNC-065."""
     schema = json.loads((json_schemas.FOLDER / f"{vector['type']}.json").read_text(encoding="utf-8"))
     jsonschema.Draft202012Validator(schema).validate(json.loads(vector["payload"]))
 
 
 @pytest.mark.parametrize("vector", BATCHES, ids=by_name)
 def test_batches_hold_the_messages_they_name(vector: Vector) -> None:
-    """SYNC-015, SYNC-062."""
+    """SYNC-015, SYNC-065."""
     payloads = {message["name"]: message["payload"] for message in MESSAGES}
     lines = [line.decode() for line in decode_batch(base64.b64decode(vector["payload_base64"]))]
     assert lines == [payloads[name] for name in vector["messages"]]
@@ -65,7 +65,7 @@ def test_batches_hold_the_messages_they_name(vector: Vector) -> None:
 
 @pytest.mark.parametrize("vector", vectors("boxes"), ids=by_name)
 def test_packed_boxes_are_the_boxes_beside_them(vector: Vector) -> None:
-    """SYNC-062, SYNC-070."""
+    """SYNC-065, SYNC-070."""
     rows = np.zeros(len(vector["boxes"]), ROW)
     for row, (*box, score, label) in zip(rows, vector["boxes"], strict=True):
         row["box"], row["score"], row["label"] = box, score, label
@@ -75,7 +75,7 @@ def test_packed_boxes_are_the_boxes_beside_them(vector: Vector) -> None:
 
 @pytest.mark.parametrize("vector", BAD, ids=by_name)
 def test_bad_messages_are_refused_for_the_reason_beside_them(vector: Vector) -> None:
-    """SYNC-045, SYNC-062."""
+    """SYNC-045, SYNC-065."""
     (item,) = (part if isinstance(part, Refused) else screen(part) for part in unfold(received(vector)))
     assert isinstance(item, Refused)
     assert (item.device, item.message) == (vector["device"], vector["answered"])
@@ -87,7 +87,7 @@ def answers_in(payloads: list[str]) -> list[Answer]:
 
 
 def test_the_server_answers_as_recorded(tmp_path: Path) -> None:
-    """SYNC-022, SYNC-062."""
+    """SYNC-022, SYNC-065."""
     server = Recorder(tmp_path)
     given = {vector["name"]: vector for vector in [*MESSAGES, *BATCHES, *BAD]}
     results = set()
@@ -107,7 +107,7 @@ def test_the_server_answers_as_recorded(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("vector", vectors("states"), ids=lambda vector: vector["payload"][:16])
 def test_states_are_read(vector: Vector) -> None:
-    """SYNC-060, SYNC-062."""
+    """SYNC-060, SYNC-065."""
     item = screen(received({**vector, "correlation_data": ""}))
     assert isinstance(item, StateChange)
     assert item.state == DeviceState.model_validate_json(vector["payload"])
@@ -115,7 +115,7 @@ def test_states_are_read(vector: Vector) -> None:
 
 @pytest.mark.slow
 def test_the_vectors_are_what_a_run_records() -> None:
-    """SYNC-062: but for the boxes, which another processor may find elsewhere by a pixel."""
+    """SYNC-065: but for the boxes, which another processor may find elsewhere by a pixel."""
     made: dict[str, list[dict[str, Any]]] = make()
     assert list(map(by_name, made["messages"])) == list(map(by_name, MESSAGES))
     assert list(map(by_name, made["bad-messages"])) == list(map(by_name, BAD))
