@@ -123,6 +123,27 @@ def status(home: Path) -> None:
     click.echo(f"{state.waiting} records wait{since}; {state.rejected} were refused.")
 
 
+@sync.command("thumbnails")
+@click.argument("switch", required=False, type=click.Choice(("on", "off")))
+@home_option
+def thumbnails(switch: str | None, home: Path) -> None:
+    """Send a small picture, 20 kB at most, of each photo imported from now on, or none; without a word, say which.
+
+    They are sent when nothing else waits.
+
+    \b
+    Example:
+      pomona sync thumbnails off
+    """
+    from device.thumbnails import thumbnails_wanted, want_thumbnails
+
+    with opened_store(home) as store:
+        if switch is not None:
+            want_thumbnails(store, wanted=switch == "on")
+        wanted = thumbnails_wanted(store)
+    click.echo(f"Photos imported from now on are sent {'with a' if wanted else 'without their'} small picture.")
+
+
 @sync.command("replay")
 @home_option
 def replay(home: Path) -> None:
@@ -135,3 +156,31 @@ def replay(home: Path) -> None:
     with opened_store(home) as store:
         number = store.outbox.replay_rejected()
     click.echo(f"{number} refused records wait to be sent again.")
+
+
+@sync.command("documents")
+@home_option
+def documents(home: Path) -> None:
+    """Show what the server has given this device: registry, sampling plans, season files, prior, releases.
+
+    \b
+    Example:
+      pomona sync documents
+    """
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    from device.documents.shelf import shelved
+
+    with opened_store(home) as store:
+        items = shelved(store)
+    if not items:
+        click.echo("The server has announced no documents yet.")
+        return
+    table = Table("kind", "about", "version", "size", "state")
+    for item in items:
+        notice = item.notice
+        state = f"{item.state}: {item.reason}" if item.reason else item.state
+        table.add_row(notice.kind, Text(notice.name), str(notice.version), f"{notice.size_bytes:,} B", Text(state))
+    Console().print(table)

@@ -8,7 +8,9 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
+from device.factor_prior import keep_prior
 from device.virtual_orchard import OrchardSettings
+from tests.device.fitted_prior import write_prior
 from tests.device.page.helpers import draw_photo
 from tests.system.page_process import (
     DESKTOP,
@@ -28,11 +30,12 @@ _COUNTED_WITHIN_MS = 45_000
 
 @pytest.fixture(scope="module")
 def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A device with two drawn trees in a visit."""
+    """A device with two drawn trees in a visit, and what blocks measured before let expect."""
     folder = tmp_path_factory.mktemp("page")
     settings = OrchardSettings(trees=2, width_px=800, height_px=500, mean_fruit=40, seed=3)
     truth, photos = draw_trees(folder / "drawn", settings)
     fill_store(folder / "home", truth, photos)
+    keep_prior(folder / "home", write_prior(folder / "prior.json"))
     return folder / "home"
 
 
@@ -59,9 +62,14 @@ def test_from_the_summary_to_a_photo_and_an_upload(
 
     page.goto(address)
     watched.check("summary")
+    expect(page.get_by_role("region", name="Drawn farm")).to_contain_text("orchard, all blocks together")
+    expect(page.get_by_role("article", name="Block B1")).to_contain_text("together with 24 other blocks")
     page.get_by_role("link", name="Visits").first.click()
     page.wait_for_url("**/blocks/B1")
     watched.check("block")
+    expect(page.get_by_role("heading", name="Season")).to_be_visible()
+    expect(page.locator(".row-line").first).to_be_visible()
+    assert page.locator(".row-line").evaluate_all("lines => lines.every(line => line.offsetHeight < 40)"), "in one line"
     page.locator(".rows a").first.click()
     page.wait_for_url("**/visits/*")
     _check_thumbnails(page)

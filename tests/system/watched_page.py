@@ -1,4 +1,4 @@
-"""A page in a real browser that is looked at: no complaint, nothing from elsewhere, nothing too small or too wide."""
+"""A page in a real browser that is looked at: no complaint, nothing from elsewhere, none too small, wide or faint."""
 
 from __future__ import annotations
 
@@ -14,6 +14,25 @@ _SMALL_TARGETS = """least => [...document.querySelectorAll('a[href], button, sel
     .map(element => [element.outerHTML.slice(0, 120), element.getBoundingClientRect()])
     .filter(([, box]) => Math.round(box.width) < least || Math.round(box.height) < least)
     .map(([html, box]) => `${Math.round(box.width)} x ${Math.round(box.height)}: ${html}`)"""
+# WCAG 2.2, 1.4.3: contrast of each text with the ground it stands on
+_LEAST_CONTRAST = 4.5
+_FAINT_TEXTS = """least => {
+    const rgb = colour => colour.match(/[\\d.]+/g).map(Number);
+    const linear = value => value <= 0.04045 ? value / 12.92 : ((value + 0.055) / 1.055) ** 2.4;
+    const light = ([r, g, b]) => 0.2126 * linear(r / 255) + 0.7152 * linear(g / 255) + 0.0722 * linear(b / 255);
+    const ground = element => {
+        const colour = rgb(getComputedStyle(element).backgroundColor);
+        return colour[3] === 0 ? ground(element.parentElement) : colour;
+    };
+    const contrast = element => {
+        const [dark, bright] = [rgb(getComputedStyle(element).color), ground(element)].map(light).sort((a, b) => a - b);
+        return (bright + 0.05) / (dark + 0.05);
+    };
+    return [...document.querySelectorAll('body *')]
+        .filter(element => [...element.childNodes].some(node => node.nodeType === Node.TEXT_NODE && node.data.trim()))
+        .filter(element => element.checkVisibility() && contrast(element) < least)
+        .map(element => `${contrast(element).toFixed(1)}: ${element.outerHTML.slice(0, 120)}`);
+}"""
 
 
 class Watched:
@@ -54,3 +73,7 @@ class Watched:
         small = self.page.evaluate(_SMALL_TARGETS, _LEAST_TARGET_PX)
         assert small == [], f"{name} has targets below {_LEAST_TARGET_PX} px"
         assert self.page.locator("main h1").count() == 1
+        for scheme in ("dark", "light"):
+            self.page.emulate_media(color_scheme=scheme)
+            faint = self.page.evaluate(_FAINT_TEXTS, _LEAST_CONTRAST)
+            assert faint == [], f"{name}, {scheme}, has texts of a contrast below {_LEAST_CONTRAST}"

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from fastapi import APIRouter, HTTPException, Query
 from pydantic import StringConstraints
 
-from cloud_sync.messages import Name
+from cloud_sync.messages.fields import Name
 from cloud_sync.server.database import DeadLetter, Record
 from cloud_sync.server.fleet.answers import (
     BlockAnswer,

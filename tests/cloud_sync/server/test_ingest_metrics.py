@@ -47,7 +47,7 @@ def counted(metrics: IngestMetrics) -> dict[str, float]:
 
 def test_a_batch_is_counted_by_type_answer_size_and_time(database: Database) -> None:
     metrics = IngestMetrics()
-    worker = Worker(database, queue.Queue(), lambda _device, _answers: None, metrics)
+    worker = Worker(database, queue.Queue(), lambda _device, _answers: None, metrics=metrics)
     first = envelope("tree", revision=2)
     batch = [first, envelope("tree"), envelope("count"), envelope(version=9), envelope("tree", record=first["record"])]
     unanswerable = received(b"no json", topic="pomona/v1/jetson-1/up/tree")
