@@ -13,7 +13,9 @@ from cloud_sync.server.folder import ServerFolder, ServerSettings
 
 # A message a little too long still reaches the server, which says so; more than that stops at the broker.
 MOST_PACKET_BYTES = MOST_BYTES + 16 * 1024
-# What the broker hands to the server before the server has committed it; ingest asks for as many.
+# Processes that can share the work, each with a name and a certificate of its own.
+MOST_PROCESSES = 8
+# What the broker hands to each of them before it has committed it; ingest asks for as many.
 MOST_UNCONFIRMED = 1000
 
 _CONFIGURATION = """\
@@ -58,6 +60,9 @@ pattern write {root}/%u/up/#
 pattern write {root}/%u/state
 pattern read {root}/%u/down/#
 
+{servers}"""
+
+_SERVER_ACCESS = """\
 user {server}
 topic read {up}
 topic read {state}
@@ -84,7 +89,8 @@ def initialise(folder: ServerFolder, settings: ServerSettings) -> Path:
     with folder.explained():
         hosts = [*settings.hosts, settings.local_host]
         authority.issue_broker(hosts, folder.broker / "broker.key", folder.broker / "broker.pem")
-        authority.issue_ingest(folder.ingest / "ingest.key", folder.ingest / "ingest.pem")
+        for number in range(1, MOST_PROCESSES + 1):
+            authority.issue_ingest(number)
         write_whole(folder.broker / "access", access_list().encode())
         write_whole(folder.broker / "mosquitto.conf", configuration(folder, settings).encode())
     folder.write_settings(settings)
@@ -92,10 +98,17 @@ def initialise(folder: ServerFolder, settings: ServerSettings) -> Path:
 
 
 def access_list() -> str:
-    """The access list: each client its own topics, the server everyone's other end."""
-    return _ACCESS.format(
-        root=topics.ROOT, server=topics.SERVER_NAME, up=topics.EVERY_UPWARD_MESSAGE, state=topics.EVERY_STATE
-    )
+    """The access list: each client its own topics, the server's clients everyone's other end."""
+    servers = [
+        _SERVER_ACCESS.format(
+            root=topics.ROOT,
+            server=topics.server_name(number),
+            up=topics.EVERY_UPWARD_MESSAGE,
+            state=topics.EVERY_STATE,
+        )
+        for number in range(1, MOST_PROCESSES + 1)
+    ]
+    return _ACCESS.format(root=topics.ROOT, servers="\n".join(servers))
 
 
 def configuration(folder: ServerFolder, settings: ServerSettings) -> str:

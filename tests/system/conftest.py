@@ -140,9 +140,10 @@ class Site:
         with socket.socket() as probe:
             return probe.connect_ex(("127.0.0.1", self.port)) == 0
 
-    def start_server(self, *, wait: bool = True) -> subprocess.Popen[str]:
+    def start_server(self, *arguments: str, wait: bool = True) -> subprocess.Popen[str]:
         """Start `pomona server run`."""
         command = [sys.executable, "-m", "pomona", "server", "run", "--folder", str(self.server_folder.path)]
+        command += arguments
         server = self.start(command)
         if wait:
             self.await_ready(server)
