@@ -5,7 +5,8 @@ BIN := $(VENV)/bin
 PYTHON ?= $(firstword $(wildcard $(BIN)/python) python3)
 
 DEMO_PACKAGES := mosquitto libgl1 libglib2.0-0
-TEST_PACKAGES := $(DEMO_PACKAGES) mosquitto-clients systemd libseccomp2 postgresql postgresql-postgis
+TEST_PACKAGES := $(DEMO_PACKAGES) mosquitto-clients systemd libseccomp2 postgresql postgresql-postgis strace faketime \
+	iproute2
 
 .PHONY: help demo test test-all lint bench clean demo-packages test-packages development
 

@@ -18,6 +18,8 @@ FRUIT_WEIGHT = "fruit weight"
 # about a tenth from season to season with its crop load; varieties lie further apart.
 FROM_EXPERIENCE = 0.10
 ASSUMED = 0.20
+# how a weight ends that came from a scale
+WEIGHED = "weighed"
 # what a ripe dessert apple weighs, where nobody knows better
 ASSUMED_WEIGHT_G = 200.0
 
@@ -76,7 +78,7 @@ def weighed_sample(weights_g: Numbers, trees: Sequence[str] | None = None) -> Sh
         weights, fruit = _by_tree(numbers.tolist(), trees)
         weight = ratio_of_totals(weights, fruit, "fruit weight in g", "weigh fruit of at least two trees")
         where = f" of {len(set(trees))} trees"
-    return SharedFactor(FRUIT_WEIGHT, weight, f"{weight.value:.0f} g, {len(numbers)} fruit{where} weighed")
+    return SharedFactor(FRUIT_WEIGHT, weight, f"{weight.value:.0f} g, {len(numbers)} fruit{where} {WEIGHED}")
 
 
 def _by_tree(weights_g: Sequence[float], trees: Sequence[str]) -> tuple[list[float], list[int]]:

@@ -11,6 +11,7 @@ from pydantic.json_schema import models_json_schema
 
 from cloud_sync import batch, topics
 from cloud_sync.device_state import DeviceState
+from cloud_sync.json_schemas import record_schema, summary
 from cloud_sync.messages import BODIES, MOST_BYTES, Answers, Body, Envelope
 
 FILE = Path(__file__).with_name("asyncapi.yaml")
@@ -87,6 +88,12 @@ def _channels() -> dict[str, Any]:
             "parameters": device,
             "messages": {"state": {"$ref": "#/components/messages/state"}},
         },
+        "stored": {
+            "address": topics.stored("{device}", "{type}"),
+            "description": "for readers, where the server was started with --feed",
+            "parameters": {**device, **kind},
+            "messages": {"stored": {"$ref": "#/components/messages/stored"}},
+        },
     }
 
 
@@ -106,7 +113,7 @@ def _messages() -> dict[str, Any]:
     }
     records = {
         name: {
-            "summary": _summary(body),
+            "summary": summary(body),
             "contentType": "application/json",
             "payload": {"$ref": f"#/components/schemas/{_record_schema(body)}"},
             "bindings": {"mqtt": {"correlationData": correlation, "bindingVersion": _MQTT}},
@@ -127,8 +134,13 @@ def _messages() -> dict[str, Any]:
             },
             "bindings": {"mqtt": {"correlationData": correlation, "bindingVersion": _MQTT}},
         },
-        "answers": {"summary": _summary(Answers), "payload": {"$ref": "#/components/schemas/Answers"}},
-        "state": {"summary": _summary(DeviceState), "payload": {"$ref": "#/components/schemas/DeviceState"}},
+        "answers": {"summary": summary(Answers), "payload": {"$ref": "#/components/schemas/Answers"}},
+        "state": {"summary": summary(DeviceState), "payload": {"$ref": "#/components/schemas/DeviceState"}},
+        "stored": {
+            "summary": "A stored record as plain JSON: envelope, natural_key, and the body with its boxes unpacked.",
+            "contentType": "application/json",
+            "payload": {"type": "object", "required": ["device", "record", "type", "natural_key", "body"]},
+        },
     }
 
 
@@ -137,30 +149,12 @@ def _schemas() -> dict[str, Any]:
     _, definitions = models_json_schema(
         [(model, "validation") for model in models], ref_template="#/components/schemas/{model}"
     )
-    records = {
-        _record_schema(body): {
-            "allOf": [
-                {"$ref": "#/components/schemas/Envelope"},
-                {
-                    "properties": {
-                        "type": {"const": name},
-                        "version": {"maximum": body.VERSION},
-                        "body": {"$ref": f"#/components/schemas/{body.__name__}"},
-                    }
-                },
-            ]
-        }
-        for name, body in BODIES.items()
-    }
+    records = {_record_schema(body): record_schema(body, "#/components/schemas") for body in BODIES.values()}
     return {**definitions["$defs"], **records}
 
 
 def _record_schema(body: type[Body]) -> str:
     return body.__name__.removesuffix("Body") + "Record"
-
-
-def _summary(model: type[BaseModel]) -> str:
-    return (model.__doc__ or "").splitlines()[0]
 
 
 def main() -> None:

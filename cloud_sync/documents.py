@@ -8,7 +8,8 @@ from typing import Annotated, Literal
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from cloud_sync.errors import MessageError
-from cloud_sync.messages import Latitude, Longitude, Name, NotNegative, Positive, Sha256
+from cloud_sync.messages.decoding import first_problem
+from cloud_sync.messages.fields import Finite, Latitude, Longitude, Name, NotNegative, Positive, Sha256
 
 Kind = Literal["registry", "plan", "season", "prior", "release"]
 KINDS: tuple[Kind, ...] = ("registry", "plan", "season", "prior", "release")
@@ -20,7 +21,6 @@ PLAN_SCHEMA = "pomona-plan/1"
 
 # orchard and block, parted by a stroke
 DocumentName = Annotated[str, Field(min_length=1, max_length=401, pattern=r"^[^\x00-\x1f\x7f-\x9f]+$")]
-Finite = Annotated[float, Field(strict=True, allow_inf_nan=False)]
 
 
 class Notice(BaseModel):
@@ -131,10 +131,3 @@ def decode_catalogue(payload: bytes) -> Catalogue:
         return Catalogue.model_validate_json(payload)
     except ValidationError as error:
         raise MessageError(f"no list of documents: {first_problem(error)}") from error
-
-
-def first_problem(error: ValidationError) -> str:
-    """The first thing a validation found, with the field it is in."""
-    problem = error.errors(include_url=False, include_context=False, include_input=False)[0]
-    where = ".".join(str(part) for part in problem["loc"])
-    return f"{where}: {problem['msg']}" if where else problem["msg"]

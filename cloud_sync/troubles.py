@@ -63,9 +63,9 @@ def worst_first(troubles: Iterable[Trouble]) -> list[Trouble]:
 
 
 def age_words(seconds: float) -> str:
-    """A time span to its largest unit: ``40 s``, ``12 min``, ``3 h``, ``5 days``."""
-    for unit, length in (("days", 86_400), ("h", 3600), ("min", 60)):
-        if seconds >= 2 * length or (unit != "days" and seconds >= length):
+    """A time span to its largest unit: ``40 s``, ``12 min``, ``3 h``, ``5 days``, ``56 years``."""
+    for unit, length, least in (("years", 31_557_600, 2), ("days", 86_400, 2), ("h", 3600, 1), ("min", 60, 1)):
+        if seconds >= least * length:
             return f"{int(seconds // length)} {unit}"
     return f"{int(max(0, seconds))} s"
 

@@ -9,10 +9,9 @@ from numpy.typing import NDArray
 
 from calibration.fruit_weight import assumed_weight, given_weight
 from calibration.shared_factors import SharedFactor, partly_reviewed
-from calibration.sides import LARGER_SIDE
 from device.by_hand import read_weighed_sample
 from device.count_bias import detector_of
-from device.hand_factors import background, visibility
+from device.hand_factors import background, sides, visibility
 from device.orchards import Block
 from device.sampled_visits import SampledVisit
 from device.store import Store
@@ -54,9 +53,10 @@ def counts_and_factors(
     """
     machine = [tree.machine for tree in visit.trees]
     detector = detector_of({tree.model for tree in visit.trees}, visit.stage, visit.label, bundle)
-    seen = visibility(store, block, visit)
+    seen, own = visibility(store, block, visit), background(store, block, visit)
+    both = sides(store, block, visit, detector.factor.value * own.factor.value)
     if detector.name in seen.includes:
         counts = np.array(machine, dtype=np.float64)
     else:
         counts, detector = partly_reviewed(machine, [tree.reviewed for tree in visit.trees], detector)
-    return counts, (detector, seen, LARGER_SIDE, background(store, block, visit))
+    return counts, (detector, seen, both, own)

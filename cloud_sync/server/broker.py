@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 
 from cloud_sync import topics
@@ -59,14 +60,23 @@ _ACCESS = """\
 pattern write {root}/%u/up/#
 pattern write {root}/%u/state
 pattern read {root}/%u/down/#
+"""
 
-{servers}"""
-
-_SERVER_ACCESS = """\
-user {server}
+_SERVER_ACCESS = """
+user {name}
 topic read {up}
 topic read {state}
 topic write {root}/+/down/#
+topic write {root}/+/stored/#
+"""
+
+# a reader is no device, though the patterns above take it for one
+_READER_ACCESS = """
+user {name}
+topic deny {root}/{name}/#
+topic read {stored}
+topic read {up}
+topic read {state}
 """
 
 
@@ -89,26 +99,38 @@ def initialise(folder: ServerFolder, settings: ServerSettings) -> Path:
     with folder.explained():
         hosts = [*settings.hosts, settings.local_host]
         authority.issue_broker(hosts, folder.broker / "broker.key", folder.broker / "broker.pem")
-        for number in range(1, MOST_PROCESSES + 1):
+        for number in range(MOST_PROCESSES + 1):  # 0 is for commands
             authority.issue_ingest(number)
-        write_whole(folder.broker / "access", access_list().encode())
+        write_access_list(folder)
         write_whole(folder.broker / "mosquitto.conf", configuration(folder, settings).encode())
     folder.write_settings(settings)
     return folder.broker / "mosquitto.conf"
 
 
-def access_list() -> str:
-    """The access list: each client its own topics, the server's clients everyone's other end."""
-    servers = [
-        _SERVER_ACCESS.format(
-            root=topics.ROOT,
-            server=topics.server_name(number),
-            up=topics.EVERY_UPWARD_MESSAGE,
-            state=topics.EVERY_STATE,
-        )
-        for number in range(1, MOST_PROCESSES + 1)
-    ]
-    return _ACCESS.format(root=topics.ROOT, servers="\n".join(servers))
+def write_access_list(folder: ServerFolder) -> None:
+    """Write the access list for the readers there are; the broker reads it when it starts or is told to (SIGHUP)."""
+    readers = sorted(file.stem for file in folder.readers.glob("*.pem"))
+    write_whole(folder.broker / "access", access_list(readers).encode())
+
+
+def access_list(readers: Iterable[str] = ()) -> str:
+    """The access list: each client its own topics, the server everyone's other end, readers what is sent and stored.
+
+    Args:
+        readers: common names of the readers.
+    """
+    names = {
+        "root": topics.ROOT,
+        "up": topics.EVERY_UPWARD_MESSAGE,
+        "state": topics.EVERY_STATE,
+        "stored": topics.EVERY_STORED_RECORD,
+    }
+    servers = [topics.server_name(number) for number in range(MOST_PROCESSES + 1)]
+    return (
+        _ACCESS.format(**names)
+        + "".join(_SERVER_ACCESS.format(name=name, **names) for name in servers)
+        + "".join(_READER_ACCESS.format(name=name, **names) for name in readers)
+    )
 
 
 def configuration(folder: ServerFolder, settings: ServerSettings) -> str:

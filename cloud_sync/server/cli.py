@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import signal
 import threading
 from pathlib import Path
@@ -126,6 +127,37 @@ def revoke(name: str, folder: Path) -> None:
 
 
 @server.command()
+@click.argument("name")
+@FOLDER
+@click.option(
+    "--out", type=click.Path(path_type=Path, file_okay=False), help="Folder for its files.  [default: reader-NAME]"
+)
+@click.option("--revoke", "revoked", is_flag=True, help="Shut reader NAME out.")
+def reader(name: str, folder: Path, out: Path | None, revoked: bool) -> None:
+    """Let NAME, a program and no device, read what devices send and what is stored: key and certificate for it.
+
+    Example: pomona server reader grafana --folder pomona-server
+    """
+    from cloud_sync.server.folder import ServerFolder
+    from cloud_sync.server.readers import add_reader, remove_reader
+
+    home = ServerFolder(folder)
+    settings = home.read_settings()
+    if revoked:
+        remove_reader(home, name)
+        click.echo(f"The certificate of reader {name} is revoked. {_RESTART}")
+        return
+    files = out or Path(f"reader-{name}")
+    add_reader(home, name, files)
+    host, port = settings.hosts[0], settings.port
+    click.echo(f"Reload the broker (SIGHUP); then {name} can read:")
+    click.echo(
+        f"  mosquitto_sub -V 5 -h {host} -p {port} --cafile {files / 'root.pem'} --cert {files / 'reader.pem'} "
+        f"--key {files / 'reader.key'} -q 1 -t 'pomona/v1/+/stored/#'"
+    )
+
+
+@server.command()
 @FOLDER
 @DATABASE
 @click.option("--broker", metavar="HOST:PORT", help="Where the broker listens.  [default: on this machine]")
@@ -135,7 +167,8 @@ def revoke(name: str, folder: Path) -> None:
     type=click.IntRange(1, 8),
     help="Processes that share the work.  [default: 1 with SQLite, which lets one write at a time; 2 with PostgreSQL]",
 )
-def run(folder: Path, database: str | None, broker: str | None, processes: int | None) -> None:
+@click.option("--feed", is_flag=True, help="Publish each stored record as plain JSON too, for readers.")
+def run(folder: Path, database: str | None, broker: str | None, processes: int | None, feed: bool) -> None:
     """Receive what devices send, until stopped; prints 'ready' once the broker passes messages on.
 
     A database of an older Pomona is upgraded first.
@@ -153,7 +186,46 @@ def run(folder: Path, database: str | None, broker: str | None, processes: int |
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
-    ingest.run(ingest.Work(folder, host, port, database, processes), stop, on_ready=lambda: click.echo("ready"))
+    work = ingest.Work(folder, host, port, database, processes, feed)
+    ingest.run(work, stop, on_ready=lambda: click.echo("ready"))
+
+
+@server.command()
+@FOLDER
+@DATABASE
+@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on; 0.0.0.0 for all.")
+@click.option(
+    "--port", type=click.IntRange(0, 65535), default=8430, show_default=True, help="Port; 0 takes a free one."
+)
+@click.option("--name", "names", multiple=True, help="Host name under which a proxy on this machine offers the pages.")
+def fleet(folder: Path, database: str | None, host: str, port: int, names: tuple[str, ...]) -> None:
+    """Serve the fleet's pages: devices and their troubles, blocks, refused messages; /api and /metrics for programs.
+
+    Only reads. Anybody on this machine may see them. To let others in, set a pass phrase of 8 characters or more in
+    POMONA_FLEET_PASSPHRASE, or as the systemd credential fleet-passphrase, and give --host.
+
+    Example: pomona server fleet --folder pomona-server
+    """
+    import uvicorn
+
+    from cloud_sync.pages.access import read_pass_phrase
+    from cloud_sync.pages.serving import address_of, listen
+    from cloud_sync.server.fleet.application import create_app
+    from cloud_sync.server.fleet.settings import PASS_PHRASE_CREDENTIAL, PASS_PHRASE_VARIABLE, FleetSettings
+    from cloud_sync.server.folder import ServerFolder
+
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
+    home = ServerFolder(folder)
+    given = read_pass_phrase(PASS_PHRASE_VARIABLE, PASS_PHRASE_CREDENTIAL)
+    settings = FleetSettings(host, port, given, tuple(name.lower() for name in names))
+    with opened_database(home, database) as opened:
+        app = create_app(opened, home.metrics, settings)
+        listening = listen(host, port)
+        config = uvicorn.Config(
+            app, log_level="warning", access_log=False, server_header=False, ws="none", timeout_graceful_shutdown=5
+        )
+        click.echo(f"Fleet at {address_of(listening)} (Ctrl+C stops it).")
+        uvicorn.Server(config).run([listening])
 
 
 @server.command()

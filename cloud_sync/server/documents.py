@@ -23,9 +23,9 @@ from cloud_sync.documents import (
     Notice,
     PlanDocument,
     RegistryDocument,
-    first_problem,
 )
 from cloud_sync.files import write_whole
+from cloud_sync.messages.decoding import first_problem
 from cloud_sync.server.database import Base, Database, UtcDateTime
 from cloud_sync.server.errors import DocumentError
 from cloud_sync.server.folder import ServerFolder

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from cloud_sync.files import PRIVATE, write_whole
+from cloud_sync.files import PRIVATE, make_folder, write_whole
 from cloud_sync.hosts import HostName, is_wildcard
 from cloud_sync.server.errors import FolderError
 
@@ -101,6 +101,16 @@ class ServerFolder:
             return file.read_text(encoding="ascii")
 
     @property
+    def metrics(self) -> Path:
+        """What running ingest processes count of themselves."""
+        return self.path / "metrics"
+
+    @property
+    def readers(self) -> Path:
+        """Those who may read the telemetry, one certificate each."""
+        return self.path / "authority" / "readers"
+
+    @property
     def database(self) -> Path:
         """The default database."""
         return self.path / "pomona.sqlite"
@@ -117,8 +127,8 @@ class ServerFolder:
             FolderError: they cannot be made.
         """
         with self.explained():
-            for folder in (self.path, self.enrolled.parent, self.enrolled, self.broker, self.ingest):
-                folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            for folder in (self.path, self.enrolled.parent, self.enrolled, self.readers, self.broker, self.ingest):
+                make_folder(folder, 0o700)
 
     def read_settings(self) -> ServerSettings:
         """The settings.

@@ -19,8 +19,10 @@ from cloud_sync.backoff import Backoff
 from cloud_sync.errors import BrokerError, IdentityError
 from cloud_sync.identity import Identity
 from cloud_sync.server.errors import DatabaseError, FolderError, IngestError
+from cloud_sync.server.feed import Feed
 from cloud_sync.server.folder import ServerFolder
 from cloud_sync.server.ingest import Ingest, Share
+from cloud_sync.server.ingest_metrics import IngestMetrics
 from cloud_sync.server.options import opened_database
 from cloud_sync.topics import server_name
 
@@ -50,6 +52,7 @@ class Work:
         port: its TCP port.
         database: where records go, as SQLAlchemy writes it; None for the SQLite file in the folder.
         processes: how many share the work.
+        feed: whether stored records are published once more, for readers.
     """
 
     folder: Path
@@ -57,6 +60,7 @@ class Work:
     port: int
     database: str | None
     processes: int = 1
+    feed: bool = False
 
     def run_one(self, number: int, stop: threading.Event, on_ready: Callable[[], None]) -> None:
         """Receive, store and answer one share until told to stop.
@@ -79,8 +83,12 @@ class Work:
                 "again, with its hosts and port, and restart the broker"
             )
         identity = Identity(server_name(number), key, certificate, home.root_certificate, self.host, self.port)
-        with opened_database(home, self.database, create=True) as database:
-            Ingest(identity, database, Share(home.ingest_group(), number, self.processes)).run(stop, on_ready)
+        share = Share(home.ingest_group(), number, self.processes)
+        with (
+            contextlib.closing(IngestMetrics(home.metrics)) as metrics,
+            opened_database(home, self.database, create=True) as database,
+        ):
+            Ingest(identity, database, share, metrics, Feed() if self.feed else None).run(stop, on_ready)
 
 
 def run(work: Work, stop: threading.Event, on_ready: Callable[[], None]) -> None:

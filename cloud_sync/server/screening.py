@@ -48,10 +48,10 @@ class Accepted:
 
     Attributes:
         received: the message it came in.
-        envelope: its envelope.
+        envelope: its envelope; its version is that of the body here.
         recorded_at: the device's clock, in UTC.
         natural_key: what it is about.
-        body: the checked record, as JSON values.
+        body: the checked record, as JSON values, an older one brought to the newest version.
     """
 
     received: Received
@@ -137,6 +137,7 @@ def screen(received: Received) -> Accepted | Refused | StateChange | None:
         _check_topic(envelope, device, kind)
         _check_numbers(envelope)
         body = messages.decode_body(envelope)
+        envelope = envelope.model_copy(update={"version": body.VERSION})
         values = body.model_dump(mode="json", exclude_unset=True)  # what was sent, a null too, and no more
         return Accepted(received, envelope, _utc(envelope), body.natural_key(), values)
     except MessageError as error:

@@ -123,6 +123,27 @@ def status(home: Path) -> None:
     click.echo(f"{state.waiting} records wait{since}; {state.rejected} were refused.")
 
 
+@sync.command("thumbnails")
+@click.argument("switch", required=False, type=click.Choice(("on", "off")))
+@home_option
+def thumbnails(switch: str | None, home: Path) -> None:
+    """Send a small picture, 20 kB at most, of each photo imported from now on, or none; without a word, say which.
+
+    They are sent when nothing else waits.
+
+    \b
+    Example:
+      pomona sync thumbnails off
+    """
+    from device.thumbnails import thumbnails_wanted, want_thumbnails
+
+    with opened_store(home) as store:
+        if switch is not None:
+            want_thumbnails(store, wanted=switch == "on")
+        wanted = thumbnails_wanted(store)
+    click.echo(f"Photos imported from now on are sent {'with a' if wanted else 'without their'} small picture.")
+
+
 @sync.command("replay")
 @home_option
 def replay(home: Path) -> None:

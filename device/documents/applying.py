@@ -10,8 +10,9 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from cloud_sync.documents import Notice, PlanDocument, RegistryDocument, first_problem
+from cloud_sync.documents import Notice, PlanDocument, RegistryDocument
 from cloud_sync.files import sync_folder
+from cloud_sync.messages.decoding import first_problem
 from device.documents.registry import apply_registry
 from device.documents.shelf import in_use
 from device.errors import InputError

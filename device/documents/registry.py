@@ -76,8 +76,8 @@ def _count_anew(store: Store, block: Block, tree: str, former: dict[str, Any]) -
         "SELECT * FROM tree_count WHERE visit = ? AND tree = ? AND label = ?", [row["id"], tree, former["label"]]
     )
     assert count is not None  # it was recorded a line above
-    missing = {field: former[field] for field in ("by_hand", "own") if count[field] is None}
-    record_hand_count(store, visit, {**count, "code": code}, missing.get("by_hand"), missing.get("own"))
+    told = {field: former[field] if count[field] is None else count[field] for field in ("by_hand", "own", "both")}
+    record_hand_count(store, visit, {**count, "code": code}, told)
 
 
 def registered_code(store: Store, block: Block, code: str) -> str:

@@ -175,6 +175,19 @@ def m005_add_training_system(db: Database) -> None:
 
 
 @MIGRATIONS()
+def m006_join_sides(db: Database) -> None:
+    """How a visit makes one count of a tree's sides, what a person saw from both, what hand counts told an estimate."""
+    db.execute(
+        "ALTER TABLE visit ADD COLUMN sides TEXT NOT NULL DEFAULT 'larger' CHECK (sides IN ('larger', 'sum', 'one'))"
+    )
+    db.execute("ALTER TABLE tree_count ADD COLUMN both INTEGER CHECK (both >= 0)")
+    db.execute("ALTER TABLE estimate ADD COLUMN by_hand TEXT")
+    # what few trees tell is asked for with each estimate that is shown
+    for field in ("by_hand", "own", "both"):
+        db.execute(f"CREATE INDEX told_{field} ON tree_count (label) WHERE {field} IS NOT NULL")
+
+
+@MIGRATIONS()
 def m007_keep_documents(db: Database) -> None:
     """What the server gives this device, and the codes it gives trees that got theirs in the field."""
     for statement in (
@@ -204,3 +217,18 @@ def m007_keep_documents(db: Database) -> None:
         "ALTER TABLE tree ADD COLUMN vigour REAL",
     ):
         db.execute(statement)
+
+
+@MIGRATIONS()
+def m008_create_thumbnail(db: Database) -> None:
+    """Thumbnails that were sent, without their pictures, which the photos give again; and settings of the device."""
+    db.execute(
+        """
+        CREATE TABLE thumbnail (
+            id TEXT PRIMARY KEY,
+            revision INTEGER NOT NULL DEFAULT 1,
+            photo TEXT NOT NULL UNIQUE REFERENCES photo (id)
+        ) STRICT
+        """
+    )
+    db.execute("CREATE TABLE device_setting (name TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT")

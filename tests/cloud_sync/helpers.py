@@ -63,7 +63,7 @@ EXAMPLES: dict[str, dict[str, Any]] = {
         "engine": "onnxruntime",
         "labels": ["apple", "apple_flower"],
         "counts": {"apple": 1, "apple_flower": 0},
-        "boxes": "CgAUAB4AKADmAA==",
+        "boxes": "AAEAFAAU5gAC//+Y",
     },
     "count": {
         **VISIT,
@@ -73,6 +73,7 @@ EXAMPLES: dict[str, dict[str, Any]] = {
         "reviewed": 131,
         "by_hand": 170,
         "own": 110,
+        "both": 14,
         "model": "yolo-a 1.0 0123abcd",
         "sides_rule": "sum of two sides",
         "attribution": "none",
@@ -98,6 +99,7 @@ EXAMPLES: dict[str, dict[str, Any]] = {
         "block_low_kg_per_ha": 25_500.0,
         "block_high_kg_per_ha": 30_800.0,
         "siting": "block",
+        "sides": "sum",
         "components": [
             {
                 "name": "fruit weight",
@@ -142,6 +144,28 @@ EXAMPLES: dict[str, dict[str, Any]] = {
         "undervoltage_since_boot": False,
         "throttled": False,
     },
+    "review": {
+        **VISIT,
+        "tree": "A-01",
+        "label": "apple",
+        "model": "yolo-a 1.0 0123abcd",
+        "reviewer": "Li",
+        "reviewed_at": "2024-09-01T12:00:00+08:00",
+        "count": None,
+        "photo": PHOTO_HASH,
+        "labels": ["apple", "apple_flower"],
+        "removed": "AAEAFAAU5gAC//+Y",
+        "added": "",
+    },
+    "thumbnail": {"photo": PHOTO_HASH, "jpeg": "/9j/2Q=="},
+    "model_state": {
+        "device": "jetson-1",
+        "model": "yolo-a 1.0 0123abcd",
+        "engine": "onnxruntime",
+        "since": "2024-08-01T08:00:00+08:00",
+        "candidate": "yolo-a 1.1 4567cdef",
+        "refused": "counts differ on the self-test photos",
+    },
 }
 
 
@@ -176,7 +200,7 @@ def envelope(kind: str = "tree", device: str = "jetson-1", **changes: Any) -> di
         "clock_synchronised": True,
         "boot": clock.boot_id(),
         "type": kind,
-        "version": 1,
+        "version": BODIES[kind].VERSION if kind in BODIES else 1,
         "body": EXAMPLES.get(kind, {}),
         **changes,
     }

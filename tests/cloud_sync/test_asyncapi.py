@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import sys
+from pathlib import Path
 from typing import Any
 
 import jsonschema
@@ -32,6 +34,14 @@ def test_the_document_is_current(document: dict[str, Any]) -> None:
     """SYNC-061."""
     assert asyncapi.FILE.read_text(encoding="utf-8") == asyncapi.as_yaml(), "run python -m cloud_sync.asyncapi"
     assert document == asyncapi.document()
+
+
+def test_the_document_is_asyncapi_3(document: dict[str, Any]) -> None:
+    """SYNC-061: by AsyncAPI's own schema, of @asyncapi/specs 6.11.1 (Apache-2.0), kept beside this test."""
+    packed = Path(__file__).with_name("asyncapi-3.0.0.json.gz").read_bytes()
+    official = jsonschema.Draft7Validator(json.loads(gzip.decompress(packed)))
+    official.validate(document)
+    assert not official.is_valid({**document, "operations": {"sendRecord": {"action": "shout"}}})
 
 
 @pytest.mark.parametrize("kind", EXAMPLES)
@@ -70,6 +80,7 @@ def test_channels_are_the_topics(document: dict[str, Any]) -> None:
         "batch": topics.batch("{device}"),
         "answers": topics.acknowledgements("{device}"),
         "state": topics.state("{device}"),
+        "stored": topics.stored("{device}", "{type}"),
     }
 
 

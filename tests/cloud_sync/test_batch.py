@@ -12,6 +12,8 @@ from hypothesis import strategies as st
 from cloud_sync.batch import MOST_MESSAGES, MOST_UNFOLDED_BYTES, decode_batch, encode_batch
 from cloud_sync.errors import MessageError
 from cloud_sync.messages import MOST_BYTES
+from device.store import Store
+from tests.benchmarks.wire import OF_A_COUNT, OF_A_TREE, bytes_each, drawn_messages, waiting
 
 LINES = st.lists(st.binary(max_size=200).map(lambda line: line.replace(b"\n", b"")), min_size=1, max_size=50)
 
@@ -60,3 +62,12 @@ def test_whatever_comes_is_unpacked_or_refused(payload: bytes) -> None:
     except MessageError:
         return
     assert 1 <= len(lines) <= MOST_MESSAGES
+
+
+def test_a_count_with_its_150_boxes_takes_less_than_1200_bytes(store: Store) -> None:
+    """SYNC-015, SYNC-070: and with the records of its tree and its photo little more."""
+    drawn_messages(store, boxes=150, trees=10)
+    messages = waiting(store)
+    assert bytes_each(messages, OF_A_COUNT, trees=5) < 1000
+    assert bytes_each(messages, OF_A_TREE, trees=5) < 1150
+    assert bytes_each(messages, OF_A_COUNT, trees=2) < 1200

@@ -90,6 +90,7 @@ def test_the_worst_comes_first() -> None:
     [
         *((-5, "0 s"), (0.4, "0 s"), (59, "59 s"), (60, "1 min"), (3599, "59 min"), (3600, "1 h"), (86_400, "24 h")),
         *((2 * 86_400 - 1, "47 h"), (2 * 86_400, "2 days"), (30 * 86_400, "30 days")),
+        (1_795_000_000, "56 years"),
     ],
 )
 def test_an_age_is_told_in_its_largest_unit(seconds: float, words: str) -> None:

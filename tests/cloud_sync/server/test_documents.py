@@ -10,14 +10,18 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy import select
 
+from cloud_sync.device_state import DeviceState
 from cloud_sync.documents import Kind, Notice, decode_catalogue
+from cloud_sync.outbox import new_id
 from cloud_sync.server.announcing import Announcer
-from cloud_sync.server.database import Database, Device
+from cloud_sync.server.database import Database, Device, Record
 from cloud_sync.server.documents import Publication, catalogue, file_for, publish, withdraw
 from cloud_sync.server.errors import DocumentError
 from cloud_sync.server.folder import ServerFolder
 from cloud_sync.server.holdings import read_holdings
+from cloud_sync.server.screening import Received
 from cloud_sync.server.worker import Delivery, Worker
 from export.runtime.bundle import Bundle
 from export.runtime.bundle_archive import pack_bundle
@@ -171,6 +175,34 @@ def test_a_tree_under_two_codes_counts_once_after_a_registry_has_said_so(
     )
     with database.read() as session:
         assert read_holdings(session).blocks[0].counts == {"apple": 50}
+
+
+def test_what_comes_later_under_the_old_code_is_about_the_same_tree(
+    database: Database, server_folder: ServerFolder, tmp_path: Path
+) -> None:
+    file = written(tmp_path, registry({"tree": "A-01", "was": ["by the gate"]}))
+    publish(database, server_folder, Publication("registry", file))
+    worker = Worker(
+        database, queue.Queue(), lambda _device, _answers: None, Announcer(database, lambda _device, _payload: None)
+    )
+    give(worker, "count", "kiwi-07", tree="A-01", reviewed=40)
+    give(worker, "count", "jetson-1", tree="by the gate", reviewed=50)
+    with database.read() as session:
+        assert read_holdings(session).blocks[0].counts == {"apple": 50}
+        bodies = session.scalars(select(Record.body).order_by(Record.device))
+        assert [body["tree"] for body in bodies] == ["by the gate", "A-01"]  # as they were sent
+
+
+def test_a_device_that_comes_online_is_told(database: Database, server_folder: ServerFolder, tmp_path: Path) -> None:
+    publish(database, server_folder, Publication("season", written(tmp_path, SEASON), "Dongshan"))
+    told: list[str] = []
+    announcer = Announcer(database, lambda device, _payload: told.append(device))
+    worker = Worker(database, queue.Queue(), lambda _device, _answers: None, announcer)
+    for online in (True, False):
+        payload = DeviceState(online=online, store=new_id()).payload()
+        state = Received("pomona/v1/kiwi-07/state", payload, b"", datetime.now(timezone.utc))
+        worker.process([Delivery(state, lambda: None)])
+    assert told == ["kiwi-07"]
 
 
 def test_devices_that_are_online_are_told_once_of_what_is_new(
