@@ -20,7 +20,7 @@ from cloud_sync.server.fleet.answers import (
     SampleAnswer,
     WholeDeadLetterAnswer,
 )
-from cloud_sync.server.fleet.context import OpenedSession
+from cloud_sync.server.fleet.context import Context, OpenedSession
 from cloud_sync.server.fleet.devices import arrange, choose, get_device, list_devices
 from cloud_sync.server.fleet.history import read_samples
 from cloud_sync.server.fleet.records import (
@@ -74,9 +74,10 @@ def health(name: DeviceName, session: OpenedSession, days: Days = 1) -> list[Sam
 
 
 @router.get("/blocks")
-def blocks(session: OpenedSession) -> list[BlockAnswer]:
-    """The blocks with their counts and latest estimates."""
-    return [BlockAnswer.model_validate(block, from_attributes=True) for block in read_holdings(session).blocks]
+def blocks(session: OpenedSession, context: Context) -> list[BlockAnswer]:
+    """The blocks with their counts and latest estimates, at most half a minute old."""
+    held = context.blocks.get(lambda: read_holdings(session).blocks)
+    return [BlockAnswer.model_validate(block, from_attributes=True) for block in held]
 
 
 @router.get("/records")

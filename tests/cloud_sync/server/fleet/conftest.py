@@ -14,10 +14,13 @@ from cloud_sync.server.fleet.settings import FleetSettings
 from tests.cloud_sync.virtual_fleet import fill, fill_blocks, troubled_five
 
 
-@pytest.fixture(scope="session")
-def five(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Database]:
-    """The five devices and two blocks; tests that use it change nothing."""
-    opened = Database.in_file(tmp_path_factory.mktemp("fleet") / "pomona.sqlite")
+@pytest.fixture(scope="session", params=["sqlite", "postgresql"])
+def five(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Database]:
+    """The five devices and two blocks, in both databases; tests that use it change nothing."""
+    url = f"sqlite:///{tmp_path_factory.mktemp('fleet')}/pomona.sqlite"
+    if request.param == "postgresql":
+        url = request.getfixturevalue("postgresql").make_database()
+    opened = Database(url)
     fill(opened, troubled_five())
     fill_blocks(opened)
     yield opened

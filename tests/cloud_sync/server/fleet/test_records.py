@@ -43,27 +43,29 @@ def pages(database: Database, wanted: RecordFilter, at_most: int) -> Iterator[li
             return
 
 
-def test_a_listing_holds_every_record_once_in_a_fixed_order(database: Database) -> None:
+def test_a_listing_holds_every_record_once_in_a_fixed_order(each_database: Database) -> None:
     messages = [*trees(7, "b"), *trees(5, "a"), envelope("count", device="a")]
     random.Random(1).shuffle(messages)
-    store(database, *messages)
+    store(each_database, *messages)
     expected = sorted((message["device"], message["record"]) for message in messages if message["type"] == "tree")
     for at_most in (1, 5, 6, 11, 12, 100):
-        listed = list(pages(database, RecordFilter(type="tree"), at_most))
+        listed = list(pages(each_database, RecordFilter(type="tree"), at_most))
         assert [record for page in listed for record in page] == expected
         assert all(len(page) == at_most for page in listed[:-1])
         assert listed[-1]
 
 
-def test_what_is_stored_while_a_listing_is_read_neither_hides_nor_repeats_anything(database: Database) -> None:
+def test_what_is_stored_while_a_listing_is_read_neither_hides_nor_repeats_anything(each_database: Database) -> None:
     before = [*trees(10, "b"), *trees(10, "d")]
-    store(database, *before)
+    store(each_database, *before)
     listed: list[tuple[str, str]] = []
-    for number, page in enumerate(pages(database, RecordFilter(), 3)):
+    for number, page in enumerate(pages(each_database, RecordFilter(), 3)):
         listed += page
         device = "acez"[number % 4]
         store(
-            database, *trees(2, device), envelope("tree", device="b", record=before[0]["record"], revision=2 + number)
+            each_database,
+            *trees(2, device),
+            envelope("tree", device="b", record=before[0]["record"], revision=2 + number),
         )
     assert len(listed) == len(set(listed))
     assert set(listed) >= {(message["device"], message["record"]) for message in before}
@@ -81,17 +83,19 @@ def test_what_is_stored_while_a_listing_is_read_neither_hides_nor_repeats_anythi
         (RecordFilter(type="nothing"), 0),
     ],
 )
-def test_records_are_chosen_by_type_device_and_place(database: Database, wanted: RecordFilter, number: int) -> None:
+def test_records_are_chosen_by_type_device_and_place(
+    each_database: Database, wanted: RecordFilter, number: int
+) -> None:
     bodies = ("tree", "North", "A"), ("tree", "North", "B"), ("tree", "South", "A"), ("visit", "South", "A")
     for kind, orchard, block in bodies:
-        store(database, envelope(kind, device="a", body={**EXAMPLES[kind], "orchard": orchard, "block": block}))
-    store(database, *trees(2, "b"))
-    assert sum(map(len, pages(database, wanted, 2))) == number
+        store(each_database, envelope(kind, device="a", body={**EXAMPLES[kind], "orchard": orchard, "block": block}))
+    store(each_database, *trees(2, "b"))
+    assert sum(map(len, pages(each_database, wanted, 2))) == number
 
 
 @pytest.mark.parametrize("after", ["", "a", "a/", "a/b/c", "A/" + new_id(), "a/" + 36 * "g", f"a/{new_id()}\x00"])
-def test_a_place_that_no_page_ended_at_is_an_error(database: Database, after: str) -> None:
-    with database.read() as session, pytest.raises(PlaceError, match="take `next` of the page before"):
+def test_a_place_that_no_page_ended_at_is_an_error(each_database: Database, after: str) -> None:
+    with each_database.read() as session, pytest.raises(PlaceError, match="take `next` of the page before"):
         list_records(session, RecordFilter(), after, 10)
 
 
@@ -115,27 +119,27 @@ def bad(device: str, version: int) -> dict[str, Any]:
     return envelope("tree", device=device, version=version)
 
 
-def test_dead_letters_come_newest_first_and_a_page_at_a_time(database: Database) -> None:
+def test_dead_letters_come_newest_first_and_a_page_at_a_time(each_database: Database) -> None:
     for number in range(7):
-        store(database, bad("ab"[number % 2], 2 + number))
+        store(each_database, bad("ab"[number % 2], 2 + number))
     listed: list[str] = []
     after = None
     while True:
-        with database.read() as session:
+        with each_database.read() as session:
             letters, after = list_dead_letters(session, None, after, 3)
             listed += [letter.reason for letter in letters]
-        store(database, bad("c", 99))
+        store(each_database, bad("c", 99))
         if after is None:
             break
     assert listed == [f"tree version {version} is newer than 1, which is known here" for version in range(8, 1, -1)]
-    with database.read() as session:
+    with each_database.read() as session:
         letters, _ = list_dead_letters(session, "b", None, 100)
     assert [letter.device for letter in letters] == ["b"] * 3
 
 
-def test_dead_letters_of_the_same_reason_are_one_line(database: Database) -> None:
-    store(database, *[bad("a", 7) for _ in range(5)], bad("b", 7), bad("a", 8))
-    with database.read() as session:
+def test_dead_letters_of_the_same_reason_are_one_line(each_database: Database) -> None:
+    store(each_database, *[bad("a", 7) for _ in range(5)], bad("b", 7), bad("a", 8))
+    with each_database.read() as session:
         groups = group_dead_letters(session)
         own = group_dead_letters(session, "b")
     assert [(group.reason.split()[2], group.number, group.devices) for group in groups] == [("8", 1, 1), ("7", 6, 2)]
