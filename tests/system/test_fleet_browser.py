@@ -3,77 +3,34 @@
 from __future__ import annotations
 
 import re
-import subprocess
-import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from cloud_sync.server.database import Database
-from tests.cloud_sync.helpers import make_server
-from tests.cloud_sync.virtual_fleet import VirtualDevice, fill, fill_blocks, many, troubled_five
+from tests.cloud_sync.virtual_fleet import VirtualDevice, many, troubled_five
+from tests.system.fleet_process import FleetServer, start_fleet_server
 from tests.system.page_process import DESKTOP, Screen, chromium, open_screen
 from tests.system.watched_page import Watched
 
-_ROOT = Path(__file__).parents[2]
 PHONE = Screen("phone", 390, 844, is_phone=True)
 _REFRESHED_MS = 11_000
 
 
-@dataclass(frozen=True)
-class Server:
-    """A server folder and its pages."""
-
-    folder: Path
-    address: str
-    process: subprocess.Popen[str]
-
-    def receive(self, *devices: VirtualDevice) -> None:
-        """Let devices send what they would."""
-        database = Database.in_file(self.folder / "pomona.sqlite")
-        fill(database, list(devices))
-        database.close()
-
-
-def start(folder: Path, devices: list[VirtualDevice]) -> Server:
-    home = make_server(folder)
-    database = Database.in_file(home.database)
-    fill(database, devices)
-    fill_blocks(database)
-    database.close()
-    process = subprocess.Popen(
-        [sys.executable, "-m", "pomona", "server", "fleet", "--folder", str(folder), "--port", "0"],
-        cwd=_ROOT,
-        stdout=subprocess.PIPE,
-        text=True,
-    )
-    assert process.stdout is not None
-    address = re.search(r"http://\S+", process.stdout.readline())
-    assert address is not None
-    return Server(folder, address[0], process)
-
-
-def stop(server: Server) -> None:
-    server.process.terminate()
-    server.process.communicate(timeout=30)
+@pytest.fixture(scope="module")
+def five(tmp_path_factory: pytest.TempPathFactory) -> Iterator[FleetServer]:
+    made = start_fleet_server(tmp_path_factory.mktemp("five") / "server", troubled_five())
+    yield made
+    made.stop()
 
 
 @pytest.fixture(scope="module")
-def five(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    made = start(tmp_path_factory.mktemp("five") / "server", troubled_five())
+def hundreds(tmp_path_factory: pytest.TempPathFactory) -> Iterator[FleetServer]:
+    made = start_fleet_server(tmp_path_factory.mktemp("hundreds") / "server", [*troubled_five(), *many(250)])
     yield made
-    stop(made)
-
-
-@pytest.fixture(scope="module")
-def hundreds(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    made = start(tmp_path_factory.mktemp("hundreds") / "server", [*troubled_five(), *many(250)])
-    yield made
-    stop(made)
+    made.stop()
 
 
 @pytest.fixture(scope="module")
@@ -91,7 +48,7 @@ def desktop(browser: Browser) -> Iterator[Page]:
 
 @pytest.mark.parametrize("screen", [PHONE, DESKTOP], ids=lambda screen: screen.name)
 def test_from_the_fleet_to_a_troubled_device_and_what_was_refused(
-    five: Server, hundreds: Server, browser: Browser, screen: Screen, tmp_path: Path
+    five: FleetServer, hundreds: FleetServer, browser: Browser, screen: Screen, tmp_path: Path
 ) -> None:
     context = open_screen(browser, screen)
     watched = Watched(context.new_page(), five.address, tmp_path)
@@ -123,7 +80,7 @@ def test_from_the_fleet_to_a_troubled_device_and_what_was_refused(
     context.close()
 
 
-def test_devices_are_found_while_typing_and_the_address_can_be_passed_on(hundreds: Server, desktop: Page) -> None:
+def test_devices_are_found_while_typing_and_the_address_can_be_passed_on(hundreds: FleetServer, desktop: Page) -> None:
     desktop.goto(hundreds.address)
     expect(desktop.locator("#devices tbody tr")).to_have_count(100)
     box = desktop.get_by_label("Search")
@@ -142,7 +99,7 @@ def test_devices_are_found_while_typing_and_the_address_can_be_passed_on(hundred
 
 
 def test_the_page_is_brought_up_to_date_and_one_s_place_is_kept(tmp_path: Path, desktop: Page) -> None:
-    server = start(tmp_path / "server", troubled_five())
+    server = start_fleet_server(tmp_path / "server", troubled_five())
     desktop.clock.install()
     desktop.set_viewport_size({"width": 1280, "height": 400})
     desktop.goto(server.address)
@@ -163,10 +120,10 @@ def test_the_page_is_brought_up_to_date_and_one_s_place_is_kept(tmp_path: Path, 
     assert desktop.evaluate("window.scrollY") == 300
     expect(desktop.locator("details[open]")).to_have_count(1)
     expect(desktop.get_by_role("status")).to_contain_text("As of")
-    stop(server)
+    server.stop()
 
 
-def test_what_has_not_changed_is_left_alone(five: Server, desktop: Page) -> None:
+def test_what_has_not_changed_is_left_alone(five: FleetServer, desktop: Page) -> None:
     """What is put in anew flickers, and takes a selection away."""
     desktop.clock.install()
     desktop.goto(f"{five.address}/dead-letters")
@@ -180,10 +137,10 @@ def test_what_has_not_changed_is_left_alone(five: Server, desktop: Page) -> None
 
 
 def test_a_page_that_grows_old_says_so(tmp_path: Path, desktop: Page) -> None:
-    server = start(tmp_path / "server", [VirtualDevice("kiwi-07", quiet=timedelta(minutes=1))])
+    server = start_fleet_server(tmp_path / "server", [VirtualDevice("kiwi-07", quiet=timedelta(minutes=1))])
     desktop.clock.install()
     desktop.goto(server.address)
-    stop(server)
+    server.stop()
     desktop.clock.run_for(_REFRESHED_MS)
     status = desktop.locator("#freshness")
     expect(status).to_contain_text(re.compile(r"The server is out of reach; what is shown grows old. As of \d\d:"))
@@ -192,7 +149,7 @@ def test_a_page_that_grows_old_says_so(tmp_path: Path, desktop: Page) -> None:
     assert status.inner_text().count("out of reach") == 1
 
 
-def test_without_javascript_the_form_has_a_button(five: Server, browser: Browser) -> None:
+def test_without_javascript_the_form_has_a_button(five: FleetServer, browser: Browser) -> None:
     context = open_screen(browser, PHONE, javascript=False)
     page = context.new_page()
     page.goto(five.address)

@@ -67,10 +67,11 @@ def _of_processes(context: Context) -> list[Metric]:
             _log.warning("the metrics of ingest process %s cannot be read", number)
             continue
         for family in families:
+            if family.name.endswith("_created"):  # when counting began, which Prometheus finds out by itself
+                continue
             own = merged.setdefault(family.name, Metric(family.name, family.documentation, family.type))
             for sample in family.samples:
-                if not sample.name.endswith("_created"):
-                    own.add_sample(sample.name, {**sample.labels, "process": number}, sample.value)
+                own.add_sample(sample.name, {**sample.labels, "process": number}, sample.value)
     return list(merged.values())
 
 
