@@ -9,9 +9,10 @@ from typing import Any
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
-from cloud_sync import topics
+from cloud_sync import batch, topics
 from cloud_sync.device_state import DeviceState
-from cloud_sync.messages import BODIES, Answers, Body, Envelope
+from cloud_sync.json_schemas import record_schema, summary
+from cloud_sync.messages import BODIES, MOST_BYTES, Answers, Body, Envelope
 
 FILE = Path(__file__).with_name("asyncapi.yaml")
 _HEADER = "# Made by `python -m cloud_sync.asyncapi` from the models; edit those, not this file.\n"
@@ -38,6 +39,7 @@ def document() -> dict[str, Any]:
         "channels": _channels(),
         "operations": {
             "sendRecord": _operation("send", "record", retain=False),
+            "sendBatch": _operation("send", "batch", retain=False),
             "receiveAnswers": _operation("receive", "answers", retain=False),
             "sendState": _operation("send", "state", retain=True),
         },
@@ -71,6 +73,11 @@ def _channels() -> dict[str, Any]:
             "parameters": {**device, **kind},
             "messages": {name: {"$ref": f"#/components/messages/{name}"} for name in BODIES},
         },
+        "batch": {
+            "address": topics.batch("{device}"),
+            "parameters": device,
+            "messages": {"batch": {"$ref": "#/components/messages/batch"}},
+        },
         "answers": {
             "address": topics.acknowledgements("{device}"),
             "parameters": device,
@@ -80,6 +87,12 @@ def _channels() -> dict[str, Any]:
             "address": topics.state("{device}"),
             "parameters": device,
             "messages": {"state": {"$ref": "#/components/messages/state"}},
+        },
+        "stored": {
+            "address": topics.stored("{device}", "{type}"),
+            "description": "for readers, where the server was started with --feed",
+            "parameters": {**device, **kind},
+            "messages": {"stored": {"$ref": "#/components/messages/stored"}},
         },
     }
 
@@ -96,11 +109,11 @@ def _messages() -> dict[str, Any]:
     correlation = {
         "type": "string",
         "pattern": "^[0-9a-f-]{36}:[0-9]{1,4}$",
-        "description": "<message id>:<version>, so that a body nobody can parse can still be answered",
+        "description": "<id of message or batch>:<version>, so that one nobody can parse can still be answered",
     }
     records = {
         name: {
-            "summary": _summary(body),
+            "summary": summary(body),
             "contentType": "application/json",
             "payload": {"$ref": f"#/components/schemas/{_record_schema(body)}"},
             "bindings": {"mqtt": {"correlationData": correlation, "bindingVersion": _MQTT}},
@@ -109,8 +122,25 @@ def _messages() -> dict[str, Any]:
     }
     return {
         **records,
-        "answers": {"summary": _summary(Answers), "payload": {"$ref": "#/components/schemas/Answers"}},
-        "state": {"summary": _summary(DeviceState), "payload": {"$ref": "#/components/schemas/DeviceState"}},
+        "batch": {
+            "summary": "Many records of one device: JSON lines, each an envelope, as one zlib stream.",
+            "contentType": batch.CONTENT_TYPE,
+            "payload": {
+                "type": "string",
+                "format": "binary",
+                "contentMediaType": batch.CONTENT_TYPE,
+                "maxLength": MOST_BYTES,
+                "description": f"1 to {batch.MOST_MESSAGES} envelopes, {batch.MOST_UNFOLDED_BYTES} bytes at most",
+            },
+            "bindings": {"mqtt": {"correlationData": correlation, "bindingVersion": _MQTT}},
+        },
+        "answers": {"summary": summary(Answers), "payload": {"$ref": "#/components/schemas/Answers"}},
+        "state": {"summary": summary(DeviceState), "payload": {"$ref": "#/components/schemas/DeviceState"}},
+        "stored": {
+            "summary": "A stored record as plain JSON: envelope, natural_key, and the body with its boxes unpacked.",
+            "contentType": "application/json",
+            "payload": {"type": "object", "required": ["device", "record", "type", "natural_key", "body"]},
+        },
     }
 
 
@@ -119,30 +149,12 @@ def _schemas() -> dict[str, Any]:
     _, definitions = models_json_schema(
         [(model, "validation") for model in models], ref_template="#/components/schemas/{model}"
     )
-    records = {
-        _record_schema(body): {
-            "allOf": [
-                {"$ref": "#/components/schemas/Envelope"},
-                {
-                    "properties": {
-                        "type": {"const": name},
-                        "version": {"maximum": body.VERSION},
-                        "body": {"$ref": f"#/components/schemas/{body.__name__}"},
-                    }
-                },
-            ]
-        }
-        for name, body in BODIES.items()
-    }
+    records = {_record_schema(body): record_schema(body, "#/components/schemas") for body in BODIES.values()}
     return {**definitions["$defs"], **records}
 
 
 def _record_schema(body: type[Body]) -> str:
     return body.__name__.removesuffix("Body") + "Record"
-
-
-def _summary(model: type[BaseModel]) -> str:
-    return (model.__doc__ or "").splitlines()[0]
 
 
 def main() -> None:

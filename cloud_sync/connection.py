@@ -46,12 +46,14 @@ class Terms:
         keepalive_s: seconds of silence after which the connection is probed.
         manual_ack: messages are confirmed by ``client.ack``, not on arrival.
         receive_maximum: most messages it may send before they are confirmed.
+        former: topics that an earlier version of this client read, in a session that the broker may still have.
     """
 
     session_expiry_s: int
     keepalive_s: int = 60
     manual_ack: bool = False
     receive_maximum: int | None = None
+    former: tuple[str, ...] = ()
 
 
 class _Context(ssl.SSLContext):
@@ -116,6 +118,7 @@ class Connection:
         self.most_packet_bytes: int | None = None
         self.failure: BrokerError | None = None
         self._subscriptions = subscriptions
+        self._former = list(terms.former)
         self._keepalive_s = terms.keepalive_s
         self._threaded = False
         self._changed = threading.Event()
@@ -244,6 +247,8 @@ class Connection:
         if not reason.is_failure:
             self.session_present = flags.session_present
             self.most_packet_bytes = getattr(properties, "MaximumPacketSize", None)
+            if self._former and flags.session_present:
+                client.unsubscribe(self._former)
             client.subscribe([(topic, SubscribeOptions(qos=1)) for topic in self._subscriptions])
         elif reason.value in _NOT_AUTHORISED:
             self.failure = RefusedError(

@@ -12,7 +12,7 @@ from sqlite_utils import Database
 from sqlite_utils.migrations import Migrations
 
 from cloud_sync import clock
-from cloud_sync.messages import Body
+from cloud_sync.messages import Body, HealthBody
 
 MIGRATIONS = Migrations("outbox")
 
@@ -45,6 +45,12 @@ def create_outbox(db: Database) -> None:
         """
     )
     db.execute("CREATE INDEX outbox_waiting ON outbox (sequence) WHERE rejected IS NULL")
+
+
+@MIGRATIONS()
+def index_health(db: Database) -> None:
+    """Find what waits of a device's health in a queue of thousands; costs the other messages nothing."""
+    db.execute("CREATE INDEX outbox_health ON outbox (sequence) WHERE type = 'health'")
 
 
 def new_id() -> str:
@@ -124,6 +130,20 @@ class Outbox:
                 "body": body.model_dump_json(exclude_none=True),
             }
         )
+
+    def report(self, record: str, revision: int, body: HealthBody) -> None:
+        """Queue how the device fares in the place of what waits of that, whose news are old.
+
+        Args:
+            record: id of the record.
+            revision: its revision, higher than any before.
+            body: what it says.
+
+        Raises:
+            RuntimeError: called outside a transaction.
+        """
+        self._db.execute("DELETE FROM outbox WHERE type = 'health'")  # literal, so that its index serves
+        self.enqueue(record, revision, body)
 
     def waiting(self, device: str, after: int, at_most: int) -> list[Waiting]:
         """The next messages to send, in order.
@@ -212,13 +232,19 @@ class Outbox:
         """Put refused messages back into the queue, for a server that has learned; returns how many."""
         return int(self._db.execute("UPDATE outbox SET rejected = NULL WHERE rejected IS NOT NULL").rowcount)
 
-    def state(self) -> OutboxState:
-        """How much waits and how much was refused."""
+    def state(self, *, health: bool = True) -> OutboxState:
+        """How much waits and how much was refused.
+
+        Args:
+            health: whether what the device says of itself counts too; to people it is no record.
+        """
         row = next(
             iter(
                 self._db.query(
                     "SELECT count(*) FILTER (WHERE rejected IS NULL) AS waiting, count(rejected) AS rejected, "
-                    "min(recorded_at) FILTER (WHERE rejected IS NULL) AS oldest FROM outbox"
+                    "min(recorded_at) FILTER (WHERE rejected IS NULL) AS oldest FROM outbox "
+                    "WHERE :health OR type != 'health'",
+                    {"health": health},
                 )
             )
         )

@@ -11,12 +11,12 @@ import fcntl
 import logging
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from paho.mqtt.properties import Properties
 
-from cloud_sync import topics
+from cloud_sync import clock, topics
 from cloud_sync.backoff import Backoff
 from cloud_sync.connection import Connection, RefusedError, Terms
 from cloud_sync.device_state import DeviceState
@@ -60,6 +60,23 @@ class UplinkSettings:
 
 
 @dataclass(frozen=True)
+class UplinkNews:
+    """How the uplink fares while it runs.
+
+    Attributes:
+        connected: whether the broker has accepted us.
+        condition: the same in words, with the cause where there is no connection.
+        stored: messages that left since the run began.
+        rejected: messages that were refused since.
+    """
+
+    connected: bool
+    condition: str
+    stored: int
+    rejected: int
+
+
+@dataclass(frozen=True)
 class UplinkResult:
     """What became of the messages.
 
@@ -81,9 +98,17 @@ class Uplink:
         outbox: the store's outbox; only :meth:`run` touches it.
         identity: the enrolled device.
         settings: timers and limits.
+        watch: is told how the uplink fares, about once a second and in the uplink's thread, where it may use the store.
     """
 
-    def __init__(self, outbox: Outbox, identity: Identity, settings: UplinkSettings | None = None) -> None:
+    def __init__(
+        self,
+        outbox: Outbox,
+        identity: Identity,
+        settings: UplinkSettings | None = None,
+        watch: Callable[[UplinkNews], None] | None = None,
+    ) -> None:
+        self._watch = watch
         self._identity = identity
         self._settings = settings or UplinkSettings()
         self._store = outbox.store
@@ -117,6 +142,7 @@ class Uplink:
                     if until_empty and isinstance(error, (RefusedError, OutboxError)):
                         raise
                     self._say(logging.WARNING, str(error))
+                    self._tell(connected=False)
                     cause = str(error)
                 if self._left_s(time_limit_s) <= 0 and not self._is_done(stop, until_empty):
                     raise BrokerError(
@@ -188,13 +214,19 @@ class Uplink:
                 self._backoff.reset()
             if answered or time.monotonic() >= look_at:
                 look_at = time.monotonic() + self._settings.poll_s
+                self._tell(connected=True)
                 self._sender.send(publish)
                 if self._is_done(stop, until_empty):
                     return
             connection.step(max(0.0, look_at - time.monotonic()))
 
+    def _tell(self, *, connected: bool) -> None:
+        if self._watch is not None:
+            self._watch(UplinkNews(connected, self._condition, self._sender.stored, self._sender.rejected))
+
     def _state(self, *, online: bool) -> bytes:
-        return DeviceState(online=online, store=self._store).payload()
+        # the last will is published when nobody knows how late it is
+        return DeviceState(online=online, store=self._store, clock=clock.now() if online else None).payload()
 
     def _say(self, level: int, condition: str) -> None:
         """One log line when the condition changes, not one an attempt."""

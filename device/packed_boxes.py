@@ -1,15 +1,14 @@
-"""Boxes as ten bytes each, in the store and on the wire."""
+"""Boxes as ten bytes each in the store, and packed on the wire."""
 
 from __future__ import annotations
 
-import base64
 from dataclasses import dataclass
 
 import numpy as np
 
+from cloud_sync import boxes
+from cloud_sync.boxes import ROW
 from export.runtime.detections import Detections
-
-_ROW = np.dtype([("box", "<u2", (4,)), ("score", "u1"), ("label", "u1")])
 
 
 @dataclass(frozen=True)
@@ -24,14 +23,14 @@ class PackedBoxes:
     content: bytes
 
     @property
-    def base64(self) -> str:
-        """The content as text, for JSON."""
-        return base64.b64encode(self.content).decode("ascii")
+    def text(self) -> str:
+        """The same as the wire carries it."""
+        return boxes.pack_boxes(np.frombuffer(self.content, ROW))
 
 
 def pack_boxes(detections: Detections) -> PackedBoxes:
     """Pack detections; corners are rounded to pixels and scores to 1/255."""
-    rows = np.zeros(len(detections), dtype=_ROW)
+    rows = np.zeros(len(detections), dtype=ROW)
     rows["box"] = np.clip(np.rint(detections.boxes), 0, 65_535)
     rows["score"] = np.rint(detections.scores * 255)
     rows["label"] = detections.classes
@@ -44,7 +43,7 @@ def unpack_boxes(content: bytes, labels: tuple[str, ...]) -> Detections:
     Raises:
         ValueError: not a whole number of boxes.
     """
-    rows = np.frombuffer(content, dtype=_ROW)
+    rows = np.frombuffer(content, dtype=ROW)
     return Detections(
         rows["box"].astype(np.float32),
         (rows["score"] / 255).astype(np.float32),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 
 from cloud_sync import topics
@@ -13,7 +14,9 @@ from cloud_sync.server.folder import ServerFolder, ServerSettings
 
 # A message a little too long still reaches the server, which says so; more than that stops at the broker.
 MOST_PACKET_BYTES = MOST_BYTES + 16 * 1024
-# What the broker hands to the server before the server has committed it; ingest asks for as many.
+# Processes that can share the work, each with a name and a certificate of its own.
+MOST_PROCESSES = 8
+# What the broker hands to each of them before it has committed it; ingest asks for as many.
 MOST_UNCONFIRMED = 1000
 
 _CONFIGURATION = """\
@@ -57,11 +60,23 @@ _ACCESS = """\
 pattern write {root}/%u/up/#
 pattern write {root}/%u/state
 pattern read {root}/%u/down/#
+"""
 
-user {server}
+_SERVER_ACCESS = """
+user {name}
 topic read {up}
 topic read {state}
 topic write {root}/+/down/#
+topic write {root}/+/stored/#
+"""
+
+# a reader is no device, though the patterns above take it for one
+_READER_ACCESS = """
+user {name}
+topic deny {root}/{name}/#
+topic read {stored}
+topic read {up}
+topic read {state}
 """
 
 
@@ -84,17 +99,37 @@ def initialise(folder: ServerFolder, settings: ServerSettings) -> Path:
     with folder.explained():
         hosts = [*settings.hosts, settings.local_host]
         authority.issue_broker(hosts, folder.broker / "broker.key", folder.broker / "broker.pem")
-        authority.issue_ingest(folder.ingest / "ingest.key", folder.ingest / "ingest.pem")
-        write_whole(folder.broker / "access", access_list().encode())
+        for number in range(MOST_PROCESSES + 1):  # 0 is for commands
+            authority.issue_ingest(number)
+        write_access_list(folder)
         write_whole(folder.broker / "mosquitto.conf", configuration(folder, settings).encode())
     folder.write_settings(settings)
     return folder.broker / "mosquitto.conf"
 
 
-def access_list() -> str:
-    """The access list: each client its own topics, the server everyone's other end."""
-    return _ACCESS.format(
-        root=topics.ROOT, server=topics.SERVER_NAME, up=topics.EVERY_UPWARD_MESSAGE, state=topics.EVERY_STATE
+def write_access_list(folder: ServerFolder) -> None:
+    """Write the access list for the readers there are; the broker reads it when it starts or is told to (SIGHUP)."""
+    readers = sorted(file.stem for file in folder.readers.glob("*.pem"))
+    write_whole(folder.broker / "access", access_list(readers).encode())
+
+
+def access_list(readers: Iterable[str] = ()) -> str:
+    """The access list: each client its own topics, the server everyone's other end, readers what is sent and stored.
+
+    Args:
+        readers: common names of the readers.
+    """
+    names = {
+        "root": topics.ROOT,
+        "up": topics.EVERY_UPWARD_MESSAGE,
+        "state": topics.EVERY_STATE,
+        "stored": topics.EVERY_STORED_RECORD,
+    }
+    servers = [topics.server_name(number) for number in range(MOST_PROCESSES + 1)]
+    return (
+        _ACCESS.format(**names)
+        + "".join(_SERVER_ACCESS.format(name=name, **names) for name in servers)
+        + "".join(_READER_ACCESS.format(name=name, **names) for name in readers)
     )
 
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 import logging
 import queue
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from datetime import datetime, timezone
 from functools import partial
 
@@ -19,18 +20,53 @@ from cloud_sync.connection import Connection, RefusedError, Terms
 from cloud_sync.errors import BrokerError
 from cloud_sync.identity import Identity
 from cloud_sync.messages import Answers
+from cloud_sync.server.announcing import Announcer
 from cloud_sync.server.broker import MOST_UNCONFIRMED
 from cloud_sync.server.database import Database
-from cloud_sync.server.screening import Received
+from cloud_sync.server.feed import Feed
+from cloud_sync.server.ingest_metrics import IngestMetrics
+from cloud_sync.server.screening import Accepted, Received
 from cloud_sync.server.worker import Delivery, Worker
 
 _log = logging.getLogger(__name__)
 
-# The broker keeps what devices send while the server is away for a day; what it drops, devices send again.
-_TERMS = Terms(session_expiry_s=86_400, manual_ack=True, receive_maximum=MOST_UNCONFIRMED)
+# The broker keeps what devices send while the server is away for a day; what it drops, devices send again. For one of
+# several it keeps nothing: what comes while that one is away shall go to the others.
+_ALONE_EXPIRY_S, _SHARED_EXPIRY_S = 86_400, 0
 _CONNECT_TIMEOUT_S = 15.0
 # Answers the broker has not taken; beyond that they are dropped, and the devices ask again.
 _MOST_UNSENT = 10_000
+
+
+@dataclass(frozen=True)
+class Share:
+    """Which part of the work is one process's.
+
+    Attributes:
+        group: secret name of those who share it.
+        number: which of them this one is, from 1; the first also follows the devices' states.
+        of: how many they are.
+    """
+
+    group: str
+    number: int = 1
+    of: int = 1
+
+    @property
+    def terms(self) -> Terms:
+        """What is asked of the broker."""
+        return Terms(
+            session_expiry_s=_ALONE_EXPIRY_S if self.of == 1 else _SHARED_EXPIRY_S,
+            manual_ack=True,
+            receive_maximum=MOST_UNCONFIRMED,
+            former=(topics.EVERY_UPWARD_MESSAGE,),
+        )
+
+    @property
+    def subscriptions(self) -> list[str]:
+        """What is read. States are few, and the broker repeats retained ones to nobody who shares them."""
+        messages = topics.shared(self.group, topics.EVERY_UPWARD_MESSAGE)
+        return [messages, topics.EVERY_STATE] if self.number == 1 else [messages]
 
 
 class Ingest:
@@ -41,14 +77,29 @@ class Ingest:
     the queue between the threads is bounded without anyone having to wait.
 
     Args:
-        identity: the server's own client.
+        identity: the server's own client, or one of them.
         database: where records go.
+        share: which part of the work is this one's.
+        metrics: counts what is done.
+        feed: publishes stored records once more, where somebody wants to read them.
     """
 
-    def __init__(self, identity: Identity, database: Database) -> None:
+    def __init__(
+        self,
+        identity: Identity,
+        database: Database,
+        share: Share,
+        metrics: IngestMetrics | None = None,
+        feed: Feed | None = None,
+    ) -> None:
         self._identity = identity
+        self._share = share
+        self._metrics = metrics or IngestMetrics()
+        self._feed = feed
         self._inbox: queue.Queue[Delivery] = queue.Queue(maxsize=2 * MOST_UNCONFIRMED)
-        self._worker = Worker(database, self._inbox, self._answer)
+        announcer = Announcer(database, self._announce if share.number == 1 else _leave_to_the_first)
+        on_stored = self._pass_on if feed else None
+        self._worker = Worker(database, self._inbox, self._answer, announcer, self._metrics, on_stored=on_stored)
         self._connection: Connection | None = None
 
     def run(self, stop: threading.Event, on_ready: Callable[[], None]) -> None:
@@ -76,8 +127,8 @@ class Ingest:
         while not stop.is_set():
             connection = Connection(
                 self._identity,
-                _TERMS,
-                subscriptions=[topics.EVERY_UPWARD_MESSAGE, topics.EVERY_STATE],
+                self._share.terms,
+                subscriptions=self._share.subscriptions,
                 on_message=self._on_message,
                 on_puback=self._on_puback,
             )
@@ -89,6 +140,7 @@ class Ingest:
                 backoff.reset()
                 condition = f"connected to {connection.where}"
                 _log.info("%s", condition)
+                self._metrics.connected.set(1)
                 if not was_ready:
                     on_ready()
                 was_ready = True
@@ -102,6 +154,7 @@ class Ingest:
                     condition = str(error)
                     _log.warning("%s; trying again", condition)
             finally:
+                self._metrics.connected.set(0)
                 connection.abandon()
             stop.wait(backoff.next_s())
 
@@ -130,12 +183,28 @@ class Ingest:
 
     def _answer(self, device: str, answers: Answers) -> None:
         """In the worker's thread: publish; without a connection the device asks again and is answered then."""
+        self._publish(topics.acknowledgements(device), answers.model_dump_json(exclude_defaults=True).encode())
+
+    def _announce(self, device: str, payload: bytes) -> None:
+        """In the worker's thread: publish; a device that is not reached now is told when it comes online."""
+        self._publish(topics.documents(device), payload)
+
+    def _publish(self, topic: str, payload: bytes) -> None:
         connection = self._connection
         if connection is not None and connection.is_open:
-            payload = answers.model_dump_json(exclude_defaults=True)
-            connection.client.publish(topics.acknowledgements(device), payload, qos=1)
+            connection.client.publish(topic, payload, qos=1)
+
+    def _pass_on(self, stored: Sequence[Accepted]) -> None:
+        """In the worker's thread: publish what was stored; without a connection the feed goes without it."""
+        connection = self._connection
+        if self._feed is not None and connection is not None and connection.is_open:
+            self._feed.publish(connection.client, stored)
 
     @staticmethod
     def _on_puback(_packet: int, reason: ReasonCode) -> None:
         if reason.is_failure:
-            _log.error("the broker does not pass an answer on: %s; check its access list", reason)
+            _log.error("the broker does not pass on what was published: %s; check its access list", reason)
+
+
+def _leave_to_the_first(_device: str, _payload: bytes) -> None:
+    """Who does not follow the devices' states tells them of no documents."""

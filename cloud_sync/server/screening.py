@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime, timezone
 
 from pydantic import JsonValue, ValidationError
 
-from cloud_sync import messages, topics
+from cloud_sync import batch, messages, topics
 from cloud_sync.device_state import DeviceState
 from cloud_sync.errors import IdentityError, MessageError
 from cloud_sync.messages import MOST_REASON, Envelope
@@ -30,6 +31,7 @@ class Received:
         correlation: MQTT correlation data, empty when there is none.
         received_at: when it came.
         retained: whether the broker repeats what it kept, rather than passing on what was just sent.
+        in_batch: whether this is a line of a batch, which has the batch's topic and no correlation data of its own.
     """
 
     topic: str
@@ -37,6 +39,7 @@ class Received:
     correlation: bytes
     received_at: datetime
     retained: bool = False
+    in_batch: bool = False
 
 
 @dataclass(frozen=True)
@@ -45,10 +48,10 @@ class Accepted:
 
     Attributes:
         received: the message it came in.
-        envelope: its envelope.
+        envelope: its envelope; its version is that of the body here.
         recorded_at: the device's clock, in UTC.
         natural_key: what it is about.
-        body: the checked record, as JSON values.
+        body: the checked record, as JSON values, an older one brought to the newest version.
     """
 
     received: Received
@@ -63,7 +66,7 @@ class Refused:
     """A message for the dead letters.
 
     Attributes:
-        received: the message.
+        received: the message; a line of a batch as it would have come alone, where its envelope can be read.
         device: the device its topic names; None when the topic names none.
         message: id to answer for; None when neither envelope nor correlation data tells.
         reason: why.
@@ -90,11 +93,30 @@ class StateChange:
     state: DeviceState
 
 
+def unfold(received: Received) -> Sequence[Received | Refused]:
+    """Part a batch into its lines; whatever else came stays whole.
+
+    Args:
+        received: the message.
+
+    Returns:
+        What is to be screened, or the batch, refused because nobody can unfold it.
+    """
+    parts = received.topic.split("/")
+    if len(parts) != 5 or received.topic != topics.batch(parts[2]):
+        return [received]
+    try:
+        lines = batch.decode_batch(received.payload)
+    except MessageError as error:
+        return [Refused(received, _device_of(received.topic), _correlated(received.correlation), str(error))]
+    return [replace(received, payload=line, correlation=b"", in_batch=True) for line in lines]
+
+
 def screen(received: Received) -> Accepted | Refused | StateChange | None:
     """Judge a message.
 
     Args:
-        received: the message.
+        received: the message, or a line of a batch.
 
     Returns:
         What is to be done with it; None for an emptied state topic, which says nothing.
@@ -109,9 +131,13 @@ def screen(received: Received) -> Accepted | Refused | StateChange | None:
             return StateChange(received, device, _decode_state(received.payload))
         envelope = messages.decode_envelope(received.payload)
         message = envelope.message
+        if received.in_batch:
+            kind = envelope.type
+            received = _as_alone(received, device, envelope)
         _check_topic(envelope, device, kind)
         _check_numbers(envelope)
         body = messages.decode_body(envelope)
+        envelope = envelope.model_copy(update={"version": body.VERSION})
         values = body.model_dump(mode="json", exclude_unset=True)  # what was sent, a null too, and no more
         return Accepted(received, envelope, _utc(envelope), body.natural_key(), values)
     except MessageError as error:
@@ -128,6 +154,13 @@ def _parse_topic(topic: str) -> tuple[str, str | None]:
         return topics.check_device_name(device), kind
     except IdentityError as error:
         raise MessageError(f"topic: {error}") from error
+
+
+def _device_of(topic: str) -> str | None:
+    try:
+        return _parse_topic(topic)[0]
+    except MessageError:
+        return None
 
 
 def _decode_state(payload: bytes) -> DeviceState:
@@ -147,6 +180,12 @@ def _utc(envelope: Envelope) -> datetime:
         return envelope.recorded_at.astimezone(timezone.utc)
     except OverflowError as error:  # the first or last hours of the calendar
         raise MessageError("recorded_at: outside the calendar in UTC") from error
+
+
+def _as_alone(line: Received, device: str, envelope: Envelope) -> Received:
+    """A line of a batch as its message would have come alone, so that a dead letter of it can be read again."""
+    correlation = f"{envelope.message}:{envelope.version}".encode()
+    return replace(line, topic=topics.up(device, envelope.type), correlation=correlation, in_batch=False)
 
 
 def _check_topic(envelope: Envelope, device: str, kind: str) -> None:

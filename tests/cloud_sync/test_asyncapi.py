@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import gzip
+import json
 import sys
+from pathlib import Path
 from typing import Any
 
 import jsonschema
 import pytest
 import yaml
 
-from cloud_sync import asyncapi, topics
+from cloud_sync import asyncapi, clock, topics
 from cloud_sync.device_state import DeviceState
 from cloud_sync.messages import BODIES, Answer, Answers
 from cloud_sync.outbox import new_id
@@ -31,6 +34,14 @@ def test_the_document_is_current(document: dict[str, Any]) -> None:
     """SYNC-061."""
     assert asyncapi.FILE.read_text(encoding="utf-8") == asyncapi.as_yaml(), "run python -m cloud_sync.asyncapi"
     assert document == asyncapi.document()
+
+
+def test_the_document_is_asyncapi_3(document: dict[str, Any]) -> None:
+    """SYNC-061: by AsyncAPI's own schema, of @asyncapi/specs 6.11.1 (Apache-2.0), kept beside this test."""
+    packed = Path(__file__).with_name("asyncapi-3.0.0.json.gz").read_bytes()
+    official = jsonschema.Draft7Validator(json.loads(gzip.decompress(packed)))
+    official.validate(document)
+    assert not official.is_valid({**document, "operations": {"sendRecord": {"action": "shout"}}})
 
 
 @pytest.mark.parametrize("kind", EXAMPLES)
@@ -57,7 +68,8 @@ def test_answers_and_state_fit(document: dict[str, Any]) -> None:
     rejected = Answer(message=new_id(), result="rejected", reason="x")
     outdated = Answer(message=new_id(), result="outdated", revision=3)
     check(document, "Answers", Answers(answers=[rejected, outdated]).model_dump(mode="json"))
-    check(document, "DeviceState", DeviceState(online=True, store=new_id()).model_dump(mode="json"))
+    for told in ({"online": False}, {"online": True, "clock": clock.now()}):
+        check(document, "DeviceState", json.loads(DeviceState.model_validate({**told, "store": new_id()}).payload()))
 
 
 def test_channels_are_the_topics(document: dict[str, Any]) -> None:
@@ -65,8 +77,10 @@ def test_channels_are_the_topics(document: dict[str, Any]) -> None:
     addresses = {name: channel["address"] for name, channel in document["channels"].items()}
     assert addresses == {
         "record": topics.up("{device}", "{type}"),
+        "batch": topics.batch("{device}"),
         "answers": topics.acknowledgements("{device}"),
         "state": topics.state("{device}"),
+        "stored": topics.stored("{device}", "{type}"),
     }
 
 

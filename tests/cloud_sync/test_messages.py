@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import json
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cloud_sync import topics
+from cloud_sync.boxes import ROW, pack_boxes
 from cloud_sync.errors import MessageError
 from cloud_sync.messages import BODIES, MOST_BYTES, decode_body, decode_envelope
-from tests.cloud_sync.helpers import EXAMPLES, envelope
+from tests.cloud_sync.helpers import EXAMPLES, PHOTO_HASH, envelope
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=10),
@@ -74,6 +77,8 @@ def test_fields_of_a_newer_device_are_kept(kind: str) -> None:
         ({"recorded_at": "yesterday"}, "recorded_at: "),
         ({"body": []}, "body: "),
         ({"type": "weather"}, "type 'weather' is unknown"),
+        ({"type": "we/ather"}, "type: "),
+        ({"type": "tree\0"}, "type: "),
         ({"version": 2}, "tree version 2 is newer than 1"),
         ({"body": {**EXAMPLES["tree"], "latitude": 91}}, "tree: latitude: "),
         ({"body": {**EXAMPLES["tree"], "tree": ""}}, "tree: tree: "),
@@ -87,6 +92,55 @@ def test_the_error_names_the_field(changes: dict[str, Any], reason: str) -> None
         decode(envelope(**changes))
 
 
+@pytest.mark.parametrize(
+    ("kind", "changes", "reason"),
+    [
+        ("detections", {"boxes": "AAEA"}, "detections: boxes: boxes are cut short"),
+        ("detections", {"boxes": "AAEAFAAU5gHC//+Y"}, "boxes: "),
+        ("detections", {"labels": []}, "detections: labels: "),
+        ("review", {"removed": "AAEA"}, "review: removed: boxes are cut short"),
+        ("review", {"photo": None}, "review: is of a photo's boxes or of a tree's count, and of one of them"),
+        ("review", {"count": 3}, "review: is of a photo's boxes or of a tree's count, and of one of them"),
+        ("review", {"photo": None, "count": 3}, "review: of a tree's count has no boxes"),
+        ("review", {"labels": []}, "review: removed: a box has a class index beyond the labels"),
+        ("review", {"labels": None}, "review: labels: "),
+        ("review", {"reviewed_at": "2024-09-01T12:00:00"}, "review: reviewed_at: "),
+        ("thumbnail", {"jpeg": "!"}, "thumbnail: jpeg: no base64"),
+        ("thumbnail", {"jpeg": "AAAA"}, "thumbnail: jpeg: no JPEG of at most 20000 bytes"),
+        ("thumbnail", {"jpeg": base64.b64encode(b"\xff\xd8\xff" + bytes(19_998)).decode()}, "thumbnail: jpeg: "),
+    ],
+)
+def test_what_a_body_cannot_mean_is_refused(kind: str, changes: dict[str, Any], reason: str) -> None:
+    """SYNC-045, SYNC-071, SYNC-072."""
+    with pytest.raises(MessageError, match=reason):
+        decode(envelope(kind, body={**EXAMPLES[kind], **changes}))
+
+
+@pytest.mark.parametrize("kind", ["detections", "review"])
+def test_a_box_has_one_of_the_body_s_labels(kind: str) -> None:
+    """SYNC-071."""
+    rows = np.zeros(1, ROW)
+    rows["label"] = 2
+    field = "boxes" if kind == "detections" else "added"
+    body = {**EXAMPLES[kind], field: pack_boxes(rows)}
+    with pytest.raises(MessageError, match=f"{kind}: {field}: a box has a class index beyond the labels"):
+        decode(envelope(kind, body=body))
+    decode(envelope(kind, body={**body, "labels": ["apple", "apple_flower", "pear"]}))
+
+
+def test_a_review_is_of_a_photo_or_of_a_tree() -> None:
+    """SYNC-049: it replaces an earlier review of the same, and no other."""
+    of_photo = BODIES["review"].model_validate(EXAMPLES["review"])
+    assert of_photo.natural_key() == f"review/{PHOTO_HASH}/yolo-a%201.0%200123abcd/apple"
+    said = {**EXAMPLES["review"], "photo": None, "count": 4, "labels": [], "removed": ""}
+    assert BODIES["review"].model_validate(said).natural_key() == "review/Dongshan/A/2024-09-01/ripening/A-01/apple"
+
+
+def test_only_pictures_wait_for_the_others() -> None:
+    """SYNC-072."""
+    assert {kind for kind, body in BODIES.items() if body.LANE == "bulk"} == {"thumbnail"}
+
+
 def test_a_long_message_is_refused_before_it_is_parsed() -> None:
     """SYNC-045."""
     with pytest.raises(MessageError, match=f"longer than {MOST_BYTES}"):
@@ -97,6 +151,7 @@ def test_a_long_message_is_refused_before_it_is_parsed() -> None:
 def test_topics_carry_device_and_type_there_and_back(device: str, kind: str) -> None:
     """SYNC-001."""
     assert topics.parse_up(topics.up(device, kind)) == (device, kind)
+    assert topics.up(device, kind) != topics.batch(device)
 
 
 @pytest.mark.parametrize(

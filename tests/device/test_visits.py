@@ -15,12 +15,13 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from cloud_sync.boxes import MOST_BOXES
 from cloud_sync.messages import CountBody, DetectionsBody, PhotoBody, VisitBody, decode_body, decode_envelope
 from device.errors import InputError, StoreError
 from device.orchards import Block
 from device.packed_boxes import unpack_boxes
 from device.photo_naming import TreePhoto
-from device.recording import MOST_BOXES, Visit
+from device.recording import Visit
 from device.store import Store
 from device.visits import by_day, day_of, import_photos
 from export.runtime.counter import Counter, PhotoCount
@@ -74,8 +75,8 @@ def test_photos_are_kept_counted_and_queued(store: Store, block: Block, counter:
     assert counts(store) == {"T01": 5, "T02": 8}
     assert queued(store) == [
         *("orchard", "block"),
-        *("visit", "tree", "photo", "detections", "count"),
-        *("tree", "photo", "detections", "count"),
+        *("visit", "tree", "photo", "detections", "count", "thumbnail"),
+        *("tree", "photo", "detections", "count", "thumbnail"),
     ]
     for photo, row in zip(photos, table(store, "photo"), strict=True):
         assert store.photos.path(row["sha256"], ".jpg").read_bytes() == photo.path.read_bytes()
@@ -288,7 +289,7 @@ def test_a_photo_that_two_processes_count_at_once_is_queued_once(
     report = bring_in(store, meddling(counter, lambda: bring_in(other, counter, block, photo)), block, photo)
     other.close()
     assert (report.counted, report.known) == (0, 1)
-    assert queued(store) == ["orchard", "block", "visit", "tree", "photo", "detections", "count"]
+    assert queued(store) == ["orchard", "block", "visit", "tree", "photo", "detections", "count", "thumbnail"]
     assert [row["revision"] for row in table(store, "detections")] == [1]
 
 
@@ -298,6 +299,17 @@ def test_the_fuller_side_stands_for_the_tree(store: Store, block: Block, counter
     (row,) = table(store, "tree_count")
     assert (row["machine"], row["sides_rule"], row["attribution"]) == (9, "largest", "whole photo")
     assert sorted(json.loads(row["photos"])) == sorted(photo["sha256"] for photo in table(store, "photo"))
+
+
+def test_a_visit_that_another_process_began_meanwhile_gets_the_rule_that_is_given(
+    store: Store, block: Block, counter: Counter, tmp_path: Path, home: Path
+) -> None:
+    other = Store(home)
+    elsewhere = photograph(tmp_path / "other", "T02", 4)
+    meanwhile = meddling(counter, lambda: bring_in(other, counter, block, elsewhere))
+    import_photos(store, meanwhile, Visit(block, DAY, "ripening", sides="sum"), [photograph(tmp_path, "T01", 5)])
+    other.close()
+    assert counts(store) == {"T01": 10, "T02": 8}
 
 
 def test_flowers_are_counted_at_flowering(store: Store, block: Block, counter: Counter, tmp_path: Path) -> None:
@@ -323,8 +335,8 @@ def test_a_reviewed_count_outlives_new_photos(store: Store, block: Block, counte
     bring_in(store, counter, block, photograph(tmp_path, "T01", 9, "b"))
     (row,) = table(store, "tree_count")
     assert (row["machine"], row["reviewed"]) == (9, 6)
-    last = decode_body(decode_envelope(store.outbox.waiting("jetson-1", 0, 100)[-1].payload))
-    assert isinstance(last, CountBody)
+    bodies = [decode_body(decode_envelope(item.payload)) for item in store.outbox.waiting("jetson-1", 0, 100)]
+    last = [body for body in bodies if isinstance(body, CountBody)][-1]
     assert (last.machine, last.reviewed) == (9, 6)
 
 

@@ -6,9 +6,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page, Request, Response, expect
+from playwright.sync_api import Browser, Page, expect
 
+from device.factor_prior import keep_prior
 from device.virtual_orchard import OrchardSettings
+from tests.device.fitted_prior import write_prior
 from tests.device.page.helpers import draw_photo
 from tests.system.page_process import (
     DESKTOP,
@@ -20,26 +22,20 @@ from tests.system.page_process import (
     open_screen,
     running_page,
 )
+from tests.system.watched_page import Watched
 
-_LEAST_TARGET_PX = 56
 # the first photo also starts the engine, and a test machine may be busy with others
 _COUNTED_WITHIN_MS = 45_000
-# what a finger meets: an input inside a label counts with the label, one that is hidden behind its label is the label
-_SMALL_TARGETS = """least => [...document.querySelectorAll('a[href], button, select, textarea, input, label')]
-    .filter(element => element.checkVisibility() && !element.matches('.skip, [type=hidden], .switch'))
-    .filter(element => !element.matches('label') || element.previousElementSibling?.matches('.switch'))
-    .map(element => [element.outerHTML.slice(0, 120), element.getBoundingClientRect()])
-    .filter(([, box]) => Math.round(box.width) < least || Math.round(box.height) < least)
-    .map(([html, box]) => `${Math.round(box.width)} x ${Math.round(box.height)}: ${html}`)"""
 
 
 @pytest.fixture(scope="module")
 def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A device with two drawn trees in a visit."""
+    """A device with two drawn trees in a visit, and what blocks measured before let expect."""
     folder = tmp_path_factory.mktemp("page")
     settings = OrchardSettings(trees=2, width_px=800, height_px=500, mean_fruit=40, seed=3)
     truth, photos = draw_trees(folder / "drawn", settings)
     fill_store(folder / "home", truth, photos)
+    keep_prior(folder / "home", write_prior(folder / "prior.json"))
     return folder / "home"
 
 
@@ -56,46 +52,6 @@ def browser() -> Iterator[Browser]:
         yield running
 
 
-class Watched:
-    """A page whose every request and console message is looked at.
-
-    Args:
-        page: the page.
-        address: where the pages are.
-        folder: takes the screenshots.
-    """
-
-    def __init__(self, page: Page, address: str, folder: Path) -> None:
-        self.page = page
-        self._address = address
-        self._folder = folder
-        self._trouble: list[str] = []
-        page.set_default_timeout(20_000)
-        page.on("console", lambda message: self._trouble.append(f"console {message.type}: {message.text}"))
-        page.on("pageerror", lambda error: self._trouble.append(f"error: {error}"))
-        page.on("request", self._check_request)
-        page.on("response", self._check_response)
-
-    def _check_request(self, request: Request) -> None:
-        if not request.url.startswith(f"{self._address}/"):
-            self._trouble.append(f"request outside: {request.url}")
-
-    def _check_response(self, response: Response) -> None:
-        if not response.ok and response.status not in (303, 304):
-            self._trouble.append(f"{response.status}: {response.url}")
-
-    def check(self, name: str) -> None:
-        """Look at the page as it stands now."""
-        self.page.wait_for_load_state("load")
-        self.page.screenshot(path=self._folder / f"{name}.png", full_page=True)
-        assert self._trouble == []
-        overflow = self.page.evaluate("document.documentElement.scrollWidth - window.innerWidth")
-        assert overflow <= 0, f"{name} is {overflow} px wider than the screen"
-        small = self.page.evaluate(_SMALL_TARGETS, _LEAST_TARGET_PX)
-        assert small == [], f"{name} has targets below {_LEAST_TARGET_PX} px"
-        assert self.page.locator("main h1").count() == 1
-
-
 @pytest.mark.parametrize("screen", [PHONE, DESKTOP], ids=lambda screen: screen.name)
 def test_from_the_summary_to_a_photo_and_an_upload(
     address: str, browser: Browser, screen: Screen, tmp_path: Path
@@ -106,9 +62,14 @@ def test_from_the_summary_to_a_photo_and_an_upload(
 
     page.goto(address)
     watched.check("summary")
+    expect(page.get_by_role("region", name="Drawn farm")).to_contain_text("orchard, all blocks together")
+    expect(page.get_by_role("article", name="Block B1")).to_contain_text("together with 24 other blocks")
     page.get_by_role("link", name="Visits").first.click()
     page.wait_for_url("**/blocks/B1")
     watched.check("block")
+    expect(page.get_by_role("heading", name="Season")).to_be_visible()
+    expect(page.locator(".row-line").first).to_be_visible()
+    assert page.locator(".row-line").evaluate_all("lines => lines.every(line => line.offsetHeight < 40)"), "in one line"
     page.locator(".rows a").first.click()
     page.wait_for_url("**/visits/*")
     _check_thumbnails(page)

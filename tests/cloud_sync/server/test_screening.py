@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from datetime import datetime, timezone
 from typing import Any
 
@@ -10,9 +11,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from cloud_sync.batch import encode_batch
 from cloud_sync.messages import MOST_BYTES, MOST_REASON
 from cloud_sync.outbox import new_id
-from cloud_sync.server.screening import Accepted, Refused, StateChange, screen
+from cloud_sync.server.screening import Accepted, Refused, StateChange, screen, unfold
 from tests.cloud_sync.helpers import EXAMPLES, envelope, received
 
 STORE = "0190a000-0000-7000-8000-000000000001"
@@ -154,3 +156,82 @@ def test_state_is_told_from_records() -> None:
 def test_any_message_whatever_is_screened(payload: bytes, topic: str, correlation: bytes) -> None:
     """SYNC-047."""
     assert not isinstance(screen(received(payload, topic=topic, correlation=correlation)), Accepted)
+
+
+def screened(payload: bytes, **how: Any) -> list[Accepted | Refused | StateChange | None]:
+    """What becomes of a message on a device's topic of batches."""
+    how = {"topic": "pomona/v1/jetson-1/up/batch", **how}
+    return [part if isinstance(part, Refused) else screen(part) for part in unfold(received(payload, **how))]
+
+
+def packed(*lines: dict[str, Any] | bytes) -> bytes:
+    return encode_batch([line if isinstance(line, bytes) else json.dumps(line).encode() for line in lines])
+
+
+def test_each_line_of_a_batch_is_judged_as_it_would_be_alone() -> None:
+    """SYNC-016."""
+    lines = [envelope("count"), envelope("tree", version=9), envelope("tree")]
+    for line, item in zip(lines, screened(packed(*lines)), strict=True):
+        alone = screen(received(line))
+        assert type(item) is type(alone)
+        assert isinstance(item, Accepted | Refused)
+        assert replace(item, received=alone.received) == alone  # type: ignore[union-attr]
+        assert item.received.topic == f"pomona/v1/jetson-1/up/{line['type']}"
+        assert item.received.correlation == f"{line['message']}:{line['version']}".encode()
+        assert json.loads(item.received.payload) == line
+
+
+@pytest.mark.parametrize("payload", [b"", b"{}", packed(envelope())[:-1], packed(envelope()) + b"\n"])
+def test_a_batch_nobody_can_unfold_is_answered_by_its_correlation_data(payload: bytes) -> None:
+    """SYNC-017."""
+    batch = new_id()
+    (item,) = screened(payload, correlation=f"{batch}:1".encode())
+    assert isinstance(item, Refused)
+    assert (item.device, item.message, item.received.payload) == ("jetson-1", batch, payload)
+    assert item.reason.startswith("batch ")
+    (item,) = screened(payload)
+    assert isinstance(item, Refused)
+    assert item.message is None
+
+
+def test_a_batch_of_no_device_is_refused_without_an_answer() -> None:
+    """SYNC-001, SYNC-017."""
+    for payload in (b"{}", packed(envelope())):
+        (item,) = screened(payload, topic="pomona/v1/Upper/up/batch", correlation=f"{new_id()}:1".encode())
+        assert isinstance(item, Refused)
+        assert item.device is None
+
+
+@pytest.mark.parametrize("line", [b"", b"{", b"\x00", b"{}", packed(envelope()).replace(b"\n", b"")])
+def test_a_line_nobody_can_read_is_a_dead_letter_by_itself(line: bytes) -> None:
+    """SYNC-018."""
+    first, broken, last = screened(packed(envelope(), line, envelope()), correlation=f"{new_id()}:1".encode())
+    assert isinstance(first, Accepted)
+    assert isinstance(last, Accepted)
+    assert isinstance(broken, Refused)
+    assert (broken.device, broken.message, broken.received.payload) == ("jetson-1", None, line)
+
+
+def test_a_line_of_another_device_is_answered_to_the_topic_s_device() -> None:
+    """SYNC-018, SYNC-042."""
+    fields = envelope(device="victim")
+    stolen, own = screened(packed(fields, envelope()))
+    assert isinstance(stolen, Refused)
+    assert (stolen.device, stolen.message) == ("jetson-1", fields["message"])
+    assert stolen.reason == "the envelope names device 'victim', the topic 'jetson-1'"
+    assert isinstance(own, Accepted)
+
+
+def test_a_batch_in_a_batch_is_no_message() -> None:
+    """SYNC-016."""
+    (item,) = screened(packed(envelope("batch")))
+    assert isinstance(item, Refused)
+    assert "type 'batch' is unknown" in item.reason
+
+
+@settings(max_examples=300, deadline=None)
+@given(lines=st.lists(st.binary(max_size=60).map(lambda line: line.replace(b"\n", b"")), min_size=1, max_size=5))
+def test_any_lines_whatever_are_screened(lines: list[bytes]) -> None:
+    """SYNC-047."""
+    items = screened(encode_batch(lines))
+    assert [item.received.payload for item in items if isinstance(item, Refused)] == lines

@@ -32,6 +32,14 @@ def test_refused_records_are_offered_again(run_pomona: Pomona, store: Store, blo
     assert store.outbox.state().waiting == 2
 
 
+def test_thumbnails_are_switched_off_and_on(run_pomona: Pomona, block: Block) -> None:
+    said = "Photos imported from now on are sent {} small picture.\n"
+    assert run_pomona("sync", "thumbnails").out == said.format("with a")
+    assert run_pomona("sync", "thumbnails", "off").out == said.format("without their")
+    assert run_pomona("sync", "thumbnails").out == said.format("without their")
+    assert run_pomona("sync", "thumbnails", "on").out == said.format("with a")
+
+
 @pytest.mark.parametrize(
     ("option", "remedy"),
     [

@@ -1,56 +1,35 @@
-"""The messages a device sends and the server answers: one envelope, one body a type.
-
-Bodies name things by their natural keys (block name, tree code, photo hash), so that a backend can use a message
-without having seen another, and one SD card read on two devices is recognised as one. Unknown fields are kept:
-a newer device may send more than this server knows.
-"""
+"""The types of record that a device sends."""
 
 from __future__ import annotations
 
-import unicodedata
 from datetime import date, datetime
-from typing import Annotated, Any, ClassVar, Literal
-from urllib.parse import quote
+from typing import Annotated
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, JsonValue, ValidationError
+from pydantic import (
+    AfterValidator,
+    AwareDatetime,
+    BaseModel,
+    ConfigDict,
+    Field,
+    JsonValue,
+    ValidationInfo,
+    model_validator,
+)
 
-from cloud_sync.errors import MessageError
-from cloud_sync.topics import DEVICE_NAME_PATTERN
-
-Stage = Literal["flowering", "young_fruit", "fruit_expansion", "ripening"]
-STAGES: tuple[Stage, ...] = ("flowering", "young_fruit", "fruit_expansion", "ripening")
-
-# no control characters: some databases cannot hold them and nobody can read them
-Name = Annotated[str, Field(min_length=1, max_length=200, pattern=r"^[^\x00-\x1f\x7f-\x9f]+$")]
-Identifier = Annotated[str, Field(pattern=r"^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$")]
-Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
-Positive = Annotated[float, Field(gt=0, strict=True, allow_inf_nan=False)]
-Finite = Annotated[float, Field(strict=True, allow_inf_nan=False)]
-NotNegative = Annotated[int, Field(ge=0, le=2**53, strict=True)]
-# no tree bears a million; a bound keeps sums over many records inside what a database can add up
-Count = Annotated[int, Field(ge=0, le=1_000_000, strict=True)]
-Latitude = Annotated[float, Field(ge=-90, le=90, strict=True)]
-Longitude = Annotated[float, Field(ge=-180, le=180, strict=True)]
-
-MOST_BYTES = 256 * 1024
-# A device chooses part of what a reason quotes, and a thousand reasons travel in few packets.
-MOST_REASON = 200
-
-
-class Body(BaseModel):
-    """What a record says. Each type has a version of its own and a natural key."""
-
-    model_config = ConfigDict(extra="allow")
-    TYPE: ClassVar[str]
-    VERSION: ClassVar[int] = 1
-
-    def natural_key(self) -> str:
-        """What the record is about, the same on each device that saw it; its parts are percent-encoded."""
-        parts = (quote(unicodedata.normalize("NFC", part), safe="") for part in self._key())
-        return "/".join([self.TYPE, *parts])
-
-    def _key(self) -> tuple[str, ...]:
-        raise NotImplementedError
+from cloud_sync.boxes import MOST_CHARACTERS, repack_boxes, unpack_boxes
+from cloud_sync.messages.body import Body
+from cloud_sync.messages.fields import (
+    Count,
+    Finite,
+    JpegBase64,
+    Latitude,
+    Longitude,
+    Name,
+    NotNegative,
+    Positive,
+    Sha256,
+    Stage,
+)
 
 
 class OrchardBody(Body):
@@ -75,6 +54,7 @@ class BlockBody(Body):
     trees: NotNegative | None = Field(default=None, description="trees standing in the block")
     trees_per_ha: Positive | None = Field(default=None, description="planting density")
     variety: Name | None = Field(default=None, description="variety")
+    training_system: Name | None = Field(default=None, description="how its trees are trained, such as spindle")
     fruit_weight_g: Positive | None = Field(default=None, description="single fruit weight")
 
     def _key(self) -> tuple[str, ...]:
@@ -133,20 +113,41 @@ class PhotoBody(Body):
         return (self.sha256,)
 
 
+def _require_labels(boxes: str, known: ValidationInfo) -> str:
+    """See that packed boxes can be unpacked, and that each has a label among the labels that stand before them."""
+    rows = unpack_boxes(boxes)
+    if len(rows) and rows["label"].max() >= len(known.data.get("labels", range(256))):
+        raise ValueError("a box has a class index beyond the labels")
+    return boxes
+
+
+PackedBoxes = Annotated[
+    str,
+    Field(max_length=MOST_CHARACTERS, json_schema_extra={"contentEncoding": "base64"}),
+    AfterValidator(_require_labels),
+]
+Labels = Annotated[tuple[Name, ...], Field(max_length=255)]
+
+
 class DetectionsBody(Body):
     """Everything counted in one photo by one model."""
 
     TYPE = "detections"
+    VERSION = 2
+    BOXES = ("boxes",)
     photo: Sha256 = Field(description="SHA-256 of the photo file")
     model: Name = Field(description="name, version and hash of the bundle")
     engine: Name = Field(description="what ran the model")
-    labels: tuple[Name, ...] = Field(min_length=1, max_length=255, description="names of the classes")
+    labels: Labels = Field(min_length=1, description="names of the classes")
     counts: dict[Name, Count] = Field(description="number counted of each label")
-    boxes: str = Field(
-        max_length=200_000,
-        description="base64 of ten bytes a box: x1, y1, x2, y2 as little-endian unsigned 16-bit pixels of the upright "
-        "photo, score x 255 and class index as unsigned bytes",
-    )
+    boxes: PackedBoxes = Field(description="the counted boxes, packed as docs/reference/boxes.md says")
+
+    @classmethod
+    def upgrade(cls, version: int, body: dict[str, JsonValue]) -> dict[str, JsonValue]:
+        """Version 1 had ten bytes a box in base64."""
+        del version
+        boxes = body.get("boxes")
+        return {**body, "boxes": repack_boxes(boxes)} if isinstance(boxes, str) else body
 
     def _key(self) -> tuple[str, ...]:
         return (self.photo, self.model)
@@ -166,6 +167,7 @@ class CountBody(Body):
     reviewed: Count | None = Field(default=None, description="count of a person, which replaces the machine's")
     by_hand: Count | None = Field(default=None, description="all fruit on the tree, counted by hand, hidden ones too")
     own: Count | None = Field(default=None, description="fruit of the count that is the tree's own and no neighbour's")
+    both: Count | None = Field(default=None, description="fruit on the tree that can be seen from both sides")
     model: Name = Field(description="name, version and hash of the bundle")
     sides_rule: Name = Field(description="how the photos of a tree became one number")
     attribution: Name = Field(description="how fruit of neighbouring trees was told apart")
@@ -212,6 +214,7 @@ class EstimateBody(Body):
     block_low_kg_per_ha: Finite | None = Field(default=None, description="lower end of its interval")
     block_high_kg_per_ha: Finite | None = Field(default=None, description="upper end of its interval")
     siting: Name | None = Field(default=None, description="where the sampled trees stand in the orchard")
+    sides: Name | None = Field(default=None, description="how the sides of a tree became one count")
     components: tuple[EstimateComponent, ...] = Field(
         default=(), description="the errors in the interval of the corrected yield"
     )
@@ -237,6 +240,107 @@ class HarvestBody(Body):
         return (self.orchard, self.block, self.day.isoformat())
 
 
+class HealthBody(Body):
+    """How a device fares: what waits on it, its clock, disk, temperature and power.
+
+    What a device cannot tell is left out. Each boot of a device has one record, whose revisions follow each other.
+    """
+
+    TYPE = "health"
+    device: Name = Field(description="name of the device")
+    versions: dict[Name, Name] = Field(default_factory=dict, description="versions by name, pomona's own among them")
+    uptime_s: NotNegative = Field(description="seconds since the device was started")
+    next_s: NotNegative | None = Field(
+        default=None, description="seconds until the next one is due while the device is connected"
+    )
+    waiting: NotNegative = Field(description="messages the server has not answered for")
+    rejected: NotNegative = Field(description="messages the server refused, kept on the device")
+    oldest_waiting_s: NotNegative | None = Field(default=None, description="age of the oldest message that waits")
+    photos_waiting: NotNegative | None = Field(default=None, description="photos that are not counted yet")
+    photos: NotNegative | None = Field(default=None, description="photos the device has counted")
+    tree_counts: NotNegative | None = Field(default=None, description="counts of trees the device has made")
+    clock_error_s: Finite | None = Field(
+        default=None, ge=0, description="largest error of the clock by the kernel's account, while it is synchronised"
+    )
+    disk_free_bytes: NotNegative | None = Field(default=None, description="free space where the records lie")
+    disk_total_bytes: NotNegative | None = Field(default=None, description="size of that file system")
+    memory_free_bytes: NotNegative | None = Field(default=None, description="memory that programs can still have")
+    memory_total_bytes: NotNegative | None = Field(default=None, description="memory in all")
+    load: Finite | None = Field(
+        default=None, ge=0, description="programs that want to run for each processor core, mean of a minute"
+    )
+    temperature_c: Finite | None = Field(default=None, description="temperature of the hottest sensor")
+    battery_percent: Finite | None = Field(default=None, ge=0, le=100, description="charge of the battery")
+    on_battery: bool | None = Field(default=None, description="whether the battery is being drawn on")
+    undervoltage: bool | None = Field(default=None, description="whether the supply voltage is too low now")
+    undervoltage_since_boot: bool | None = Field(default=None, description="whether it was since the device started")
+    throttled: bool | None = Field(default=None, description="whether heat or voltage slow the processor down now")
+
+    def _key(self) -> tuple[str, ...]:
+        return (self.device,)
+
+
+class ReviewBody(Body):
+    """What a person changed of the boxes of a photo, or of the count of a tree."""
+
+    TYPE = "review"
+    BOXES = ("removed", "added")
+    orchard: Name = Field(description="name of the orchard")
+    block: Name = Field(description="name of the block")
+    day: date = Field(description="day of the visit")
+    stage: Stage = Field(description="growth stage")
+    tree: Name = Field(description="code of the tree")
+    label: Name = Field(description="what was counted")
+    model: Name = Field(description="name, version and hash of the bundle whose work was corrected")
+    reviewer: Name | None = Field(default=None, description="who looked, where that was said")
+    reviewed_at: AwareDatetime = Field(description="the device's clock when that person was done")
+    count: Count | None = Field(default=None, description="the tree's count by that person; none of a photo's boxes")
+    photo: Sha256 | None = Field(default=None, description="SHA-256 of the photo; none of a tree's count")
+    labels: Labels = Field(default=(), description="names of the classes of the boxes")
+    removed: PackedBoxes = Field(default="", description="boxes of the model that are none, packed as in detections")
+    added: PackedBoxes = Field(default="", description="boxes that the model missed; their score is 255")
+
+    @model_validator(mode="after")
+    def _says_one_thing(self) -> ReviewBody:
+        if (self.photo is None) == (self.count is None):
+            raise ValueError("is of a photo's boxes or of a tree's count, and of one of them")
+        if self.photo is None and (self.removed or self.added):
+            raise ValueError("of a tree's count has no boxes")
+        return self
+
+    def _key(self) -> tuple[str, ...]:
+        if self.photo is not None:
+            return (self.photo, self.model, self.label)
+        return (self.orchard, self.block, self.day.isoformat(), self.stage, self.tree, self.label)
+
+
+class ThumbnailBody(Body):
+    """A small picture of a photo."""
+
+    TYPE = "thumbnail"
+    LANE = "bulk"
+    photo: Sha256 = Field(description="SHA-256 of the photo file")
+    jpeg: JpegBase64 = Field(description="upright, of 20,000 bytes at most")
+
+    def _key(self) -> tuple[str, ...]:
+        return (self.photo,)
+
+
+class ModelStateBody(Body):
+    """What counts on a device, and what was to and did not."""
+
+    TYPE = "model_state"
+    device: Name = Field(description="name of the device")
+    model: Name = Field(description="name, version and hash of the bundle that counts")
+    engine: Name = Field(description="what runs it")
+    since: AwareDatetime = Field(description="the device's clock when it began to count")
+    candidate: Name | None = Field(default=None, description="name, version and hash of a bundle that was tried last")
+    refused: Name | None = Field(default=None, description="why that does not count; none where it is still tried")
+
+    def _key(self) -> tuple[str, ...]:
+        return (self.device,)
+
+
 _BODIES: tuple[type[Body], ...] = (
     OrchardBody,
     BlockBody,
@@ -247,88 +351,9 @@ _BODIES: tuple[type[Body], ...] = (
     CountBody,
     EstimateBody,
     HarvestBody,
+    HealthBody,
+    ReviewBody,
+    ThumbnailBody,
+    ModelStateBody,
 )
 BODIES: dict[str, type[Body]] = {body.TYPE: body for body in _BODIES}
-
-
-class Envelope(BaseModel):
-    """What surrounds every record on the wire."""
-
-    model_config = ConfigDict(extra="allow")
-
-    message: Identifier = Field(description="id of this message")
-    device: str = Field(pattern=DEVICE_NAME_PATTERN, description="name of the device, as in its certificate and topics")
-    store: Identifier = Field(description="id of the device's database, made with it; a restored one keeps it")
-    sequence: int = Field(ge=1, lt=2**63, description="rises within a store; a restored one uses numbers again")
-    record: Identifier = Field(description="id of the record")
-    revision: int = Field(ge=1, lt=2**31, description="rises whenever the record changes; the highest wins")
-    recorded_at: AwareDatetime = Field(description="the device's clock when the record was made")
-    clock_synchronised: bool = Field(description="whether that clock was known to be right")
-    boot: str = Field(max_length=64, description="id of the boot the record was made in")
-    type: str = Field(max_length=64, description="type of the record")
-    version: int = Field(ge=1, le=1000, description="version of the body")
-    body: dict[str, JsonValue] = Field(description="the record")
-
-
-class Answer(BaseModel):
-    """The server's word on one message, sent after its database has committed.
-
-    ``outdated`` means that another message brought this revision of the record, or a higher one, and that this
-    message was never stored.
-    """
-
-    model_config = ConfigDict(extra="allow")
-
-    message: str = Field(max_length=64, description="id of the message answered")
-    result: Literal["stored", "outdated", "rejected", "retry"] = Field(description="what became of it")
-    reason: str = Field(default="", max_length=MOST_REASON, description="why it was rejected or is to be sent again")
-    revision: int | None = Field(
-        default=None, ge=1, lt=2**31, description="the revision that is held, when it is outdated"
-    )
-
-
-class Answers(BaseModel):
-    """What the server publishes on a device's ``down/ack``."""
-
-    model_config = ConfigDict(extra="allow")
-
-    answers: list[Answer] = Field(max_length=1000, description="one a message")
-
-
-def decode_envelope(payload: bytes) -> Envelope:
-    """Parse and check an envelope; its body is checked by :func:`decode_body`.
-
-    Raises:
-        MessageError: too long, no JSON, or a field is missing or wrong; the text names it.
-    """
-    if len(payload) > MOST_BYTES:
-        raise MessageError(f"message of {len(payload)} bytes is longer than {MOST_BYTES}")
-    try:
-        return Envelope.model_validate_json(payload)
-    except ValidationError as error:
-        raise MessageError(_first_problem(error)) from error
-
-
-def decode_body(envelope: Envelope) -> Body:
-    """Check the body of an envelope by its type and version.
-
-    Raises:
-        MessageError: a type or version this side does not know, or a field that is missing or wrong.
-    """
-    kind = BODIES.get(envelope.type)
-    if kind is None:
-        raise MessageError(f"type {envelope.type!r} is unknown here; known are {', '.join(BODIES)}")
-    if envelope.version > kind.VERSION:
-        raise MessageError(
-            f"{envelope.type} version {envelope.version} is newer than {kind.VERSION}, which is known here"
-        )
-    try:
-        return kind.model_validate(envelope.body)
-    except ValidationError as error:
-        raise MessageError(f"{envelope.type}: {_first_problem(error)}") from error
-
-
-def _first_problem(error: ValidationError) -> str:
-    first: Any = error.errors(include_url=False, include_input=False)[0]
-    where = ".".join(str(part) for part in first["loc"])
-    return f"{where}: {first['msg']}" if where else str(first["msg"])
