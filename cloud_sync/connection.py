@@ -29,6 +29,7 @@ _log = logging.getLogger(__name__)
 
 _DISCONNECT_WITH_WILL = 0x04
 _SESSION_TAKEN_OVER = 0x8E
+_UNSPECIFIED = "Unspecified error"
 _NOT_AUTHORISED = (0x86, 0x87, 0x8A)  # bad user name or password, not authorized, banned
 
 
@@ -294,7 +295,10 @@ class Connection:
 
     def _lost(self, reason: str, *, was_open: bool = True) -> BrokerError:
         if was_open or "alert" not in self._said:
-            return BrokerError(f"lost the connection to {self.where}: {self._said or reason}")
+            # also what Mosquitto does to a client whose identity connects once more: over TLS it says no word of it
+            is_mute = reason == _UNSPECIFIED and (not self._said or "EOF" in self._said)
+            cause = "the broker ended it and gave no reason; does it run, and is this identity in use twice?"
+            return BrokerError(f"lost the connection to {self.where}: {cause if is_mute else self._said or reason}")
         # with TLS 1.3 the broker judges our certificate only after our side of the handshake is over
         return RefusedError(
             f"{self.where} refuses the certificate of {self.identity.name!r}: {self._said}; "

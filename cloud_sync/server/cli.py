@@ -215,7 +215,7 @@ def fleet(folder: Path, database: str | None, host: str, port: int, names: tuple
     from cloud_sync.server.fleet.settings import PASS_PHRASE_CREDENTIAL, PASS_PHRASE_VARIABLE, FleetSettings
     from cloud_sync.server.folder import ServerFolder
 
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
+    logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(message)s")
     home = ServerFolder(folder)
     given = read_pass_phrase(PASS_PHRASE_VARIABLE, PASS_PHRASE_CREDENTIAL)
     settings = FleetSettings(host, port, given, tuple(name.lower() for name in names))
