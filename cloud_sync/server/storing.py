@@ -56,6 +56,9 @@ def store(session: Session, batch: Sequence[Screened]) -> list[Reply]:
     ]
 
 
+_NOTHING_NEW: dict[str, Any] = {"heard": False, "online": None, "store": None, "clock_error_s": None}
+
+
 class _Held(NamedTuple):
     revision: int
     message: str
@@ -223,12 +226,13 @@ def _note_devices(session: Session, batch: Iterable[Screened]) -> None:
         if isinstance(item, Refused):
             continue
         name = item.device if isinstance(item, StateChange) else item.envelope.device
-        known = news.setdefault(name, {"name": name, "heard": False, "online": None, "clock_error_s": None})
+        known = news.setdefault(name, {"name": name, **_NOTHING_NEW})
         if not item.received.retained:  # the broker repeats what it retained; that is no sign of life
             known["heard"] = True
         known["last_seen"] = item.received.received_at
         if isinstance(item, Accepted):
-            known["store"] = item.envelope.store
+            if not item.received.retained:
+                known["store"] = item.envelope.store
             continue
         known["store"], known["online"] = item.state.store, item.state.online
         if (error_s := clock_error_s(item)) is not None:
