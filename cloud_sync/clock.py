@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import os
+import time
 from datetime import datetime, timezone
 from functools import cache
 from pathlib import Path
@@ -40,6 +41,11 @@ def kernel_state() -> int:
     if state < 0:
         raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
     return state
+
+
+def uptime_s() -> float:
+    """Seconds since the machine was started, sleep included; no clock that is set can change it."""
+    return time.clock_gettime(getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC))
 
 
 @cache

@@ -21,6 +21,7 @@ from cloud_sync.identity import Identity
 from cloud_sync.messages import Answers
 from cloud_sync.server.broker import MOST_UNCONFIRMED
 from cloud_sync.server.database import Database
+from cloud_sync.server.reconcile import Reconciler
 from cloud_sync.server.screening import Received
 from cloud_sync.server.worker import Delivery, Worker
 
@@ -48,7 +49,7 @@ class Ingest:
     def __init__(self, identity: Identity, database: Database) -> None:
         self._identity = identity
         self._inbox: queue.Queue[Delivery] = queue.Queue(maxsize=2 * MOST_UNCONFIRMED)
-        self._worker = Worker(database, self._inbox, self._answer)
+        self._worker = Worker(database, self._inbox, self._answer, Reconciler(database, self._say))
         self._connection: Connection | None = None
 
     def run(self, stop: threading.Event, on_ready: Callable[[], None]) -> None:
@@ -130,10 +131,12 @@ class Ingest:
 
     def _answer(self, device: str, answers: Answers) -> None:
         """In the worker's thread: publish; without a connection the device asks again and is answered then."""
+        self._say(topics.acknowledgements(device), answers.model_dump_json(exclude_defaults=True).encode())
+
+    def _say(self, topic: str, payload: bytes) -> None:
         connection = self._connection
         if connection is not None and connection.is_open:
-            payload = answers.model_dump_json(exclude_defaults=True)
-            connection.client.publish(topics.acknowledgements(device), payload, qos=1)
+            connection.client.publish(topic, payload, qos=1)
 
     @staticmethod
     def _on_puback(_packet: int, reason: ReasonCode) -> None:

@@ -12,14 +12,15 @@ from typing import Any, NamedTuple
 from sqlalchemy import delete, func, insert, select, update
 from sqlalchemy.orm import Session
 
+from cloud_sync.digests import digest_of
 from cloud_sync.messages import Answer, Envelope
 from cloud_sync.server.database import DeadLetter, Device, Record, ReplacedRevision
-from cloud_sync.server.screening import Accepted, Received, Refused, StateChange
+from cloud_sync.server.screening import Accepted, Asked, Received, Refused, StateChange
 
 # A device that sends nothing but nonsense shall not fill the disk. It keeps what it sent, so nothing is lost.
 MOST_DEAD_LETTERS = 1000
 
-Screened = Accepted | Refused | StateChange
+Screened = Accepted | Refused | StateChange | Asked
 Reply = tuple[str, Answer]
 """A device and what to tell it."""
 
@@ -73,6 +74,8 @@ def _store_records(session: Session, accepted: Sequence[Accepted]) -> list[Reply
             newest[key] = item
         elif not _was_stored(session, envelope, before):
             answer = Answer(message=envelope.message, result="outdated", revision=before.revision)
+        elif before.revision > envelope.revision:
+            answer = Answer(message=envelope.message, result="stored", revision=before.revision)
         replies.append((envelope.device, answer))
     fresh = [_columns(item) for key, item in newest.items() if key not in known]
     if fresh:
@@ -123,7 +126,9 @@ def _columns(item: Accepted) -> dict[str, Any]:
         "boot": envelope.boot,
         "recorded_at": item.recorded_at,
         "clock_synchronised": envelope.clock_synchronised,
+        "historical": envelope.historical,
         "received_at": item.received.received_at,
+        "digest": digest_of(envelope.message),
         "body": item.body,
     }
 
@@ -167,6 +172,8 @@ def _note_devices(session: Session, batch: Iterable[Screened]) -> None:
         elif isinstance(item, Accepted):
             device = _device(session, item.envelope.device, item.received)
             device.store = item.envelope.store
+        elif isinstance(item, Asked):
+            _device(session, item.device, item.received)
 
 
 def _device(session: Session, name: str, received: Received) -> Device:

@@ -16,6 +16,7 @@ from sqlalchemy.exc import IntegrityError, OperationalError
 
 from cloud_sync.messages import Answer, Answers
 from cloud_sync.server.database import Database
+from cloud_sync.server.reconcile import Reconciler
 from cloud_sync.server.screening import Accepted, Received, Refused, screen, unfold
 from cloud_sync.server.storing import Reply, Screened, store
 
@@ -49,6 +50,7 @@ class Worker:
         database: where to.
         inbox: what the network brought.
         answer: publishes answers to a device.
+        reconciler: compares what is held with what devices have sent; None leaves that to another process.
         batch: most messages in one transaction, the lines of batches counted singly.
     """
 
@@ -57,12 +59,14 @@ class Worker:
         database: Database,
         inbox: queue.Queue[Delivery],
         answer: Callable[[str, Answers], None],
+        reconciler: Reconciler | None = None,
         *,
         batch: int = 500,
     ) -> None:
         self._database = database
         self._inbox = inbox
         self._answer = answer
+        self._reconciler = reconciler
         self._batch = batch
         self._in_trouble = False
 
@@ -73,6 +77,8 @@ class Worker:
                 deliveries = self._drain()
                 if deliveries:
                     self.process(deliveries)
+                if self._reconciler is not None:
+                    self._aside(self._reconciler.ask_for_gaps)
         finally:
             stop.set()  # a server that receives and does not store must not look alive
 
@@ -91,9 +97,19 @@ class Worker:
         screened = chain.from_iterable(_screened(delivery.received) for delivery in deliveries)
         # a few batches can unfold to more than the memory holds, so no more of them is unfolded than is stored at once
         while some := list(islice(screened, self._batch)):
+            if self._reconciler is not None:
+                self._aside(partial(self._reconciler.greet, some))
             self._reply(self._store(some))
+            if self._reconciler is not None:
+                self._aside(partial(self._reconciler.follow, some))
         for delivery in deliveries:
             delivery.confirm()
+
+    @staticmethod
+    def _aside(action: Callable[[], None]) -> None:
+        """What no message depends on: devices ask again."""
+        if isinstance(error := _guarded(action), Exception):
+            _log.error("what is held cannot be compared with what devices have sent: %s", error)
 
     def _reply(self, replies: Iterable[Reply]) -> None:
         by_device: dict[str, list[Answer]] = defaultdict(list)
