@@ -5,7 +5,8 @@ BIN := $(VENV)/bin
 PYTHON ?= $(firstword $(wildcard $(BIN)/python) python3)
 
 DEMO_PACKAGES := mosquitto libgl1 libglib2.0-0
-TEST_PACKAGES := $(DEMO_PACKAGES) mosquitto-clients systemd libseccomp2
+TEST_PACKAGES := $(DEMO_PACKAGES) mosquitto-clients systemd libseccomp2 postgresql postgresql-postgis strace faketime \
+	iproute2
 
 .PHONY: help demo test test-all lint bench clean demo-packages test-packages development
 
@@ -37,7 +38,7 @@ bench: demo-packages development
 	$(BIN)/python -m tests.benchmarks.starting
 
 development:
-	@scripts/virtual-environment $(PYTHON) $(VENV) device,opencv,server,train,dev
+	@scripts/virtual-environment $(PYTHON) $(VENV) device,opencv,server,parquet,train,dev
 
 demo-packages:
 	@scripts/system-packages $(DEMO_PACKAGES)

@@ -22,6 +22,7 @@ _COMMANDS: dict[str, _Entry] = {
     "count": _Entry("device.cli", "device", "Count apples and blossoms in photos."),
     "decode": _Entry("cloud_sync.cli", "device", "Print what messages on the wire say."),
     "demo": _Entry("device.cli", "device", "Run the whole loop on this machine."),
+    "doctor": _Entry("device.cli", "device", "Look at this device and say what to do."),
     "estimate": _Entry("device.cli", "device", "Correct the orchard's predicted yield by a visit's counts."),
     "evaluate": _Entry("export.cli", "device", "Measure a model bundle on labelled data."),
     "export": _Entry("export.cli", "train", "Make a model bundle of a trained network."),

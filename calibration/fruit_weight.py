@@ -1,4 +1,4 @@
-"""Weight of a single fruit: a figure somebody gave, what past seasons weighed, or a sample of fruit on a scale.
+"""Weight of a single fruit: a figure somebody gave, or a sample of fruit on a scale.
 
 All trees share it, so an error in it does not shrink with the number of trees photographed.
 """
@@ -18,6 +18,8 @@ FRUIT_WEIGHT = "fruit weight"
 # about a tenth from season to season with its crop load; varieties lie further apart.
 FROM_EXPERIENCE = 0.10
 ASSUMED = 0.20
+# how a weight ends that came from a scale
+WEIGHED = "weighed"
 # what a ripe dessert apple weighs, where nobody knows better
 ASSUMED_WEIGHT_G = 200.0
 
@@ -55,27 +57,6 @@ def assumed_weight() -> SharedFactor:
     )
 
 
-def weight_of_past_seasons(weights_g: Numbers, variety: str) -> SharedFactor:
-    """What a variety will weigh in a season of which nothing is known but the seasons before.
-
-    Args:
-        weights_g: mean single fruit weight of each past season, of this variety on this block or ones like it.
-        variety: the variety.
-
-    Returns:
-        Single fruit weight in g; its variance is that between seasons, and that of their mean.
-
-    Raises:
-        CalibrationError: fewer than two seasons, or a weight that is not above zero.
-    """
-    numbers = require_numbers(
-        weights_g, "mean fruit weight of a season in g", "give at least two seasons", least=2, above_zero=True
-    )
-    seasons = len(numbers)
-    weight = Estimate(float(numbers.mean()), float(numbers.var(ddof=1)) * (1 + 1 / seasons), seasons - 1)
-    return SharedFactor(FRUIT_WEIGHT, weight, f"{weight.value:.0f} g, mean of {seasons} seasons of {variety}")
-
-
 def weighed_sample(weights_g: Numbers, trees: Sequence[str] | None = None) -> SharedFactor:
     """Mean weight from fruit on a scale.
 
@@ -97,7 +78,7 @@ def weighed_sample(weights_g: Numbers, trees: Sequence[str] | None = None) -> Sh
         weights, fruit = _by_tree(numbers.tolist(), trees)
         weight = ratio_of_totals(weights, fruit, "fruit weight in g", "weigh fruit of at least two trees")
         where = f" of {len(set(trees))} trees"
-    return SharedFactor(FRUIT_WEIGHT, weight, f"{weight.value:.0f} g, {len(numbers)} fruit{where} weighed")
+    return SharedFactor(FRUIT_WEIGHT, weight, f"{weight.value:.0f} g, {len(numbers)} fruit{where} {WEIGHED}")
 
 
 def _by_tree(weights_g: Sequence[float], trees: Sequence[str]) -> tuple[list[float], list[int]]:

@@ -7,7 +7,7 @@ share is taken off.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -15,10 +15,13 @@ from calibration.errors import CalibrationError, FloatArray, Numbers, require_nu
 from calibration.estimate import Estimate, exact
 from calibration.ratios import ratio_of_totals
 from calibration.shared_factors import SharedFactor
-from calibration.visibility import BACKGROUND, BOTH_SIDES
+from calibration.visibility import BACKGROUND, BOTH_SIDES, LEAST_TREES
 
 _COUNT_AGAIN = "count the side again, or leave the tree out"
 LARGER_SIDE = SharedFactor(BOTH_SIDES, exact(1.0), "the larger side")
+# Share of the sum that is there twice before anybody has looked. It lies between none, where leaves are dense, and a
+# half, where a wall of fruit is one fruit deep; an assumption of ours, worth as much as five orchards measured.
+DEFAULT_SEEN_TWICE = Estimate(0.15, 0.08**2, 4)
 
 
 @dataclass(frozen=True)
@@ -60,14 +63,7 @@ def both_sides(first: Numbers, second: Numbers, seen_twice: Estimate) -> JoinedC
         CalibrationError: a count that is negative or no number, sides of other trees, or a share that is none.
     """
     one, other = _both(first, second)
-    if not 0 <= seen_twice.value < 0.5:
-        raise CalibrationError(
-            f"share seen twice is {seen_twice.value:g}; it must be at least 0 and below a half: each such fruit is "
-            "counted twice and taken off once"
-        )
-    kept = Estimate(1 - seen_twice.value, seen_twice.variance, seen_twice.degrees_of_freedom)
-    choice = f"sum of both sides, {seen_twice.value * 100:.1f} % taken off as seen twice"
-    return JoinedCounts(one + other, SharedFactor(BOTH_SIDES, kept, choice))
+    return JoinedCounts(one + other, seen_twice_taken_off(seen_twice))
 
 
 def one_side(counts: Numbers, factor: Estimate) -> JoinedCounts:
@@ -80,10 +76,58 @@ def one_side(counts: Numbers, factor: Estimate) -> JoinedCounts:
     Raises:
         CalibrationError: a count that is negative or no number, or a factor that is not above zero.
     """
+    return JoinedCounts(require_numbers(counts, "count of a side", _COUNT_AGAIN), times_for_both(factor))
+
+
+def seen_twice_taken_off(share: Estimate) -> SharedFactor:
+    """What the sum of both sides is multiplied by.
+
+    Args:
+        share: share of the sum that is there twice, from :func:`share_seen_twice`.
+
+    Raises:
+        CalibrationError: a share that is negative, or a half or more.
+    """
+    if not 0 <= share.value < 0.5:
+        raise CalibrationError(
+            f"share seen twice is {share.value:g}; it must be at least 0 and below a half: each such fruit is "
+            "counted twice and taken off once"
+        )
+    kept = Estimate(1 - share.value, share.variance, share.degrees_of_freedom)
+    return SharedFactor(BOTH_SIDES, kept, f"sum of both sides, {share.value * 100:.1f} % taken off as seen twice")
+
+
+def times_for_both(factor: Estimate) -> SharedFactor:
+    """What one side is multiplied by.
+
+    Args:
+        factor: from :func:`side_factor`.
+
+    Raises:
+        CalibrationError: a factor that is not above zero.
+    """
     require_positive(factor.value, "factor of one side", "learn it from trees photographed on both sides")
-    numbers = require_numbers(counts, "count of a side", _COUNT_AGAIN)
-    choice = f"one side, times {factor.value:.2f} for both"
-    return JoinedCounts(numbers, SharedFactor(BOTH_SIDES, factor, choice))
+    return SharedFactor(BOTH_SIDES, factor, f"one side, times {factor.value:.2f} for both")
+
+
+def unknown_seen_twice() -> SharedFactor:
+    """What the sum of both sides is multiplied by before anybody has looked what both show; with a warning."""
+    taken_off = seen_twice_taken_off(DEFAULT_SEEN_TWICE)
+    return replace(taken_off, choice=f"{taken_off.choice}, assumed", warnings=(_unknown(taken_off.choice),))
+
+
+def unknown_side_factor() -> SharedFactor:
+    """What one side is multiplied by before anybody has looked: sides are alike and share what is assumed."""
+    twice = DEFAULT_SEEN_TWICE
+    times = times_for_both(Estimate(2 * (1 - twice.value), 4 * twice.variance, twice.degrees_of_freedom))
+    return replace(times, choice=f"{times.choice}, assumed", warnings=(_unknown(times.choice),))
+
+
+def _unknown(choice: str) -> str:
+    return (
+        f"how much fruit shows on both sides of a tree is not known, and was assumed ({choice}): photograph "
+        f"{LEAST_TREES} or more trees from both sides and count the fruit on each that can be seen from both"
+    )
 
 
 def share_seen_twice(first: Numbers, second: Numbers, on_both: Numbers) -> Estimate:

@@ -122,20 +122,28 @@ def visibility_of(kind: TreeKind, trees: Sequence[HandCount], basis: Basis) -> S
     ):
         alike = [tree for tree in trees if all(getattr(tree, field) == getattr(kind, field) for field in fields)]
         if len(alike) >= LEAST_TREES:
-            return _fit(alike, basis, f"same {', '.join(fields)}", elsewhere="orchard" not in fields)
+            return _fit(alike, basis, f"same {', '.join(fields)}", None if "orchard" in fields else kind.orchard)
     return unknown_visibility()
 
 
-def _fit(trees: Sequence[HandCount], basis: Basis, alike: str, *, elsewhere: bool) -> SharedFactor:
+def _fit(trees: Sequence[HandCount], basis: Basis, alike: str, orchard: str | None) -> SharedFactor:
+    """With the variance between orchards where trees of another kind stand in for those of an orchard."""
     counted = np.array([tree.counted for tree in trees], dtype=np.float64)
     by_hand = np.array([tree.by_hand for tree in trees], dtype=np.float64)
     factor, where = ratio_of_totals(by_hand, counted, VISIBILITY), ""
-    if elsewhere:
+    if orchard is not None:
         orchards = [tree.orchard for tree in trees]
         factor = weighted_sum([factor, _of_another_orchard(by_hand, counted, orchards)], [1, factor.value])
-        where = f" in {len(set(orchards))} other orchard(s)"
+        where = _where(set(orchards), orchard)
     choice = f"{len(trees)} trees{where} counted by hand, {alike}; against {basis}"
     return SharedFactor(VISIBILITY, factor, choice, _INCLUDED[basis], _load_warning(counted, by_hand))
+
+
+def _where(orchards: set[str], orchard: str) -> str:
+    others = len(orchards - {orchard})
+    if not others:
+        return " here"
+    return f"{' here and' * (orchard in orchards)} in {others} other orchard(s)"
 
 
 def _of_another_orchard(by_hand: FloatArray, counted: FloatArray, orchards: Sequence[str]) -> Estimate:

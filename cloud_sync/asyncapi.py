@@ -97,6 +97,12 @@ def _channels() -> dict[str, Any]:
             }
             for name, (_, topic) in _OTHERS.items()
         },
+        "stored": {
+            "address": topics.stored("{device}", "{type}"),
+            "description": "for readers, where the server was started with --feed",
+            "parameters": {**device, **kind},
+            "messages": {"stored": {"$ref": "#/components/messages/stored"}},
+        },
     }
 
 
@@ -140,6 +146,11 @@ def _messages() -> dict[str, Any]:
         **{
             name: {"summary": summary(model), "payload": {"$ref": f"#/components/schemas/{model.__name__}"}}
             for name, model in OTHERS.items()
+        },
+        "stored": {
+            "summary": "A stored record as plain JSON: envelope, natural_key, and the body with its boxes unpacked.",
+            "contentType": "application/json",
+            "payload": {"type": "object", "required": ["device", "record", "type", "natural_key", "body"]},
         },
     }
 

@@ -12,6 +12,18 @@ from pathlib import Path
 _TIME_ERROR = 5  # adjtimex: the clock is not synchronised
 
 
+class _Timex(ctypes.Structure):
+    """The beginning of struct timex; all of it is 208 bytes on 64-bit and 128 on 32-bit Linux."""
+
+    _fields_ = (
+        ("modes", ctypes.c_uint),  # 0: only read
+        ("offset", ctypes.c_long),
+        ("freq", ctypes.c_long),
+        ("maxerror", ctypes.c_long),  # microseconds
+        ("rest", ctypes.c_char * 256),
+    )
+
+
 def now() -> datetime:
     """The wall clock, in UTC."""
     return datetime.now(timezone.utc)
@@ -28,6 +40,11 @@ def is_synchronised() -> bool:
         return False
 
 
+def error_s() -> float | None:
+    """By how many seconds the clock is wrong at most, in the kernel's view; None where nobody vouches for it."""
+    return _adjtimex()[1] / 1e6 if is_synchronised() else None
+
+
 def kernel_state() -> int:
     """What the kernel says of its clock, as adjtimex(2) numbers it.
 
@@ -35,17 +52,22 @@ def kernel_state() -> int:
         OSError: it may not be asked; a sandbox can forbid the call.
         AttributeError: this is no Linux.
     """
+    return _adjtimex()[0]
+
+
+def _adjtimex() -> tuple[int, int]:
+    """The state of the clock, and its largest error in microseconds."""
     libc = ctypes.CDLL(None, use_errno=True)
-    # struct timex is 208 bytes on 64-bit and 128 on 32-bit Linux; zeroed it only reads
-    state = int(libc.adjtimex(ctypes.create_string_buffer(256)))
+    timex = _Timex()
+    state = int(libc.adjtimex(ctypes.byref(timex)))
     if state < 0:
         raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
-    return state
+    return state, max(0, timex.maxerror)
 
 
-def uptime_s() -> float:
-    """Seconds since the machine was started, sleep included; no clock that is set can change it."""
-    return time.clock_gettime(getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC))
+def uptime_s() -> int:
+    """Whole seconds since the machine was started; goes on while it sleeps, whatever is done to the wall clock."""
+    return int(time.clock_gettime(time.CLOCK_BOOTTIME))
 
 
 @cache

@@ -307,15 +307,20 @@ class Connection:
     def _explained(self, error: OSError | UnicodeError) -> BrokerError:
         if isinstance(error, UnicodeError):
             return BrokerError(f"{self.where} cannot be reached: its host is no host name; enrol again")
-        if isinstance(error, ssl.SSLCertVerificationError):
-            return RefusedError(
-                f"{self.where} shows a certificate this device does not trust: {error.verify_message}; check the host "
-                "name, or enrol at this server: `pomona sync request`"
-            )
         if isinstance(error, ssl.SSLError):
-            return RefusedError(f"{self.where} does not agree on TLS: {error.reason or error}; check host and port")
+            return self._explained_tls(error)
         if isinstance(error, socket.gaierror):
             return BrokerError(f"{self.where}: the host name cannot be resolved ({error.strerror}); check the network")
         if isinstance(error, TimeoutError):
             return BrokerError(f"{self.where} does not answer; check the network, host and port")
         return BrokerError(f"{self.where} cannot be reached: {error.strerror or error}; is it running?")
+
+    def _explained_tls(self, error: ssl.SSLError) -> BrokerError:
+        if isinstance(error, ssl.SSLCertVerificationError):
+            return RefusedError(
+                f"{self.where} shows a certificate this device does not trust: {error.verify_message}; check the host "
+                "name, or enrol at this server: `pomona sync request`"
+            )
+        if isinstance(error, ssl.SSLEOFError):  # a link that is cut in the middle of it refuses nobody
+            return BrokerError(f"{self.where} was lost during the TLS handshake; check the network, host and port")
+        return RefusedError(f"{self.where} does not agree on TLS: {error.reason or error}; check host and port")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 from cloud_sync.messages import Identifier
 
@@ -14,7 +14,10 @@ class DeviceState(BaseModel):
 
     online: bool = Field(description="whether the device's uplink is connected")
     store: Identifier = Field(description="id of the device's database")
+    clock: AwareDatetime | None = Field(
+        default=None, description="the device's clock when it said so, from which the server tells how wrong it is"
+    )
 
     def payload(self) -> bytes:
         """The state as it travels."""
-        return self.model_dump_json().encode()
+        return self.model_dump_json(exclude_none=True).encode()

@@ -19,3 +19,9 @@ class BrokerError(RuntimeError):
     """The broker cannot be reached or refuses this device."""
 
     exit_code = 1
+
+
+class FetchError(RuntimeError):
+    """A document cannot be fetched from the server now."""
+
+    exit_code = 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from pathlib import Path
 
@@ -30,6 +31,23 @@ def write_whole(path: Path, content: bytes, mode: int = PUBLIC) -> None:
         os.fsync(descriptor)
     fresh.replace(path)
     sync_folder(path.parent)
+
+
+def make_folder(folder: Path, mode: int = 0o777) -> None:
+    """Make a folder where it is missing, and those above it, so that its name survives a power cut.
+
+    Args:
+        folder: the folder.
+        mode: its permissions, as far as the process's umask leaves them.
+
+    Raises:
+        OSError: it cannot be made.
+    """
+    folder.mkdir(mode, parents=True, exist_ok=True)
+    # also when it was there: whoever made it may have died before this
+    for above in folder.absolute().parents:
+        with contextlib.suppress(OSError):  # one that we may not read was there before us
+            sync_folder(above)
 
 
 def sync_folder(folder: Path) -> None:

@@ -18,7 +18,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from cloud_sync import keys
 from cloud_sync.errors import IdentityError
-from cloud_sync.files import write_whole
+from cloud_sync.files import make_folder, write_whole
 from cloud_sync.hosts import HostName
 from cloud_sync.topics import check_device_name
 
@@ -87,7 +87,7 @@ def create_request(folder: Path, name: str) -> Path:
     check_device_name(name)
     home = folder / "identity"
     try:
-        home.mkdir(mode=0o700, parents=True, exist_ok=True)
+        make_folder(home, 0o700)
         path = home / _REQUEST
         known = _requested_name(path)
         if known not in {None, name}:

@@ -18,7 +18,7 @@ from sqlite_utils.migrations import Migrations
 from cloud_sync import clock
 from cloud_sync.greeting import Greeting
 from cloud_sync.lanes import Lane, Recent
-from cloud_sync.messages import BODIES, Body
+from cloud_sync.messages import BODIES, Body, HealthBody
 from cloud_sync.sent import SentLog, create_sent
 
 MIGRATIONS = Migrations("outbox")
@@ -62,6 +62,12 @@ def create_outbox(db: Database) -> None:
         """
     )
     db.execute("CREATE INDEX outbox_waiting ON outbox (sequence) WHERE rejected IS NULL")
+
+
+@MIGRATIONS()
+def index_health(db: Database) -> None:
+    """Find what waits of a device's health in a queue of thousands; costs the other messages nothing."""
+    db.execute("CREATE INDEX outbox_health ON outbox (sequence) WHERE type = 'health'")
 
 
 @MIGRATIONS()
@@ -182,6 +188,20 @@ class Outbox:
             ],
         )
 
+    def report(self, record: str, revision: int, body: HealthBody) -> None:
+        """Queue how the device fares in the place of what waits of that, whose news are old.
+
+        Args:
+            record: id of the record.
+            revision: its revision, higher than any before.
+            body: what it says.
+
+        Raises:
+            RuntimeError: called outside a transaction.
+        """
+        self._db.execute("DELETE FROM outbox WHERE type = 'health'")  # literal, so that its index serves
+        self.enqueue(record, revision, body)
+
     def lane(self, lane: Lane, start: int, at_most: int) -> list[int]:
         """Numbers of the next messages of a lane.
 
@@ -277,18 +297,22 @@ class Outbox:
         if not found:
             return 0
         (row,) = found
-        # bulk is not kept twice: what it was made from is on this device
-        kept = {"historical": int(self._is_historical(row)), "body": "" if row["type"] in _BULK else row["body"]}
-        self.sent.keep({**row, **kept})
+        self._keep(row)
         older = self._db.execute(
             "DELETE FROM outbox WHERE record = ? AND revision < ?", [row["record"], row["revision"]]
         )
         return 1 + int(older.rowcount)
 
+    def _keep(self, row: dict[str, Any]) -> None:
+        # bulk is not kept twice: what it was made from is on this device
+        kept = {"historical": int(self._is_historical(row)), "body": "" if row["type"] in _BULK else row["body"]}
+        self.sent.keep({**row, **kept})
+
     def outdated(self, message: str, held: int) -> bool:
         """Act on the server's word that it holds the message's revision, or a higher one, from another message.
 
-        Where a newer revision waits here, it stands for this one, which is forgotten. Where none does, this store does
+        Where a newer revision waits here, it stands for this one, which is forgotten. A message that was stored before
+        has been overtaken by a revision this store does not know, and is let be. Otherwise, this store does
         not know what it has sent before, as one that was restored from a backup: the message is queued anew with a
         revision above the one held, and all later revisions of this store are raised with it.
 
@@ -305,6 +329,10 @@ class Outbox:
             if not found or self._has_newer(found[0]["record"], found[0]["revision"]):
                 return False
             (row,) = found
+            if row["historical"] is not None:  # stored before and put back for a comparison: what is held came later
+                self._keep(row)
+                self.sent.overtaken.add(message)
+                return False
             self._db.execute("UPDATE store_identity SET raised = raised + ?", [held + 1 - row["revision"]])
             again = {**row, "message": new_id(), "revision": held + 1, "rejected": None}
             del again["sequence"]
@@ -334,13 +362,19 @@ class Outbox:
             has_learned = known is not None and greeting.knows_more_than(Greeting.model_validate_json(known))
             return self.replay_rejected() if has_learned else 0
 
-    def state(self) -> OutboxState:
-        """How much waits and how much was refused."""
+    def state(self, *, health: bool = True) -> OutboxState:
+        """How much waits and how much was refused.
+
+        Args:
+            health: whether what the device says of itself counts too; to people it is no record.
+        """
         row = next(
             iter(
                 self._db.query(
                     "SELECT count(*) FILTER (WHERE rejected IS NULL) AS waiting, count(rejected) AS rejected, "
-                    "min(recorded_at) FILTER (WHERE rejected IS NULL) AS oldest FROM outbox"
+                    "min(recorded_at) FILTER (WHERE rejected IS NULL) AS oldest FROM outbox "
+                    "WHERE :health OR type != 'health'",
+                    {"health": health},
                 )
             )
         )

@@ -8,12 +8,15 @@ from cloud_sync.errors import IdentityError, MessageError
 
 ROOT = "pomona/v1"
 SERVER_NAME = "pomona-server"
+# in front of a reader's name; no device's name has a dot, so no reader is a device
+READER = "telemetry."
 # No '/', '+' or '#', which have a meaning in topics, and nothing that differs between file systems.
 _DEVICE_NAME = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
 DEVICE_NAME_PATTERN = f"^{_DEVICE_NAME.pattern}$"
 
 EVERY_UPWARD_MESSAGE = f"{ROOT}/+/up/#"
 EVERY_STATE = f"{ROOT}/+/state"
+EVERY_STORED_RECORD = f"{ROOT}/+/stored/#"
 
 # stands where a record's type stands, so no type of record is called so
 BATCH = "batch"
@@ -65,9 +68,19 @@ def greeting(device: str) -> str:
     return f"{ROOT}/{device}/down/server"
 
 
+def stored(device: str, message_type: str) -> str:
+    """Where the server publishes a device's stored records of one type, for readers."""
+    return f"{ROOT}/{device}/stored/{message_type}"
+
+
 def acknowledgements(device: str) -> str:
     """Where the server answers for a device's records."""
     return f"{ROOT}/{device}/down/ack"
+
+
+def documents(device: str) -> str:
+    """Where the server says which documents a device should have."""
+    return f"{ROOT}/{device}/down/document"
 
 
 def state(device: str) -> str:

@@ -18,7 +18,7 @@ import paho.mqtt.client as mqtt
 from paho.mqtt.properties import Properties
 from pydantic import ValidationError
 
-from cloud_sync import topics
+from cloud_sync import clock, topics
 from cloud_sync.backoff import Backoff
 from cloud_sync.comparing import Comparison
 from cloud_sync.connection import Connection, RefusedError, Terms
@@ -78,6 +78,23 @@ class UplinkSettings:
 
 
 @dataclass(frozen=True)
+class UplinkNews:
+    """How the uplink fares while it runs.
+
+    Attributes:
+        connected: whether the broker has accepted us.
+        condition: the same in words, with the cause where there is no connection.
+        stored: messages that left since the run began.
+        rejected: messages that were refused since.
+    """
+
+    connected: bool
+    condition: str
+    stored: int
+    rejected: int
+
+
+@dataclass(frozen=True)
 class UplinkResult:
     """What became of the messages.
 
@@ -99,17 +116,23 @@ class Uplink:
         outbox: the store's outbox; only :meth:`run` touches it.
         identity: the enrolled device.
         settings: timers and limits.
+        watch: is told how the uplink fares, about once a second and in the uplink's thread, where it may use the store.
     """
 
-    def __init__(self, outbox: Outbox, identity: Identity, settings: UplinkSettings | None = None) -> None:
+    def __init__(
+        self,
+        outbox: Outbox,
+        identity: Identity,
+        settings: UplinkSettings | None = None,
+        watch: Callable[[UplinkNews], None] | None = None,
+    ) -> None:
+        self._watch = watch
         self._identity = identity
         self._settings = settings or UplinkSettings()
         self._outbox = outbox
         window = SendWindow(self._settings.window, self._settings.resend_s, self._settings.most_resend_s)
         self._sender = Sender(outbox, identity.name, window)
-        self._comparison = Comparison(
-            outbox.store, outbox.sent, self._settings.compare_s, self._settings.spread_s
-        )
+        self._comparison = Comparison(outbox.store, outbox.sent, self._settings.compare_s, self._settings.spread_s)
         self._heard: list[tuple[str, bytes]] = []
         self._backoff = Backoff(self._settings.least_backoff_s, self._settings.most_backoff_s)
         self._condition = ""
@@ -141,6 +164,7 @@ class Uplink:
                     if until_empty and isinstance(error, (RefusedError, OutboxError)):
                         raise
                     self._say(logging.WARNING, str(error))
+                    self._tell(connected=False)
                     cause = str(error)
                 if self._left_s(time_limit_s) <= 0 and not self._is_done(stop, until_empty):
                     raise BrokerError(
@@ -239,6 +263,7 @@ class Uplink:
             self._compare(publish, now)
             if answered or self._sender.has_room or self._comparison.is_busy or now >= look_at:
                 look_at = now + self._settings.poll_s
+                self._tell(connected=True)
                 self._sender.send(publish)
                 if self._is_done(stop, until_empty) and self._has_compared(now):
                     return
@@ -295,8 +320,13 @@ class Uplink:
             topic = topics.question(self._identity.name)
             self._sender.note_other(publish(topic, question.model_dump_json().encode()), topic)
 
+    def _tell(self, *, connected: bool) -> None:
+        if self._watch is not None:
+            self._watch(UplinkNews(connected, self._condition, self._sender.stored, self._sender.rejected))
+
     def _state(self, *, online: bool) -> bytes:
-        return DeviceState(online=online, store=self._outbox.store).payload()
+        # the last will is published when nobody knows how late it is
+        return DeviceState(online=online, store=self._outbox.store, clock=clock.now() if online else None).payload()
 
     def _say(self, level: int, condition: str) -> None:
         """One log line when the condition changes, not one an attempt."""

@@ -3,6 +3,7 @@
 from device.commands.block import block
 from device.commands.count import count
 from device.commands.demo import demo
+from device.commands.doctor import doctor
 from device.commands.estimate import estimate, summary
 from device.commands.models import models
 from device.commands.page import page
@@ -16,6 +17,7 @@ __all__ = [
     "block",
     "count",
     "demo",
+    "doctor",
     "estimate",
     "harvest",
     "models",

@@ -16,6 +16,7 @@ from cloud_sync import clock
 from cloud_sync.messages import EstimateBody, EstimateComponent
 from device.errors import InputError
 from device.estimate_factors import counts_and_factors, fruit_weight
+from device.hand_factors import told_by_hand
 from device.names import LONGEST
 from device.orchards import Block
 from device.predictions import Predictions
@@ -108,7 +109,7 @@ def estimate(
     own = _area_factor(store, visit, OF_BLOCK[choices.siting])
     found = VisitEstimate(result, product([result.observed_kg_per_ha, own.factor]))
     used = _Used(weight.factor.value, area_m2, choices.siting, predictions.source)
-    _record(store, visit.id, _body(block, visit, found, used))
+    _record(store, visit.id, _body(block, visit, found, used), told_by_hand(store, block, visit))
     return found
 
 
@@ -175,6 +176,7 @@ def _body(block: Block, visit: SampledVisit, found: VisitEstimate, used: _Used) 
         block_low_kg_per_ha=block_low,
         block_high_kg_per_ha=block_high,
         siting=used.siting,
+        sides=visit.sides,
         components=tuple(map(_sent, result.components)),
         warnings=result.warnings,
         prediction_source=_printable(used.source)[-LONGEST:],
@@ -196,11 +198,11 @@ def _printable(text: str) -> str:
     return "".join(character if character.isprintable() else "?" for character in text)
 
 
-def _record(store: Store, visit_id: str, body: EstimateBody) -> None:
+def _record(store: Store, visit_id: str, body: EstimateBody, by_hand: str) -> None:
     key = {"visit": visit_id, "label": body.label}
     text = body.model_dump_json(exclude_none=True)
     with store.change():
         known = store.one("SELECT made_at, body FROM estimate WHERE visit = ? AND label = ?", list(key.values()))
         unchanged = known is not None and known["body"] == text
         made_at = known["made_at"] if known and unchanged else clock.now().isoformat()
-        store.record("estimate", key, {"made_at": made_at, "body": text}, body)
+        store.record("estimate", key, {"made_at": made_at, "body": text}, body, unsent={"by_hand": by_hand})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import unicodedata
+from collections.abc import Sequence
 
 from device.errors import InputError
 
@@ -15,6 +16,11 @@ def clean_name(text: str) -> str:
     One name then is one key, here and at the server, whichever file system or keyboard it came from.
     """
     return " ".join(unicodedata.normalize("NFC", text).split())
+
+
+def some(codes: Sequence[str]) -> str:
+    """Trees as a message names them: the first five."""
+    return f"{', '.join(codes[:5])}{', …' if len(codes) > 5 else ''}"
 
 
 def require_name(text: str, what: str) -> None:

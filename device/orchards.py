@@ -15,6 +15,8 @@ from device.store import Store
 CROP = "apple"
 # far above any block; what is larger is a slip of the keyboard, and could not be sent
 _MOST = {"area_m2": 10**9, "trees": 10**7, "trees_per_ha": 10**5, "fruit_weight_g": 10**4}
+# what is said of a block in words
+_SAID = {"variety": "the variety", "training_system": "the training system"}
 # a density that people give beside trees and area is rounded
 _DENSITY_TOLERANCE = 0.01
 
@@ -32,6 +34,7 @@ class Block:
         trees: trees standing in it.
         trees_per_ha: planting density, given or computed from trees and area.
         variety: variety.
+        training_system: how its trees are trained, such as spindle.
         fruit_weight_g: single fruit weight.
     """
 
@@ -43,6 +46,7 @@ class Block:
     trees: int | None
     trees_per_ha: float | None
     variety: str | None
+    training_system: str | None
     fruit_weight_g: float | None
 
 
@@ -56,6 +60,7 @@ class BlockSettings:
         trees_per_ha: planting density.
         variety: variety.
         fruit_weight_g: single fruit weight.
+        training_system: how its trees are trained, such as spindle.
     """
 
     area_m2: float | None = None
@@ -63,6 +68,7 @@ class BlockSettings:
     trees_per_ha: float | None = None
     variety: str | None = None
     fruit_weight_g: float | None = None
+    training_system: str | None = None
 
 
 def register_block(
@@ -84,8 +90,9 @@ def register_block(
             that is not above zero or implausibly large, or trees, area and density that contradict one another.
     """
     name, orchard = clean_name(name), clean_name(orchard)
-    if settings.variety is not None:
-        settings = replace(settings, variety=clean_name(settings.variety))
+    words = {field: getattr(settings, field) for field in _SAID}
+    cleaned: dict[str, Any] = {field: clean_name(text) for field, text in words.items() if text is not None}
+    settings = replace(settings, **cleaned)
     with store.change():
         _record_block(store, name, _record_orchard(store, orchard, yield_unit), orchard, settings)
     return find_block(store, name)
@@ -110,8 +117,9 @@ def _check_unit(unit: str) -> None:
 
 def _record_block(store: Store, name: str, owner: str, orchard: str, settings: BlockSettings) -> None:
     require_name(name, "the block's name")
-    if settings.variety is not None:
-        require_name(settings.variety, f"the variety of block {name}")
+    for field, what in _SAID.items():
+        if (text := getattr(settings, field)) is not None:
+            require_name(text, f"{what} of block {name}")
     for field, most in _MOST.items():
         value = getattr(settings, field)
         if value is not None and not 0 < value <= most:
@@ -184,5 +192,6 @@ def _block(row: dict[str, Any]) -> Block:
         trees=row["trees"],
         trees_per_ha=density,
         variety=row["variety"],
+        training_system=row["training_system"],
         fruit_weight_g=row["fruit_weight_g"],
     )

@@ -101,18 +101,28 @@ def pool_visit(store: Store, block: Block, visit: str) -> PooledBlock | None:
     )
 
 
+def pooled_title(found: PooledBlock) -> str:
+    """Whose say it is."""
+    return f"together with {found.blocks} other block{'s' * (found.blocks != 1)}"
+
+
 def pooled_lines(block: Block, found: PooledBlock) -> list[tuple[str, str]]:
     """What is said of it, line by line."""
     factor = found.pooled.factor
     low, high = factor.positive_interval(CONFIDENCE)
+    return [
+        ("correction factor", f"{factor.value:.2f} ({low:.2f} to {high:.2f})"),
+        ("this block", pooled_yield(block, found)),
+        ("share of its own trees in this", f"{found.pooled.own_weight * 100:.0f} %"),
+    ]
+
+
+def pooled_yield(block: Block, found: PooledBlock) -> str:
+    """Yield of the block by it, with its 95 % interval."""
     unit = block.yield_unit if block.trees_per_ha is not None or block.yield_unit != "kg/tree" else "kg/ha"
     ends = (found.kg_per_ha.value, *found.kg_per_ha.positive_interval(CONFIDENCE))
     shown = [yield_words(yield_from_kg_per_ha(kg_per_ha, unit, block.trees_per_ha), unit) for kg_per_ha in ends]
-    return [
-        ("correction factor", f"{factor.value:.2f} ({low:.2f} to {high:.2f})"),
-        ("this block", f"{shown[0]} ({shown[1]} to {shown[2]}) {unit}"),
-        ("share of its own trees in this", f"{found.pooled.own_weight * 100:.0f} %"),
-    ]
+    return f"{shown[0]} ({shown[1]} to {shown[2]}) {unit}"
 
 
 def _share_left(block: Block, body: EstimateBody) -> float:

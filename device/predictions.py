@@ -130,9 +130,19 @@ def _csv_entries(path: Path, text: str) -> dict[str, dict[str, Any]]:
         missing = [name for name in ("area", "predicted_yield", "unit") if name not in (reader.fieldnames or ())]
         if missing:
             raise InputError(f"{path} lacks the column {', '.join(missing)}; expected area,predicted_yield,unit")
-        return {(row["area"] or "").strip(): row for row in reader}
+        return {(row["area"] or "").strip(): _whole(path, row) for row in reader}
     except csv.Error as error:
         raise unreadable(f"predictions {path}", error) from error
+
+
+def _whole(path: Path, row: dict[str | Any, Any]) -> dict[str, Any]:
+    """The row, which a number with commas would have pushed out of its columns."""
+    if row.pop(None, None) is not None:
+        raise InputError(
+            f"{path}: the line of {row['area']!r} has more values than columns; write numbers without thousands "
+            "separators, with a point before decimals"
+        )
+    return row
 
 
 def _table(path: Path, entries: dict[str, dict[str, Any]], trees_per_ha: float | None) -> TablePredictions:
@@ -146,9 +156,9 @@ def _table(path: Path, entries: dict[str, dict[str, Any]], trees_per_ha: float |
         except (TypeError, ValueError):
             value = math.nan
         if not math.isfinite(value) or value <= 0:
-            raise InputError(
-                f"{path}: predicted_yield of {area!r} is {entry.get('predicted_yield')!r}; it must be a number above 0"
-            )
+            told = entry.get("predicted_yield")
+            hint = ": write it without thousands separators, with a point before decimals" if "," in str(told) else ""
+            raise InputError(f"{path}: predicted_yield of {area!r} is {told!r}; it must be a number above 0{hint}")
         try:
             values[clean_name(area)] = yield_to_kg_per_ha(value, unit, trees_per_ha)
         except CalibrationError as error:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from datetime import date, datetime
 from pathlib import Path
@@ -11,9 +12,13 @@ from typing import Any
 from calibration.units import yield_from_kg_per_ha
 from cloud_sync.messages import EstimateBody, Stage
 from device.errors import InputError
+from device.hand_factors import told_by_hand
+from device.orchard_summary import OrchardView
 from device.orchards import Block, all_blocks, find_block
 from device.packed_boxes import unpack_boxes
 from device.recording import LABEL_OF_STAGE
+from device.sampled_visits import find_visit
+from device.sides import Rule
 from device.store import Store
 from export.runtime.detections import Detections
 
@@ -58,6 +63,7 @@ class YieldView:
         siting: where the sampled trees stand in the orchard, None from an older Pomona.
         components: the errors in the interval of the corrected yield; none from an older Pomona.
         fruit_weight_g: single fruit weight used.
+        sides: how the sides of a tree became one count, None from an older Pomona.
         warnings: what to know before relying on it.
         prediction_source: where the predictions came from.
         made_at: when it was made.
@@ -81,6 +87,7 @@ class YieldView:
     siting: str | None
     components: tuple[ComponentView, ...]
     fruit_weight_g: float
+    sides: str | None
     warnings: tuple[str, ...]
     prediction_source: str
     made_at: str
@@ -101,7 +108,9 @@ class VisitSummary:
         photos: photos taken.
         fruit: fruit on all of them; reviewed counts replace the machine's.
         reviewed: trees a person has reviewed.
+        sides: how the sides of a tree become one count, of :data:`device.sides.RULES`.
         estimate: the estimate, None before one was made.
+        hand_counts_changed: whether trees counted by hand tell something else than when it was made.
         fruit_weight_g: the block's single fruit weight today, None where unknown.
     """
 
@@ -115,7 +124,9 @@ class VisitSummary:
     photos: int
     fruit: int
     reviewed: int
+    sides: Rule
     estimate: YieldView | None
+    hand_counts_changed: bool
     fruit_weight_g: float | None
 
     @property
@@ -213,7 +224,7 @@ _VISITS = """
     SELECT visit.*, count(tree_count.id) AS trees, count(tree_count.reviewed) AS reviewed,
         coalesce(sum(coalesce(tree_count.reviewed, tree_count.machine)), 0) AS fruit,
         (SELECT count(*) FROM photo WHERE photo.visit = visit.id) AS photos,
-        estimate.body AS estimate, estimate.made_at
+        estimate.body AS estimate, estimate.made_at, estimate.by_hand
     FROM visit
     LEFT JOIN tree_count ON tree_count.visit = visit.id
     LEFT JOIN estimate ON estimate.visit = visit.id
@@ -225,7 +236,7 @@ def list_visits(store: Store, block: Block) -> list[VisitSummary]:
     rows = store.db.query(
         f"{_VISITS} WHERE visit.block = ? GROUP BY visit.id ORDER BY day DESC, visit.rowid DESC", [block.id]
     )
-    return [_visit(block, row) for row in rows]
+    return [_visit(store, block, row) for row in list(rows)]
 
 
 def get_visit(store: Store, visit: str) -> VisitSummary:
@@ -239,10 +250,10 @@ def get_visit(store: Store, visit: str) -> VisitSummary:
         raise InputError(f"visit {visit!r} is unknown here")
     block = store.one("SELECT name FROM block WHERE id = ?", [row["block"]])
     assert block is not None  # the foreign key holds
-    return _visit(find_block(store, block["name"]), row)
+    return _visit(store, find_block(store, block["name"]), row)
 
 
-def _visit(block: Block, row: dict[str, Any]) -> VisitSummary:
+def _visit(store: Store, block: Block, row: dict[str, Any]) -> VisitSummary:
     return VisitSummary(
         id=row["id"],
         orchard=block.orchard,
@@ -254,9 +265,19 @@ def _visit(block: Block, row: dict[str, Any]) -> VisitSummary:
         photos=row["photos"],
         fruit=row["fruit"],
         reviewed=row["reviewed"],
+        sides=row["sides"],
         estimate=_yield_view(block, row["estimate"], row["made_at"]) if row["estimate"] else None,
+        hand_counts_changed=_hand_counts_changed(store, block, row),
         fruit_weight_g=block.fruit_weight_g,
     )
+
+
+def _hand_counts_changed(store: Store, block: Block, row: dict[str, Any]) -> bool:
+    """Estimates of an older Pomona do not know what hand counts told then."""
+    if row["by_hand"] is None:
+        return False
+    visit = find_visit(store, block, date.fromisoformat(row["day"]), row["stage"])
+    return told_by_hand(store, block, visit) != str(row["by_hand"])
 
 
 def _yield_view(block: Block, text: str, made_at: str) -> YieldView:
@@ -290,6 +311,7 @@ def _yield_view(block: Block, text: str, made_at: str) -> YieldView:
         siting=body.siting,
         components=_components(body),
         fruit_weight_g=body.fruit_weight_g,
+        sides=body.sides,
         warnings=body.warnings,
         prediction_source=body.prediction_source,
         made_at=made_at,
@@ -355,8 +377,13 @@ def get_photo(store: Store, sha256: str) -> PhotoView:
     )
 
 
+def summaries_as_dict(blocks: Sequence[BlockSummary], orchards: Sequence[OrchardView]) -> dict[str, Any]:
+    """Blocks, and orchards of several blocks, as plain values: what ``pomona summary --json`` prints."""
+    return {"orchards": [asdict(view) for view in orchards], "blocks": [summary_as_dict(item) for item in blocks]}
+
+
 def summary_as_dict(summary: BlockSummary) -> dict[str, Any]:
-    """A block summary as plain values: what ``pomona summary --json`` prints."""
+    """A block summary as plain values."""
     block = asdict(summary.block)
     del block["id"]
     latest = None

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
 from typing import Any
 
 from cloud_sync.messages import CountBody, DetectionsBody, PhotoBody, Stage, TreeBody, VisitBody
-from device.names import clean_name
+from device.errors import InputError
+from device.names import clean_name, some
 from device.orchards import Block
 from device.packed_boxes import pack_boxes
 from device.photo_naming import TreePhoto
+from device.sides import LARGER, Rule, count_by_side, counted_photos, join
 from device.store import Store
 from device.thumbnails import thumbnail_body
 from export.runtime.counter import Counter, PhotoCount
@@ -23,9 +26,6 @@ LABEL_OF_STAGE: dict[Stage, str] = {
     "fruit_expansion": "apple",
     "ripening": "apple",
 }
-# The paper photographs one side. Until a factor is known for two, the fuller side stands for the tree: adding both
-# would count the fruit twice that shows on each.
-SIDES_RULE = "largest"
 ATTRIBUTION = "whole photo"
 
 
@@ -39,6 +39,7 @@ class Visit:
         stage: the growth stage.
         area_m2: ground area of the sampled trees, None where it follows from the planting density.
         area_trees: number of trees on that area; the import that is given the area sets it.
+        sides: how the sides of a tree become one count; None leaves it, and is the larger side at first.
     """
 
     block: Block
@@ -46,6 +47,7 @@ class Visit:
     stage: Stage
     area_m2: float | None = None
     area_trees: int | None = None
+    sides: Rule | None = None
 
     @property
     def label(self) -> str:
@@ -62,16 +64,48 @@ def find_visit_row(store: Store, visit: Visit) -> dict[str, Any] | None:
 
 
 def record_visit(store: Store, visit: Visit) -> str:
-    """Record a visit; an area given earlier stands until another is given. Returns the id of its row."""
+    """Record a visit; an area and a rule for sides given earlier stand until others are given.
+
+    Another rule for sides makes the counts of the visit's trees anew.
+
+    Returns:
+        The id of its row.
+
+    Raises:
+        InputError: another rule for a visit with reviewed counts: they were made by the one it has.
+    """
     key = {"block": visit.block.id, "day": visit.day.isoformat(), "stage": visit.stage}
     area_m2, area_trees = visit.area_m2, visit.area_trees
     known = find_visit_row(store, visit)
     if area_m2 is None and known is not None:
         area_m2, area_trees = known["area_m2"], known["area_trees"]
+    sides = known["sides"] if known else LARGER
     body = VisitBody(
         orchard=visit.block.orchard, block=visit.block.name, day=visit.day, stage=visit.stage, area_m2=area_m2
     )
-    return store.record("visit", key, {"area_m2": area_m2}, body, unsent={"area_trees": area_trees})
+    unsent = {"area_trees": area_trees, "sides": visit.sides or sides}
+    visit_id = store.record("visit", key, {"area_m2": area_m2}, body, unsent=unsent)
+    if visit.sides not in (None, sides):
+        _join_anew(store, visit, visit_id, sides)
+    return visit_id
+
+
+def _join_anew(store: Store, visit: Visit, visit_id: str, before: Rule) -> None:
+    rows = list(
+        store.db.query(
+            "SELECT tree_count.*, tree.code FROM tree_count JOIN tree ON tree.id = tree_count.tree "
+            "WHERE visit = ? AND label = ?",
+            [visit_id, visit.label],
+        )
+    )
+    if bound := sorted(row["code"] for row in rows if row["reviewed"] is not None or row["own"] is not None):
+        raise InputError(
+            f"sides of the visit of {visit.day} stay {before!r}: the counts of {some(bound)} were joined that way when "
+            f"somebody reviewed them, or told how much of them is the tree's own; say --sides {before}, or take back "
+            "what was told of own fruit: pomona visit by-hand --remove TREE"
+        )
+    for row in rows:
+        record_tree_count(store, visit, (visit_id, row["tree"]), row["code"], row["model"])
 
 
 def record_tree(store: Store, visit: Visit, code: str, photo: Photo) -> str:
@@ -157,7 +191,7 @@ def record_detections(store: Store, photo_id: str, sha256: str, counter: Counter
 
 
 def record_tree_count(store: Store, visit: Visit, owners: tuple[str, str], tree: str, model: str) -> None:
-    """Make one number of the photos that a tree has in a visit.
+    """Make one number of the photos that a tree has in a visit, by the visit's rule for sides.
 
     Args:
         store: the store, inside a change.
@@ -166,46 +200,37 @@ def record_tree_count(store: Store, visit: Visit, owners: tuple[str, str], tree:
         tree: code of the tree.
         model: the model that has just counted; a photo it has not seen yet stands with its last count.
     """
-    rows = list(
-        store.db.query(
-            "SELECT photo.sha256, detections.counts, max(detections.rowid) FROM photo "
-            "JOIN detections ON detections.photo = photo.id "
-            "WHERE photo.visit = ? AND photo.tree = ? GROUP BY photo.id ORDER BY photo.sha256",
-            owners,
-        )
-    )
-    photos = [row["sha256"] for row in rows]
-    machine = max(json.loads(row["counts"]).get(visit.label, 0) for row in rows)
     visit_id, tree_id = owners
+    photos = counted_photos(store, owners, visit.label)
+    recorded = store.one("SELECT sides FROM visit WHERE id = ?", [visit_id])
+    assert recorded is not None  # the visit is recorded before its trees
+    joined = join(recorded["sides"], count_by_side(photos))
     key = {"visit": visit_id, "tree": tree_id, "label": visit.label}
     known = store.one("SELECT * FROM tree_count WHERE visit = ? AND tree = ? AND label = ?", list(key.values())) or {}
     values: dict[str, Any] = {
-        "machine": machine,
+        "machine": joined.count,
         "model": model,
-        "sides_rule": SIDES_RULE,
+        "sides_rule": joined.rule,
         "attribution": ATTRIBUTION,
-        "photos": json.dumps(photos),
+        "photos": json.dumps([photo.sha256 for photo in photos]),
     }
     store.record("tree_count", key, values, _count_body(visit, tree, {**known, **values}))
 
 
-def record_hand_count(store: Store, visit: Visit, count: dict[str, Any], by_hand: int | None, own: int | None) -> None:
+def record_hand_count(store: Store, visit: Visit, count: Mapping[str, Any], told: Mapping[str, int | None]) -> None:
     """Record what a person counted on a tree that has a count.
 
     Args:
         store: the store, inside a change.
         visit: the visit.
         count: the row of the tree's count, with the tree's ``code``.
-        by_hand: all its fruit, hidden ones too; None leaves what is known.
-        own: fruit of its photos' count that is its own; None leaves what is known.
+        told: ``by_hand``, ``own`` and ``both`` as they shall stand, None where nothing is known.
     """
-    told = {"by_hand": by_hand, "own": own}
-    values = {field: count[field] if value is None else value for field, value in told.items()}
     key = {field: count[field] for field in ("visit", "tree", "label")}
-    store.record("tree_count", key, values, _count_body(visit, count["code"], {**count, **values}))
+    store.record("tree_count", key, {**told}, _count_body(visit, count["code"], {**count, **told}))
 
 
-def _count_body(visit: Visit, tree: str, row: dict[str, Any]) -> CountBody:
+def _count_body(visit: Visit, tree: str, row: Mapping[str, Any]) -> CountBody:
     return CountBody(
         orchard=visit.block.orchard,
         block=visit.block.name,
@@ -217,6 +242,7 @@ def _count_body(visit: Visit, tree: str, row: dict[str, Any]) -> CountBody:
         reviewed=row.get("reviewed"),
         by_hand=row.get("by_hand"),
         own=row.get("own"),
+        both=row.get("both"),
         model=row["model"],
         sides_rule=row["sides_rule"],
         attribution=row["attribution"],

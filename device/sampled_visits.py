@@ -10,6 +10,7 @@ from device.errors import InputError
 from device.orchards import Block
 from device.predictions import Place
 from device.recording import LABEL_OF_STAGE
+from device.sides import Rule
 from device.store import Store
 
 
@@ -22,6 +23,7 @@ class SampledTree:
         machine: count of the model.
         reviewed: count of a person that replaces it, None where nobody has looked.
         model: the model that counted.
+        sides_rule: how its sides became one count.
         attribution: how fruit of neighbouring trees was told apart.
         place: latitude and longitude, None where unknown.
     """
@@ -30,6 +32,7 @@ class SampledTree:
     machine: int
     reviewed: int | None
     model: str
+    sides_rule: str
     attribution: str
     place: Place
 
@@ -49,6 +52,7 @@ class SampledVisit:
         stage: the growth stage.
         area_m2: ground area of the sampled trees where somebody measured it.
         area_trees: number of trees it was measured for.
+        sides: how the sides of a tree become one count.
         trees: the trees, by code.
     """
 
@@ -57,12 +61,19 @@ class SampledVisit:
     stage: Stage
     area_m2: float | None
     area_trees: int | None
+    sides: Rule
     trees: tuple[SampledTree, ...]
 
     @property
     def label(self) -> str:
         """What was counted."""
         return LABEL_OF_STAGE[self.stage]
+
+    @property
+    def model(self) -> str | None:
+        """The model whose counts all stand as it made them; None where several counted or a person has reviewed."""
+        models = {tree.model if tree.reviewed is None else None for tree in self.trees}
+        return models.pop() if len(models) == 1 else None
 
     @property
     def places(self) -> dict[str, Place]:
@@ -90,7 +101,7 @@ def find_visit(store: Store, block: Block, day: date | None = None, stage: str |
     visit = rows[0]
     counts = list(
         store.db.query(
-            "SELECT code, machine, reviewed, model, attribution, latitude, longitude FROM tree_count "
+            "SELECT code, machine, reviewed, model, sides_rule, attribution, latitude, longitude FROM tree_count "
             "JOIN tree ON tree.id = tree_count.tree WHERE visit = ? AND label = ? ORDER BY code",
             [visit["id"], LABEL_OF_STAGE[visit["stage"]]],
         )
@@ -103,12 +114,14 @@ def find_visit(store: Store, block: Block, day: date | None = None, stage: str |
         visit["stage"],
         visit["area_m2"],
         visit["area_trees"],
+        visit["sides"],
         tuple(
             SampledTree(
                 row["code"],
                 row["machine"],
                 row["reviewed"],
                 row["model"],
+                row["sides_rule"],
                 row["attribution"],
                 (row["latitude"], row["longitude"]),
             )

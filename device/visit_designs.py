@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +19,7 @@ from device.planning.tree_lists import row_and_position, rows_of
 from device.sampled_visits import SampledVisit
 from device.store import Store
 
+_MOST_NAMED = 4
 RANDOM, SYSTEMATIC, BY_VIGOUR, BY_ROW = DESIGNS = ("random", "systematic", "vigour", "row")
 
 
@@ -39,7 +41,8 @@ def design_of(
         (trees,) indices of the visit's trees, and the design of the trees in that order.
 
     Raises:
-        InputError: an unknown design, strata without a list, or a sampled tree that the list does not have.
+        InputError: an unknown design, strata without a list or with fewer than two sampled trees, or a sampled tree
+            that the list does not have.
     """
     population = block.trees if whole_block else None
     as_they_come = np.arange(len(visit.trees))
@@ -82,7 +85,20 @@ def _strata(store: Store, block: Block, visit: SampledVisit, name: str, listed: 
     for tree in visit.trees:
         if tree.code not in of_tree:
             raise InputError(f"tree {tree.code} was photographed and is not in {listed}; add it there")
-    return Stratified(
+    design = Stratified(
         tuple(of_tree[tree.code] for tree in visit.trees),
         {label: labels.count(label) for label in dict.fromkeys(labels)},
     )
+    _require_two_trees(design, name)
+    return design
+
+
+def _require_two_trees(design: Stratified, name: str) -> None:
+    sampled = Counter(design.strata)
+    short = [label for label, trees in design.population.items() if sampled[label] < min(2, trees)]
+    if short:
+        named = ", ".join(short[:_MOST_NAMED]) + (f" and {len(short) - _MOST_NAMED} more" * (len(short) > _MOST_NAMED))
+        raise InputError(
+            f"--design {name} needs two photographed trees in every {'row' if name == BY_ROW else 'class of vigour'}, "
+            f"and fewer stand in {named}; photograph more there, or estimate with --design random"
+        )

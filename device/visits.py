@@ -9,6 +9,7 @@ from datetime import date, datetime, timezone
 from pathlib import Path
 
 from cloud_sync.boxes import MOST_BOXES
+from device.documents.registry import registered_code
 from device.errors import InputError
 from device.names import clean_name, require_name
 from device.photo_naming import TreePhoto
@@ -61,6 +62,7 @@ class ImportReport:
         counted: photos that were kept and counted now.
         trees: codes of the trees they show.
         known: photos that this visit already had.
+        joined_anew: trees that were counted before and whose sides now become one count in another way.
         elsewhere: photos that another tree or visit has, with where; counted there, not here.
         failed: photos that could not be counted.
     """
@@ -68,6 +70,7 @@ class ImportReport:
     counted: int = 0
     trees: set[str] = field(default_factory=set)
     known: int = 0
+    joined_anew: int = 0
     elsewhere: list[tuple[Path, str]] = field(default_factory=list)
     failed: list[Failure] = field(default_factory=list)
 
@@ -131,13 +134,16 @@ def import_photos(
     is given with the visit is that of all trees in ``photos``.
 
     Raises:
+        InputError: another rule for sides of a visit with reviewed counts.
         StoreError: the store cannot be written; what was imported before stays.
         EngineError: the engine fails.
     """
     report = ImportReport()
+    photos = [replace(item, tree=registered_code(store, visit.block, item.tree)) for item in photos]
     if visit.area_m2 is not None:
         visit = replace(visit, area_trees=len({item.tree for item in photos}))
-        _record_area(store, visit)
+    if visit.area_m2 is not None or visit.sides is not None:
+        _record_known(store, visit, report)
     for number, item in enumerate(photos, start=1):
         try:
             _check_names(item)
@@ -149,11 +155,16 @@ def import_photos(
     return report
 
 
-def _record_area(store: Store, visit: Visit) -> None:
-    """Record the area of a visit that is known already; a new visit is recorded with its first photo."""
+def _record_known(store: Store, visit: Visit, report: ImportReport) -> None:
+    """Record what is said of a visit that is known already; a new visit is recorded with its first photo."""
     with store.change():
-        if find_visit_row(store, visit) is not None:
-            record_visit(store, visit)
+        known = find_visit_row(store, visit)
+        if known is None:
+            return
+        record_visit(store, visit)
+        if visit.sides not in (None, known["sides"]):
+            trees = store.one("SELECT count(*) AS trees FROM tree_count WHERE visit = ?", [known["id"]])
+            report.joined_anew = trees["trees"] if trees else 0
 
 
 def _check_names(item: TreePhoto) -> None:

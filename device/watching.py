@@ -15,6 +15,7 @@ from device.errors import InputError
 from device.orchards import find_block
 from device.photo_naming import name_trees
 from device.recording import Visit
+from device.sides import Rule
 from device.store import Store
 from device.visits import day_of, import_photos
 from export.runtime.counter import Counter
@@ -54,12 +55,13 @@ class InboxWatcher:
         store: the device's records.
         counter: what counts.
         inbox: the folder; made where missing.
+        sides: how the sides of a tree become one count; None leaves it as each visit has it.
 
     Raises:
         InputError: the inbox is no folder, or cannot be made.
     """
 
-    def __init__(self, store: Store, counter: Counter, inbox: Path) -> None:
+    def __init__(self, store: Store, counter: Counter, inbox: Path, sides: Rule | None = None) -> None:
         try:
             inbox.mkdir(parents=True, exist_ok=True)
         except OSError as error:
@@ -67,6 +69,7 @@ class InboxWatcher:
         self._store = store
         self._counter = counter
         self._inbox = inbox
+        self._sides = sides
         self._first_seen: dict[Path, tuple[_Look, float]] = {}
         self._left_lying: dict[Path, tuple[_Look, _Verdict]] = {}
         self._unreadable: set[str] = set()
@@ -158,7 +161,7 @@ class InboxWatcher:
         stage = next((known for known in STAGES if known == inside[1]), None)
         if stage is None:
             raise InputError(f"{inside[1]!r} is no stage; name the folder {', '.join(STAGES)}")
-        return Visit(block, day_of([path]), stage), self._inbox / inside[0] / inside[1]
+        return Visit(block, day_of([path]), stage, sides=self._sides), self._inbox / inside[0] / inside[1]
 
     def _set_aside(self, path: Path, look: _Look, verdict: _Verdict) -> None:
         _log.log(verdict.level, "%s: %s", path, verdict.said)

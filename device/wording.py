@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from calibration.fruit_weight import WEIGHED
 from calibration.units import BINS
 from device.orchard_summary import OrchardView
 from device.queries import BlockSummary, ComponentView, VisitSummary, YieldView
+from device.sides import LARGER, ONE, SUM
 
 # said of estimates that an older Pomona made
 _DIFFERENCES_ONLY = (
@@ -28,16 +33,65 @@ def sd_words(error: ComponentView) -> str:
     return f"±{error.relative_sd * 100:.0f} %"
 
 
+@dataclass(frozen=True)
+class Figure:
+    """A yield in words.
+
+    Attributes:
+        whose: of the block, or of the whole orchard.
+        how: how it was come by.
+        value: without its unit.
+        interval: its 95 % interval without its unit, None where there is none.
+        unit: the unit.
+    """
+
+    whose: str
+    how: str
+    value: str
+    interval: str | None
+    unit: str
+
+    @property
+    def line(self) -> tuple[str, str]:
+        """Its name, and the rest."""
+        return f"{self.whose}, {self.how}", f"{self.value}{f' ({self.interval})' if self.interval else ''} {self.unit}"
+
+
+def figures(view: YieldView) -> tuple[Figure, ...]:
+    """What an estimate says of its block, which one of an older Pomona does not, and of the orchard."""
+    unit, corrected = view.unit, (view.corrected, view.corrected_low, view.corrected_high)
+    orchard = _figure("orchard", "corrected by this block", unit, *corrected)
+    if view.block_yield is None:
+        return (orchard,)
+    own = (view.block_yield, view.block_yield_low, view.block_yield_high)
+    return _figure("this block", "by its own trees", unit, *own), orchard
+
+
+def together_figure(view: OrchardView) -> Figure:
+    """What the estimates of several blocks say of their orchard."""
+    corrected = (view.corrected, view.corrected_low, view.corrected_high)
+    return _figure("orchard", "all blocks together", view.unit, *corrected)
+
+
+def _figure(whose: str, how: str, unit: str, value: float, low: float | None, high: float | None) -> Figure:
+    return Figure(whose, how, yield_words(value, unit), _range_words(low, high, unit), unit)
+
+
 def orchard_lines(view: OrchardView) -> list[tuple[str, str]]:
-    """What is said of an orchard of several blocks, line by line."""
-    corrected = _with_interval(view.corrected, view.corrected_low, view.corrected_high, view.unit)
-    lines = [("blocks estimated", f"{view.visited} of {view.blocks}"), ("corrected, all blocks together", corrected)]
+    """What is said of an orchard of several blocks, line by line; the yield comes last."""
+    lines = [("blocks estimated", f"{view.visited} of {view.blocks}"), together_figure(view).line]
     return lines if view.form is None else [lines[0], ("correction", view.form), lines[1]]
 
 
 def stage_words(stage: str) -> str:
     """A growth stage as people write it."""
     return stage.replace("_", " ")
+
+
+def sides_words(rule: str) -> str:
+    """What of a tree is counted where its sides become one count by a rule."""
+    words: dict[str, str] = {LARGER: "the larger side", SUM: "the sum of both sides", ONE: "one side"}
+    return words.get(rule, rule)
 
 
 def fruit_words(label: str) -> str:
@@ -59,26 +113,33 @@ def _range_words(low: float | None, high: float | None, unit: str) -> str | None
     return None if low is None or high is None else f"{yield_words(low, unit)} to {yield_words(high, unit)}"
 
 
-def _with_interval(value: float, low: float | None, high: float | None, unit: str) -> str:
-    interval = _range_words(low, high, unit)
-    return f"{yield_words(value, unit)}{f' ({interval})' if interval else ''} {unit}"
-
-
 def warnings_of(visit: VisitSummary | None) -> tuple[str, ...]:
     """What to know before relying on a visit's estimate."""
     view = visit.estimate if visit else None
     if visit is None or view is None:
         return ()
-    stale = []
-    if (view.trees, view.fruit) != (visit.trees, visit.fruit):
+    return (*_stale(visit, view), *view.warnings)
+
+
+def _stale(visit: VisitSummary, view: YieldView) -> Iterator[str]:
+    """What an estimate was made from and is no longer so."""
+    # an older Pomona took the larger side and did not say so
+    if (before := view.sides or LARGER) != visit.sides:
+        yield f"the estimate took {sides_words(before)}, and the visit takes {sides_words(visit.sides)}; estimate again"
+    elif (view.trees, view.fruit) != (visit.trees, visit.fruit):
         made_from = f"{view.fruit:,} {fruit_words(visit.label)} on {view.trees:,} trees"
-        stale.append(f"the estimate was made from {made_from}; estimate again")
-    if visit.fruit_weight_g not in (None, view.fruit_weight_g):
-        stale.append(
-            f"the estimate was made with {view.fruit_weight_g:g} g a fruit, and the block's is "
-            f"{visit.fruit_weight_g:g} g; estimate again, unless that was meant"
+        yield f"the estimate was made from {made_from}; estimate again"
+    elif visit.hand_counts_changed:
+        yield "trees counted by hand tell something else than when the estimate was made; estimate again"
+    taken_g, block_g = view.fruit_weight_g, visit.fruit_weight_g
+    weighed = next((part.choice for part in view.components if part.choice.endswith(WEIGHED)), None)
+    if block_g is not None and weighed is not None and f"{taken_g:.0f}" != f"{block_g:g}":
+        yield f"the estimate was made with {weighed}; that goes before the block's {block_g:g} g"
+    elif weighed is None and block_g not in (None, taken_g):
+        yield (
+            f"the estimate was made with {taken_g:g} g a fruit, and the block's is {block_g:g} g; estimate again, "
+            "unless that was meant"
         )
-    return (*stale, *view.warnings)
 
 
 def summary_lines(item: BlockSummary) -> list[tuple[str, str]]:
@@ -91,16 +152,24 @@ def notes_of(visit: VisitSummary | None) -> tuple[str, ...]:
     view = visit.estimate if visit else None
     if view is None or interval_words(view) is None:
         return warnings_of(visit)
-    return (f"in brackets the 95 % interval {interval_made_of(view)}", *warnings_of(visit))
+    return (f"in brackets the 95 % interval; the orchard's is {interval_made_of(view)}", *warnings_of(visit))
 
 
 def visit_lines(visit: VisitSummary) -> list[tuple[str, str]]:
-    """What is said of a visit, line by line; the corrected yield comes last."""
+    """What is said of a visit, line by line; the yields come last, that of the block before the orchard's."""
+    told = figures(visit.estimate) if visit.estimate else ()
+    return [*counted_lines(visit), *(figure.line for figure in told)]
+
+
+def counted_lines(visit: VisitSummary) -> list[tuple[str, str]]:
+    """The same without the yields it comes to."""
     lines = [
         ("visit", f"{visit.day}, {stage_words(visit.stage)}"),
         ("trees sampled", f"{visit.trees:,}"),
         (f"{fruit_words(visit.label)} counted", f"{visit.fruit:,} ({visit.fruit_per_tree:,.1f} a tree)"),
     ]
+    if visit.sides != LARGER:
+        lines.append(("of each tree", sides_words(visit.sides)))
     view = visit.estimate
     if visit.label != "apple":
         return lines  # yield is estimated from fruit
@@ -109,15 +178,11 @@ def visit_lines(visit: VisitSummary) -> list[tuple[str, str]]:
     factor = f"{view.correction_factor:.2f}"
     if view.correction_factor_low is not None and view.correction_factor_high is not None:
         factor += f" ({view.correction_factor_low:.2f} to {view.correction_factor_high:.2f})"
-    lines += [
+    return [
+        *lines,
         ("fruit weight", f"{view.fruit_weight_g:,.0f} g"),
         ("observed, sampled trees", f"{yield_words(view.observed, view.unit)} {view.unit}"),
         ("predicted, sampled trees", f"{yield_words(view.predicted_area, view.unit)} {view.unit}"),
         ("correction factor", factor),
         ("predicted, orchard", f"{yield_words(view.predicted_orchard, view.unit)} {view.unit}"),
     ]
-    if view.block_yield is not None:
-        own = _with_interval(view.block_yield, view.block_yield_low, view.block_yield_high, view.unit)
-        lines.append(("this block, by its own trees", own))
-    corrected = _with_interval(view.corrected, view.corrected_low, view.corrected_high, view.unit)
-    return [*lines, ("corrected, orchard", corrected)]

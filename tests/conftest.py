@@ -19,6 +19,7 @@ from device.store import Store
 from export.runtime.bundle import Bundle, open_bundle
 from export.runtime.counter import Counter
 from export.runtime.engines.onnx_runtime import OnnxRuntimeEngine, OnnxRuntimeSettings
+from tests import postgresql as postgresql_server
 from tests.disc_bundle import make_disc_bundle
 
 hypothesis.settings.register_profile("pomona", max_examples=50, deadline=None)  # a busy machine is no mistake
@@ -31,6 +32,16 @@ def data() -> Path:
     if "POMONA_DATA" not in os.environ:
         pytest.skip("needs real data: set POMONA_DATA to the folder that holds them")
     return Path(os.environ["POMONA_DATA"])
+
+
+@pytest.fixture(scope="session")
+def postgresql() -> Iterator[postgresql_server.PostgreSQL]:
+    """A PostgreSQL of the tests' own, which waits for no disk: what it holds need not outlive the tests."""
+    if postgresql_server.programs() is None:
+        pytest.skip("needs PostgreSQL: apt-get install postgresql postgresql-postgis")
+    server = postgresql_server.PostgreSQL(["fsync=off"])
+    yield server
+    server.remove()
 
 
 @pytest.fixture(scope="session")

@@ -18,6 +18,7 @@ from calibration.observed import TREES
 from calibration.pooling import CONFLICT, apply_prior
 from calibration.season_rates import DEFAULT_RATES, FRUIT_WEIGHT
 from calibration.shared_factors import DETECTOR
+from calibration.sides import DEFAULT_SEEN_TWICE, unknown_side_factor
 from calibration.siting import BETWEEN_AREAS, DEFAULT_BETWEEN_AREAS, SITINGS, area_factor
 from calibration.visibility import BETWEEN_ORCHARDS, LEAST_TREES
 from calibration.yields import CONFIDENCE
@@ -284,6 +285,10 @@ def _sides() -> list[str]:
         ),
         f"{sum(true)} ÷ {first} = {factor:.3f} | {one} × {factor:.3f} = {one * factor:.1f} |",
         f"| {max(one, other)}, and hand counts",
+        f"learned from {LEAST_TREES} or more trees of the orchard",
+        f"Before that {_percent(DEFAULT_SEEN_TWICE.value)} of the sum",
+        f"one standard deviation of {_percent(DEFAULT_SEEN_TWICE.standard_error)} in the interval",
+        f"one side is multiplied by {unknown_side_factor().factor.value:.2f};",
         f"of {counted} fruit counted on five trees {own} were their own",
         f"{own} ÷ {counted} = {_percent(example.own_fruit().value)}",
     ]

@@ -54,6 +54,7 @@ class BlockBody(Body):
     trees: NotNegative | None = Field(default=None, description="trees standing in the block")
     trees_per_ha: Positive | None = Field(default=None, description="planting density")
     variety: Name | None = Field(default=None, description="variety")
+    training_system: Name | None = Field(default=None, description="how its trees are trained, such as spindle")
     fruit_weight_g: Positive | None = Field(default=None, description="single fruit weight")
 
     def _key(self) -> tuple[str, ...]:
@@ -166,6 +167,7 @@ class CountBody(Body):
     reviewed: Count | None = Field(default=None, description="count of a person, which replaces the machine's")
     by_hand: Count | None = Field(default=None, description="all fruit on the tree, counted by hand, hidden ones too")
     own: Count | None = Field(default=None, description="fruit of the count that is the tree's own and no neighbour's")
+    both: Count | None = Field(default=None, description="fruit on the tree that can be seen from both sides")
     model: Name = Field(description="name, version and hash of the bundle")
     sides_rule: Name = Field(description="how the photos of a tree became one number")
     attribution: Name = Field(description="how fruit of neighbouring trees was told apart")
@@ -212,6 +214,7 @@ class EstimateBody(Body):
     block_low_kg_per_ha: Finite | None = Field(default=None, description="lower end of its interval")
     block_high_kg_per_ha: Finite | None = Field(default=None, description="upper end of its interval")
     siting: Name | None = Field(default=None, description="where the sampled trees stand in the orchard")
+    sides: Name | None = Field(default=None, description="how the sides of a tree became one count")
     components: tuple[EstimateComponent, ...] = Field(
         default=(), description="the errors in the interval of the corrected yield"
     )
@@ -235,6 +238,46 @@ class HarvestBody(Body):
 
     def _key(self) -> tuple[str, ...]:
         return (self.orchard, self.block, self.day.isoformat())
+
+
+class HealthBody(Body):
+    """How a device fares: what waits on it, its clock, disk, temperature and power.
+
+    What a device cannot tell is left out. Each boot of a device has one record, whose revisions follow each other.
+    """
+
+    TYPE = "health"
+    device: Name = Field(description="name of the device")
+    versions: dict[Name, Name] = Field(default_factory=dict, description="versions by name, pomona's own among them")
+    uptime_s: NotNegative = Field(description="seconds since the device was started")
+    next_s: NotNegative | None = Field(
+        default=None, description="seconds until the next one is due while the device is connected"
+    )
+    waiting: NotNegative = Field(description="messages the server has not answered for")
+    rejected: NotNegative = Field(description="messages the server refused, kept on the device")
+    oldest_waiting_s: NotNegative | None = Field(default=None, description="age of the oldest message that waits")
+    photos_waiting: NotNegative | None = Field(default=None, description="photos that are not counted yet")
+    photos: NotNegative | None = Field(default=None, description="photos the device has counted")
+    tree_counts: NotNegative | None = Field(default=None, description="counts of trees the device has made")
+    clock_error_s: Finite | None = Field(
+        default=None, ge=0, description="largest error of the clock by the kernel's account, while it is synchronised"
+    )
+    disk_free_bytes: NotNegative | None = Field(default=None, description="free space where the records lie")
+    disk_total_bytes: NotNegative | None = Field(default=None, description="size of that file system")
+    memory_free_bytes: NotNegative | None = Field(default=None, description="memory that programs can still have")
+    memory_total_bytes: NotNegative | None = Field(default=None, description="memory in all")
+    load: Finite | None = Field(
+        default=None, ge=0, description="programs that want to run for each processor core, mean of a minute"
+    )
+    temperature_c: Finite | None = Field(default=None, description="temperature of the hottest sensor")
+    battery_percent: Finite | None = Field(default=None, ge=0, le=100, description="charge of the battery")
+    on_battery: bool | None = Field(default=None, description="whether the battery is being drawn on")
+    undervoltage: bool | None = Field(default=None, description="whether the supply voltage is too low now")
+    undervoltage_since_boot: bool | None = Field(default=None, description="whether it was since the device started")
+    throttled: bool | None = Field(default=None, description="whether heat or voltage slow the processor down now")
+
+    def _key(self) -> tuple[str, ...]:
+        return (self.device,)
 
 
 class ReviewBody(Body):
@@ -308,6 +351,7 @@ _BODIES: tuple[type[Body], ...] = (
     CountBody,
     EstimateBody,
     HarvestBody,
+    HealthBody,
     ReviewBody,
     ThumbnailBody,
     ModelStateBody,

@@ -23,7 +23,7 @@ def decode_envelope(payload: bytes) -> Envelope:
     try:
         return Envelope.model_validate_json(payload)
     except ValidationError as error:
-        raise MessageError(_first_problem(error)) from error
+        raise MessageError(first_problem(error)) from error
 
 
 def decode_body(envelope: Envelope) -> Body:
@@ -45,12 +45,13 @@ def decode_body(envelope: Envelope) -> Body:
             values = kind.upgrade(version, values)
         return kind.model_validate(values)
     except ValidationError as error:
-        raise MessageError(f"{envelope.type}: {_first_problem(error)}") from error
+        raise MessageError(f"{envelope.type}: {first_problem(error)}") from error
     except MessageError as error:
         raise MessageError(f"{envelope.type} version {envelope.version}: {error}") from error
 
 
-def _first_problem(error: ValidationError) -> str:
+def first_problem(error: ValidationError) -> str:
+    """The first thing that is wrong, with the field it is in."""
     first: Any = error.errors(include_url=False, include_input=False)[0]
     where = ".".join(str(part) for part in first["loc"])
     what = first["msg"].removeprefix("Value error, ")  # what our own checks say, as they say it

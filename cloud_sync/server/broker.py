@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 
 from cloud_sync import topics
@@ -62,6 +63,16 @@ user {server}
 topic read {up}
 topic read {state}
 topic write {root}/+/down/#
+topic write {root}/+/stored/#
+"""
+
+# a reader is no device, though the patterns above take it for one
+_READER_ACCESS = """
+user {name}
+topic deny {root}/{name}/#
+topic read {stored}
+topic read {up}
+topic read {state}
 """
 
 
@@ -85,17 +96,32 @@ def initialise(folder: ServerFolder, settings: ServerSettings) -> Path:
         hosts = [*settings.hosts, settings.local_host]
         authority.issue_broker(hosts, folder.broker / "broker.key", folder.broker / "broker.pem")
         authority.issue_ingest(folder.ingest / "ingest.key", folder.ingest / "ingest.pem")
-        write_whole(folder.broker / "access", access_list().encode())
+        write_access_list(folder)
         write_whole(folder.broker / "mosquitto.conf", configuration(folder, settings).encode())
     folder.write_settings(settings)
     return folder.broker / "mosquitto.conf"
 
 
-def access_list() -> str:
-    """The access list: each client its own topics, the server everyone's other end."""
-    return _ACCESS.format(
-        root=topics.ROOT, server=topics.SERVER_NAME, up=topics.EVERY_UPWARD_MESSAGE, state=topics.EVERY_STATE
-    )
+def write_access_list(folder: ServerFolder) -> None:
+    """Write the access list for the readers there are; the broker reads it when it starts or is told to (SIGHUP)."""
+    readers = sorted(file.stem for file in folder.readers.glob("*.pem"))
+    write_whole(folder.broker / "access", access_list(readers).encode())
+
+
+def access_list(readers: Iterable[str] = ()) -> str:
+    """The access list: each client its own topics, the server everyone's other end, readers what is sent and stored.
+
+    Args:
+        readers: common names of the readers.
+    """
+    names = {
+        "root": topics.ROOT,
+        "server": topics.SERVER_NAME,
+        "up": topics.EVERY_UPWARD_MESSAGE,
+        "state": topics.EVERY_STATE,
+        "stored": topics.EVERY_STORED_RECORD,
+    }
+    return _ACCESS.format(**names) + "".join(_READER_ACCESS.format(name=name, **names) for name in readers)
 
 
 def configuration(folder: ServerFolder, settings: ServerSettings) -> str:

@@ -72,6 +72,10 @@ class Authority:
             key = keys.read_key(key_file) if key_file.exists() else keys.make_key(key_file)
             write_whole(certificate_file, _pem(self._sign_client(topics.SERVER_NAME, key.public_key())))
 
+    def sign_reader(self, name: str, key: ec.EllipticCurvePublicKey) -> bytes:
+        """A certificate, PEM, for somebody who reads the telemetry under this common name."""
+        return _pem(self._sign_client(name, key))
+
     def enroll(self, request: bytes, source: object, *, replace: bool = False) -> tuple[str, bytes]:
         """Sign a device's request.
 

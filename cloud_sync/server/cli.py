@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
 import signal
@@ -11,23 +12,17 @@ from typing import TYPE_CHECKING
 
 import click
 
+from cloud_sync.server.document_commands import documents, publish, withdraw
+from cloud_sync.server.options import DATABASE, FOLDER, opened_database
+
 if TYPE_CHECKING:
     from cloud_sync.identity import Identity
-    from cloud_sync.server.database import Database
     from cloud_sync.server.folder import ServerFolder
 
-_FOLDER = click.option(
-    "--folder",
-    type=click.Path(path_type=Path, file_okay=False),
-    default=Path("pomona-server"),
-    show_default=True,
-    help="The server's folder.",
-)
 _RESTART = (
     "Restart the broker now: that ends the device's connection, and the device is refused from then on. "
     "A reload (SIGHUP) would refuse new connections only."
 )
-_DATABASE = click.option("--database", metavar="URL", help="SQLAlchemy URL.  [default: SQLite in the folder]")
 
 
 @click.group()
@@ -73,7 +68,7 @@ def init(folder: Path, hosts: tuple[str, ...], port: int, bind: str | None) -> N
 
 @server.command()
 @click.argument("request", metavar="CSR_FILE", type=click.Path(path_type=Path, exists=True, dir_okay=False))
-@_FOLDER
+@FOLDER
 @click.option(
     "--out", type=click.Path(path_type=Path, dir_okay=False), help="File to write.  [default: NAME.enrolment.json]"
 )
@@ -118,7 +113,7 @@ def enroll(request: Path, folder: Path, out: Path | None, replace: bool) -> None
 
 @server.command()
 @click.argument("name")
-@_FOLDER
+@FOLDER
 def revoke(name: str, folder: Path) -> None:
     """Shut out device NAME, which is lost or stolen; the name may be enrolled again.
 
@@ -134,33 +129,103 @@ def revoke(name: str, folder: Path) -> None:
 
 
 @server.command()
-@_FOLDER
-@_DATABASE
+@click.argument("name")
+@FOLDER
+@click.option(
+    "--out", type=click.Path(path_type=Path, file_okay=False), help="Folder for its files.  [default: reader-NAME]"
+)
+@click.option("--revoke", "revoked", is_flag=True, help="Shut reader NAME out.")
+def reader(name: str, folder: Path, out: Path | None, revoked: bool) -> None:
+    """Let NAME, a program and no device, read what devices send and what is stored: key and certificate for it.
+
+    Example: pomona server reader grafana --folder pomona-server
+    """
+    from cloud_sync.server.folder import ServerFolder
+    from cloud_sync.server.readers import add_reader, remove_reader
+
+    home = ServerFolder(folder)
+    settings = home.read_settings()
+    if revoked:
+        remove_reader(home, name)
+        click.echo(f"The certificate of reader {name} is revoked. {_RESTART}")
+        return
+    files = out or Path(f"reader-{name}")
+    add_reader(home, name, files)
+    host, port = settings.hosts[0], settings.port
+    click.echo(f"Reload the broker (SIGHUP); then {name} can read:")
+    click.echo(
+        f"  mosquitto_sub -V 5 -h {host} -p {port} --cafile {files / 'root.pem'} --cert {files / 'reader.pem'} "
+        f"--key {files / 'reader.key'} -q 1 -t 'pomona/v1/+/stored/#'"
+    )
+
+
+@server.command()
+@FOLDER
+@DATABASE
 @click.option("--broker", metavar="HOST:PORT", help="Where the broker listens.  [default: on this machine]")
-def run(folder: Path, database: str | None, broker: str | None) -> None:
+@click.option("--feed", is_flag=True, help="Publish each stored record as plain JSON too, for readers.")
+def run(folder: Path, database: str | None, broker: str | None, feed: bool) -> None:
     """Receive what devices send, until stopped; prints 'ready' once the broker passes messages on.
 
     Example: pomona server run --folder pomona-server
     """
+    from cloud_sync.server.feed import Feed
     from cloud_sync.server.folder import ServerFolder
     from cloud_sync.server.ingest import Ingest
+    from cloud_sync.server.ingest_metrics import IngestMetrics
 
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
     home = ServerFolder(folder)
     identity = _ingest_identity(home, broker)
-    opened = _open(home, database, create=True)
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
-    try:
-        Ingest(identity, opened).run(stop, on_ready=lambda: click.echo("ready"))
-    finally:
-        opened.close()
+    metrics = IngestMetrics(home.metrics)
+    with contextlib.closing(metrics), opened_database(home, database, create=True) as opened:
+        Ingest(identity, opened, metrics, Feed() if feed else None).run(stop, on_ready=lambda: click.echo("ready"))
 
 
 @server.command()
-@_FOLDER
-@_DATABASE
+@FOLDER
+@DATABASE
+@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on; 0.0.0.0 for all.")
+@click.option(
+    "--port", type=click.IntRange(0, 65535), default=8430, show_default=True, help="Port; 0 takes a free one."
+)
+@click.option("--name", "names", multiple=True, help="Host name under which a proxy on this machine offers the pages.")
+def fleet(folder: Path, database: str | None, host: str, port: int, names: tuple[str, ...]) -> None:
+    """Serve the fleet's pages: devices and their troubles, blocks, refused messages; /api and /metrics for programs.
+
+    Only reads. Anybody on this machine may see them. To let others in, set a pass phrase of 8 characters or more in
+    POMONA_FLEET_PASSPHRASE, or as the systemd credential fleet-passphrase, and give --host.
+
+    Example: pomona server fleet --folder pomona-server
+    """
+    import uvicorn
+
+    from cloud_sync.pages.access import read_pass_phrase
+    from cloud_sync.pages.serving import address_of, listen
+    from cloud_sync.server.fleet.application import create_app
+    from cloud_sync.server.fleet.settings import PASS_PHRASE_CREDENTIAL, PASS_PHRASE_VARIABLE, FleetSettings
+    from cloud_sync.server.folder import ServerFolder
+
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
+    home = ServerFolder(folder)
+    given = read_pass_phrase(PASS_PHRASE_VARIABLE, PASS_PHRASE_CREDENTIAL)
+    settings = FleetSettings(host, port, given, tuple(name.lower() for name in names))
+    with opened_database(home, database) as opened:
+        app = create_app(opened, home.metrics, settings)
+        listening = listen(host, port)
+        config = uvicorn.Config(
+            app, log_level="warning", access_log=False, server_header=False, ws="none", timeout_graceful_shutdown=5
+        )
+        click.echo(f"Fleet at {address_of(listening)} (Ctrl+C stops it).")
+        uvicorn.Server(config).run([listening])
+
+
+@server.command()
+@FOLDER
+@DATABASE
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def holdings(folder: Path, database: str | None, as_json: bool) -> None:
     """Show what the server holds, each thing once however many devices sent it.
@@ -173,10 +238,8 @@ def holdings(folder: Path, database: str | None, as_json: bool) -> None:
     from cloud_sync.server.holdings import read_holdings
     from cloud_sync.server.tables import holdings_table
 
-    opened = _open(ServerFolder(folder), database)
-    with opened.read() as session:
+    with opened_database(ServerFolder(folder), database) as opened, opened.read() as session:
         held = read_holdings(session)
-    opened.close()
     if as_json:
         click.echo(json.dumps(held.as_dict(), ensure_ascii=False))
     else:
@@ -185,8 +248,8 @@ def holdings(folder: Path, database: str | None, as_json: bool) -> None:
 
 
 @server.command("dead-letters")
-@_FOLDER
-@_DATABASE
+@FOLDER
+@DATABASE
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object a line, with the payload in base64.")
 def dead_letters(folder: Path, database: str | None, as_json: bool) -> None:
     """Show messages that were refused, and why.
@@ -200,10 +263,8 @@ def dead_letters(folder: Path, database: str | None, as_json: bool) -> None:
     from cloud_sync.server.folder import ServerFolder
     from cloud_sync.server.tables import dead_letter_as_dict, dead_letters_table
 
-    opened = _open(ServerFolder(folder), database)
-    with opened.read() as session:
+    with opened_database(ServerFolder(folder), database) as opened, opened.read() as session:
         letters = list(session.scalars(select(DeadLetter).order_by(DeadLetter.id)))
-    opened.close()
     if as_json:
         for letter in letters:
             click.echo(json.dumps(dead_letter_as_dict(letter), ensure_ascii=False))
@@ -238,10 +299,5 @@ def _echo_authority(folder: ServerFolder) -> None:
     click.echo(f"Authority: {fingerprint}. See that `pomona sync accept` shows the same on each device.")
 
 
-def _open(folder: ServerFolder, url: str | None, *, create: bool = False) -> Database:
-    from cloud_sync.server.database import Database
-
-    if url is not None:
-        return Database(url, create=create)
-    folder.read_settings()  # says so when this is no server folder, before a database is made in it
-    return Database.in_file(folder.database.resolve(), create=create)
+for command in (publish, withdraw, documents):
+    server.add_command(command)

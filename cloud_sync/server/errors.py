@@ -19,3 +19,9 @@ class MissingDatabaseError(DatabaseError):
     """There is no database where one was named, or it is none of a Pomona server."""
 
     exit_code = 2
+
+
+class DocumentError(ValueError):
+    """A document for devices that cannot be published or is not there."""
+
+    exit_code = 2

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from cloud_sync.files import write_whole
+from cloud_sync.files import make_folder, write_whole
 from cloud_sync.hosts import HostName, is_wildcard
 from cloud_sync.server.errors import FolderError
 
@@ -77,9 +77,24 @@ class ServerFolder:
         return self.path / "ingest"
 
     @property
+    def metrics(self) -> Path:
+        """What running ingest processes count of themselves."""
+        return self.path / "metrics"
+
+    @property
+    def readers(self) -> Path:
+        """Those who may read the telemetry, one certificate each."""
+        return self.path / "authority" / "readers"
+
+    @property
     def database(self) -> Path:
         """The default database."""
         return self.path / "pomona.sqlite"
+
+    @property
+    def documents(self) -> Path:
+        """Documents for devices, each under its SHA-256."""
+        return self.path / "documents"
 
     def make(self) -> None:
         """Make the folders that are missing, closed to others.
@@ -88,8 +103,8 @@ class ServerFolder:
             FolderError: they cannot be made.
         """
         with self.explained():
-            for folder in (self.path, self.enrolled.parent, self.enrolled, self.broker, self.ingest):
-                folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            for folder in (self.path, self.enrolled.parent, self.enrolled, self.readers, self.broker, self.ingest):
+                make_folder(folder, 0o700)
 
     def read_settings(self) -> ServerSettings:
         """The settings.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import queue
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timezone
 from functools import partial
@@ -19,10 +19,13 @@ from cloud_sync.connection import Connection, RefusedError, Terms
 from cloud_sync.errors import BrokerError
 from cloud_sync.identity import Identity
 from cloud_sync.messages import Answers
+from cloud_sync.server.announcing import Announcer
 from cloud_sync.server.broker import MOST_UNCONFIRMED
 from cloud_sync.server.database import Database
+from cloud_sync.server.feed import Feed
+from cloud_sync.server.ingest_metrics import IngestMetrics
 from cloud_sync.server.reconcile import Reconciler
-from cloud_sync.server.screening import Received
+from cloud_sync.server.screening import Accepted, Received
 from cloud_sync.server.worker import Delivery, Worker
 
 _log = logging.getLogger(__name__)
@@ -44,12 +47,32 @@ class Ingest:
     Args:
         identity: the server's own client.
         database: where records go.
+        metrics: counts what is done.
+        feed: publishes stored records once more, where somebody wants to read them.
     """
 
-    def __init__(self, identity: Identity, database: Database) -> None:
+    def __init__(
+        self,
+        identity: Identity,
+        database: Database,
+        metrics: IngestMetrics | None = None,
+        feed: Feed | None = None,
+    ) -> None:
         self._identity = identity
+        self._metrics = metrics or IngestMetrics()
+        self._feed = feed
         self._inbox: queue.Queue[Delivery] = queue.Queue(maxsize=2 * MOST_UNCONFIRMED)
-        self._worker = Worker(database, self._inbox, self._answer, Reconciler(database, self._say))
+        announcer = Announcer(database, self._announce)
+        on_stored = self._pass_on if feed else None
+        self._worker = Worker(
+            database,
+            self._inbox,
+            self._answer,
+            announcer,
+            self._metrics,
+            on_stored=on_stored,
+            reconciler=Reconciler(database, self._publish),
+        )
         self._connection: Connection | None = None
 
     def run(self, stop: threading.Event, on_ready: Callable[[], None]) -> None:
@@ -90,6 +113,7 @@ class Ingest:
                 backoff.reset()
                 condition = f"connected to {connection.where}"
                 _log.info("%s", condition)
+                self._metrics.connected.set(1)
                 if not was_ready:
                     on_ready()
                 was_ready = True
@@ -103,6 +127,7 @@ class Ingest:
                     condition = str(error)
                     _log.warning("%s; trying again", condition)
             finally:
+                self._metrics.connected.set(0)
                 connection.abandon()
             stop.wait(backoff.next_s())
 
@@ -131,14 +156,24 @@ class Ingest:
 
     def _answer(self, device: str, answers: Answers) -> None:
         """In the worker's thread: publish; without a connection the device asks again and is answered then."""
-        self._say(topics.acknowledgements(device), answers.model_dump_json(exclude_defaults=True).encode())
+        self._publish(topics.acknowledgements(device), answers.model_dump_json(exclude_defaults=True).encode())
 
-    def _say(self, topic: str, payload: bytes) -> None:
+    def _announce(self, device: str, payload: bytes) -> None:
+        """In the worker's thread: publish; a device that is not reached now is told when it comes online."""
+        self._publish(topics.documents(device), payload)
+
+    def _publish(self, topic: str, payload: bytes) -> None:
         connection = self._connection
         if connection is not None and connection.is_open:
             connection.client.publish(topic, payload, qos=1)
 
+    def _pass_on(self, stored: Sequence[Accepted]) -> None:
+        """In the worker's thread: publish what was stored; without a connection the feed goes without it."""
+        connection = self._connection
+        if self._feed is not None and connection is not None and connection.is_open:
+            self._feed.publish(connection.client, stored)
+
     @staticmethod
     def _on_puback(_packet: int, reason: ReasonCode) -> None:
         if reason.is_failure:
-            _log.error("the broker does not pass an answer on: %s; check its access list", reason)
+            _log.error("the broker does not pass on what was published: %s; check its access list", reason)

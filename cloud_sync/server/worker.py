@@ -5,19 +5,21 @@ from __future__ import annotations
 import logging
 import queue
 import threading
+import time
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from itertools import chain, islice
 from typing import TypeVar
 
-from sqlalchemy.exc import IntegrityError, OperationalError
-
 from cloud_sync.messages import Answer, Answers
+from cloud_sync.server import backends
+from cloud_sync.server.announcing import Announcer
 from cloud_sync.server.database import Database
+from cloud_sync.server.ingest_metrics import IngestMetrics
 from cloud_sync.server.reconcile import Reconciler
-from cloud_sync.server.screening import Accepted, Received, Refused, screen, unfold
+from cloud_sync.server.screening import Accepted, Received, Refused, StateChange, screen, unfold
 from cloud_sync.server.storing import Reply, Screened, store
 
 T = TypeVar("T")
@@ -26,8 +28,8 @@ _log = logging.getLogger(__name__)
 _MOST_ANSWERS = 1000
 # Far below what the broker takes: a longer packet would end the server's connection, again and again.
 _MOST_ANSWER_BYTES = 64 * 1024
-# The database is locked, full or away, or another ingest process has just inserted the same record: all of that passes.
-_PASSING = (OperationalError, IntegrityError)
+# between looks for documents that were published
+_LOOK_S = 5.0
 
 
 @dataclass(frozen=True)
@@ -50,6 +52,9 @@ class Worker:
         database: where to.
         inbox: what the network brought.
         answer: publishes answers to a device.
+        announcer: knows trees by the server's codes, and tells devices which documents they should have.
+        metrics: counts what is done.
+        on_stored: told of records after they were committed and answered; a message may come again.
         reconciler: compares what is held with what devices have sent; None leaves that to another process.
         batch: most messages in one transaction, the lines of batches counted singly.
     """
@@ -59,13 +64,20 @@ class Worker:
         database: Database,
         inbox: queue.Queue[Delivery],
         answer: Callable[[str, Answers], None],
-        reconciler: Reconciler | None = None,
+        announcer: Announcer | None = None,
+        metrics: IngestMetrics | None = None,
         *,
+        on_stored: Callable[[Sequence[Accepted]], object] | None = None,
+        reconciler: Reconciler | None = None,
         batch: int = 500,
     ) -> None:
+        self._metrics = metrics or IngestMetrics()
         self._database = database
         self._inbox = inbox
         self._answer = answer
+        self._announcer = announcer
+        self._look_at = 0.0
+        self._on_stored = on_stored
         self._reconciler = reconciler
         self._batch = batch
         self._in_trouble = False
@@ -77,8 +89,10 @@ class Worker:
                 deliveries = self._drain()
                 if deliveries:
                     self.process(deliveries)
+                self._look_for_documents()
                 if self._reconciler is not None:
                     self._aside(self._reconciler.ask_for_gaps)
+                self._metrics.save(self._inbox.qsize())
         finally:
             stop.set()  # a server that receives and does not store must not look alive
 
@@ -99,11 +113,39 @@ class Worker:
         while some := list(islice(screened, self._batch)):
             if self._reconciler is not None:
                 self._aside(partial(self._reconciler.greet, some))
-            self._reply(self._store(some))
+            started = time.perf_counter()
+            replies = self._store([self._renamed(item) for item in some])
+            self._metrics.count_batch(some, replies, time.perf_counter() - started)
+            self._reply(replies)
+            self._greet(some)
+            self._pass_on(list(_stored(some, replies)))
             if self._reconciler is not None:
                 self._aside(partial(self._reconciler.follow, some))
         for delivery in deliveries:
             delivery.confirm()
+
+    def _renamed(self, item: Screened) -> Screened:
+        """The same, about the tree that the server knows by another code."""
+        if self._announcer is None or not isinstance(item, Accepted):
+            return item
+        key = self._announcer.codes.natural_key(item.envelope.type, item.body, item.natural_key)
+        return item if key == item.natural_key else replace(item, natural_key=key)
+
+    def _greet(self, batch: Iterable[Screened]) -> None:
+        """Tell devices that have come online which documents they should have."""
+        came = {item.device for item in batch if isinstance(item, StateChange) and item.state.online}
+        if self._announcer is not None and came:
+            self._documents(partial(self._announcer.greet, sorted(came)))
+
+    def _look_for_documents(self) -> None:
+        if self._announcer is not None and time.monotonic() >= self._look_at:
+            self._look_at = time.monotonic() + _LOOK_S
+            self._documents(self._announcer.look)
+
+    def _documents(self, action: Callable[[], None]) -> None:
+        error = _guarded(action)
+        if isinstance(error, Exception):
+            _log.error("devices are not told of documents, which is tried again: %s", error)
 
     @staticmethod
     def _aside(action: Callable[[], None]) -> None:
@@ -119,16 +161,26 @@ class Worker:
             for portion in _portions(answers):
                 self._answer(device, portion)
 
+    def _pass_on(self, stored: Sequence[Accepted]) -> None:
+        if self._on_stored is None or not stored:
+            return
+        error = _guarded(partial(self._on_stored, stored))
+        if isinstance(error, Exception):
+            _log.error("%d stored records cannot be passed on: %s", len(stored), error)
+
     def _store(self, batch: Sequence[Screened]) -> list[Reply]:
         """Store a batch, or what of it can be stored, and say what became of each message."""
         replies = _guarded(lambda: self._commit(batch))
-        if isinstance(replies, _PASSING):
+        if isinstance(replies, Exception) and backends.is_worth_repeating(replies):
+            replies = _guarded(lambda: self._commit(batch))
+        if isinstance(replies, Exception) and backends.is_passing(replies):
             return self._retry(batch, replies)
         if isinstance(replies, Exception):
             if len(batch) == 1:
                 return self._bury(batch[0], replies)
-            _log.error("a batch of %d messages cannot be stored, so they are stored singly: %s", len(batch), replies)
-            return [reply for item in batch for reply in self._store([item])]
+            _log.error("a batch of %d messages cannot be stored, so each half is stored: %s", len(batch), replies)
+            half = len(batch) // 2
+            return self._store(batch[:half]) + self._store(batch[half:])
         if self._in_trouble:
             self._in_trouble = False
             _log.warning("the database takes messages again")
@@ -184,6 +236,14 @@ def _guarded(action: Callable[[], T]) -> T | Exception:
         return action()
     except Exception as error:  # noqa: BLE001  (this is the one place that catches everything)
         return error
+
+
+def _stored(batch: Iterable[Screened], replies: Iterable[Reply]) -> Iterator[Accepted]:
+    """The records of a batch that were answered ``stored``."""
+    told = {(device, answer.message) for device, answer in replies if answer.result == "stored"}
+    for item in batch:
+        if isinstance(item, Accepted) and (item.envelope.device, item.envelope.message) in told:
+            yield item
 
 
 def _screened(received: Received) -> Iterator[Screened]:

@@ -51,6 +51,7 @@ def block() -> None:
 @click.option("--trees", type=click.IntRange(1), help="Trees standing in the block.")
 @click.option("--trees-per-ha", type=float, help="Planting density, where trees or area are not known.")
 @click.option("--variety", help="Variety.")
+@click.option("--training-system", help="How the trees are trained, such as spindle, trellis or vase.")
 @click.option("--fruit-weight", type=float, metavar="GRAMS", help="Single fruit weight in g.")
 @click.option(
     "--unit",
@@ -65,11 +66,15 @@ def add(
     trees: int | None,
     trees_per_ha: float | None,
     variety: str | None,
+    training_system: str | None,
     fruit_weight: float | None,
     unit: str | None,
     home: Path,
 ) -> None:
     """Register a block, or change what is known of it; what is not named stays as it is.
+
+    How much fruit leaves hide depends on variety and training system: trees counted by hand (pomona visit by-hand)
+    teach blocks alike in both.
 
     \b
     Example:
@@ -77,7 +82,7 @@ def add(
     """
     from device.orchards import BlockSettings, register_block
 
-    settings = BlockSettings(area, trees, trees_per_ha, variety, fruit_weight)
+    settings = BlockSettings(area, trees, trees_per_ha, variety, fruit_weight, training_system)
     with opened_store(home, create=True) as store:
         registered = register_block(store, name, orchard, settings, unit)
     density = f", {registered.trees_per_ha:.0f} trees a hectare" if registered.trees_per_ha else ""
@@ -100,6 +105,7 @@ def list_(home: Path) -> None:
     for item in blocks:
         area = f"{item.area_m2 / 10_000:.2f} ha" if item.area_m2 else "area unknown"
         trees = f"{item.trees} trees" if item.trees else "trees unknown"
-        click.echo(f"{item.orchard}\t{item.name}\t{item.variety or 'variety unknown'}\t{area}\t{trees}")
+        training = item.training_system or "training system unknown"
+        click.echo(f"{item.orchard}\t{item.name}\t{item.variety or 'variety unknown'}\t{area}\t{trees}\t{training}")
     if not blocks:
         click.echo("No block is registered yet. Add one: pomona block add NAME --orchard ORCHARD")

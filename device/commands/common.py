@@ -43,6 +43,16 @@ def home_option(function: _Function) -> _Function:
     )(function)
 
 
+def inbox_option(function: _Function) -> _Function:
+    """``--inbox``: where photos arrive to be counted, so that those which wait can be told."""
+    return click.option(
+        "--inbox",
+        envvar="POMONA_INBOX",
+        type=click.Path(file_okay=False, path_type=Path),
+        help="Folder in which photos arrive to be counted; those that wait there are told.  [default: $POMONA_INBOX]",
+    )(function)
+
+
 def default_engines() -> Path:
     """Where TensorRT engines lie: with the device's records where a folder is set for them, else the user's cache."""
     if home := os.environ.get("POMONA_HOME"):

@@ -31,9 +31,9 @@ SITINGS = ("orchard", "block", "area", "hand-picked")
 @click.option("--block", required=True, help="Name of the visited block.")
 @click.option(
     "--predictions",
-    required=True,
     type=click.Path(path_type=Path),
-    help="Predicted yields: a season file, or a CSV or JSON with the orchard's and the sampling area's.",
+    help="Predicted yields: a season file, or a CSV or JSON with the orchard's and the sampling area's.  "
+    "[default: the season file that the server has sent]",
 )
 @click.option("--day", type=click.DateTime(["%Y-%m-%d"]), help="Day of the visit.  [default: the latest]")
 @click.option("--stage", type=click.Choice(STAGES), help="Growth stage of the visit.")
@@ -57,7 +57,7 @@ SITINGS = ("orchard", "block", "area", "hand-picked")
     default="random",
     show_default=True,
     help="How they were chosen there: at random, every so many trees on a walk along the rows, or at random in "
-    "classes of vigour or in rows.",
+    "classes of vigour or in rows; vigour and row need two trees in every class or row.",
 )
 @click.option(
     "--trees",
@@ -69,7 +69,7 @@ SITINGS = ("orchard", "block", "area", "hand-picked")
 @home_option
 def estimate(
     block: str,
-    predictions: Path,
+    predictions: Path | None,
     day: datetime | None,
     stage: str | None,
     fruit_weight: float | None,
@@ -96,6 +96,7 @@ def estimate(
       orchard,1346.87,kg/mu
       sampling_area,1302.08,kg/mu
     """
+    from device.documents.applying import read_sent_season
     from device.estimates import Choices
     from device.estimates import estimate as make_estimate
     from device.orchards import find_block
@@ -106,7 +107,7 @@ def estimate(
     with opened_store(home) as store:
         found = find_block(store, block)
         visit = find_visit(store, found, day.date() if day else None, stage)
-        predicted = read_predictions(predictions, found.trees_per_ha)
+        predicted = read_predictions(predictions, found.trees_per_ha) if predictions else read_sent_season(store, found)
         choices = Choices(fruit_weight, weighed, design, listed, siting, bundle)
         make_estimate(store, found, visit, predicted, choices)
         made = get_visit(store, visit.id)
@@ -117,8 +118,15 @@ def estimate(
 
 
 @click.command()
-@click.option("--json", "as_json", is_flag=True, help="A JSON array of blocks.")
-@click.option("--csv", "as_csv", is_flag=True, help="CSV, one line a block.")
+@click.option(
+    "--json", "as_json", is_flag=True, help="A JSON object with the orchards of several blocks and the blocks."
+)
+@click.option(
+    "--csv",
+    "as_csv",
+    is_flag=True,
+    help="CSV, a line for each block, then one without a block for each orchard of several.",
+)
 @home_option
 def summary(as_json: bool, as_csv: bool, home: Path) -> None:
     """Show each block's latest visit, counts and corrected yield, and orchards of several blocks as a whole.
@@ -132,21 +140,34 @@ def summary(as_json: bool, as_csv: bool, home: Path) -> None:
       pomona summary --csv > summary.csv
     """
     from device.orchard_summary import summarise_orchards
-    from device.queries import summarise, summary_as_dict
+    from device.queries import summaries_as_dict, summarise
 
     if as_json and as_csv:
         raise click.UsageError("--json and --csv exclude each other; choose one.")
     with opened_store(home) as store:
         summaries, orchards = summarise(store), summarise_orchards(store)
     if as_json:
-        click.echo(json.dumps([summary_as_dict(item) for item in summaries], ensure_ascii=False, indent=2))
+        click.echo(json.dumps(summaries_as_dict(summaries, orchards), ensure_ascii=False, indent=2))
     elif as_csv:
-        _print_csv(summaries)
+        _print_csv(summaries, orchards)
     else:
         print_summary(summaries)
         _print_orchards(orchards)
 
 
+_CORRECTED = ("corrected", "corrected_low", "corrected_high")
+_ESTIMATED = (
+    "observed",
+    "predicted_area",
+    "correction_factor",
+    "correction_factor_low",
+    "correction_factor_high",
+    "predicted_orchard",
+    "block_yield",
+    "block_yield_low",
+    "block_yield_high",
+    *_CORRECTED,
+)
 _CSV_COLUMNS = (
     "orchard",
     "block",
@@ -157,23 +178,12 @@ _CSV_COLUMNS = (
     "fruit",
     "fruit_per_tree",
     "unit",
-    "observed",
-    "predicted_area",
-    "correction_factor",
-    "correction_factor_low",
-    "correction_factor_high",
-    "predicted_orchard",
-    "block_yield",
-    "block_yield_low",
-    "block_yield_high",
-    "corrected",
-    "corrected_low",
-    "corrected_high",
+    *_ESTIMATED,
     "notes",
 )
 
 
-def _print_csv(summaries: Sequence[BlockSummary]) -> None:
+def _print_csv(summaries: Sequence[BlockSummary], orchards: Sequence[OrchardView]) -> None:
     from device.wording import warnings_of
 
     writer = csv.DictWriter(sys.stdout, _CSV_COLUMNS, lineterminator="\n")
@@ -186,10 +196,16 @@ def _print_csv(summaries: Sequence[BlockSummary]) -> None:
             if (view := visit.estimate) is not None:
                 row["unit"] = view.unit
                 row["notes"] = "; ".join(warnings_of(visit))
-                for name in _CSV_COLUMNS[9:-1]:
-                    value = getattr(view, name)
-                    row[name] = "" if value is None else f"{value:.6g}"
+                row |= {name: _csv_number(getattr(view, name)) for name in _ESTIMATED}
         writer.writerow(row)
+    for orchard in orchards:
+        notes = (f"{orchard.visited} of {orchard.blocks} blocks estimated", *orchard.notes)
+        row = {"orchard": orchard.orchard, "unit": orchard.unit, "notes": "; ".join(notes)}
+        writer.writerow(row | {name: _csv_number(getattr(orchard, name)) for name in _CORRECTED})
+
+
+def _csv_number(value: float | None) -> str:
+    return "" if value is None else f"{value:.6g}"
 
 
 def print_summary(summaries: Sequence[BlockSummary]) -> None:
@@ -198,7 +214,9 @@ def print_summary(summaries: Sequence[BlockSummary]) -> None:
 
     if not summaries:
         click.echo("No block is registered yet. Add one: pomona block add NAME --orchard ORCHARD")
-    for item in summaries:
+    for number, item in enumerate(summaries):
+        if number:
+            click.echo()
         _print_table(item.block.orchard, item.block.name, summary_lines(item), notes_of(item.latest))
 
 
@@ -232,7 +250,7 @@ def _print_pooled(store: Store, block: Block, visit: str) -> None:
     """What the block's own trees and other blocks say together; a prior that is no use does not spoil the estimate."""
     from calibration.errors import CalibrationError
     from device.errors import InputError
-    from device.pooled_factor import pool_visit, pooled_lines
+    from device.pooled_factor import pool_visit, pooled_lines, pooled_title
 
     try:
         found = pool_visit(store, block, visit)
@@ -240,14 +258,14 @@ def _print_pooled(store: Store, block: Block, visit: str) -> None:
         warn(f"Note: other blocks were not drawn in: {error}")
         return
     if found is not None:
-        head = f"Together with {found.blocks} other block{'s' * (found.blocks != 1)}"
-        _print_table(head, None, pooled_lines(block, found), found.notes)
+        _print_table(pooled_title(found).capitalize(), None, pooled_lines(block, found), found.notes)
 
 
 def _print_orchards(orchards: Sequence[OrchardView]) -> None:
     from device.wording import orchard_lines
 
     for view in orchards:
+        click.echo()
         _print_table(view.orchard, None, orchard_lines(view), view.notes)
 
 

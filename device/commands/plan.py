@@ -60,7 +60,12 @@ _SHARE = _Share()
     type=click.Path(path_type=Path),
     help="CSV or GeoJSON of all trees: tree, or row and position; latitude, longitude, vigour.",
 )
-@click.option("--number", type=click.IntRange(2), help="Photograph so many trees, and say what they can promise.")
+@click.option(
+    "--number",
+    type=click.IntRange(2),
+    help="Photograph so many trees, or a few more where so many would keep step with the rows, and say what they can "
+    "promise.",
+)
 @click.option("--cv", type=_SHARE, help="Spread between trees, standard deviation / mean.  [default: as seen before]")
 @click.option(
     "--design",
@@ -76,6 +81,7 @@ _SHARE = _Share()
     "--stage", type=click.Choice(STAGES), help="Growth stage of the visit; flowers differ otherwise than fruit."
 )
 @click.option("--seed", type=click.IntRange(0), help="Another seed chooses other trees.  [default: the block's own]")
+@click.option("--sent", is_flag=True, help="Show the plan that the server has sent for the block.")
 @click.option("--map", "map_path", type=click.Path(path_type=Path), help="Also write the chosen trees as GeoJSON.")
 @click.option("--json", "as_json", is_flag=True, help="A JSON object with the walk tree by tree.")
 @home_option
@@ -91,6 +97,7 @@ def plan(
     allocation: str | None,
     stage: str | None,
     seed: int | None,
+    sent: bool,
     map_path: Path | None,
     as_json: bool,
     home: Path,
@@ -113,6 +120,9 @@ def plan(
 
     label = LABEL_OF_STAGE[cast("Stage", stage)] if stage else "apple"
     wishes = Wishes(Promise(precision, confidence), trees, rows, number, cv, design, allocation, seed, label)
+    if sent:
+        _print_sent(home, block)
+        return
     with opened_store(home) as store:
         made = make_plan(store, find_block(store, block), wishes)
     if map_path is not None:
@@ -121,6 +131,25 @@ def plan(
         click.echo(json.dumps(plan_as_dict(made), ensure_ascii=False, indent=2))
     else:
         _print(made)
+
+
+def _print_sent(home: Path, block: str) -> None:
+    from device.documents.applying import read_plan
+    from device.documents.shelf import in_use
+    from device.errors import InputError
+    from device.orchards import find_block
+
+    with opened_store(home) as store:
+        found = find_block(store, block)
+        file = in_use(store, "plan", f"{found.orchard}/{found.name}")
+        if file is None:
+            raise InputError(f"the server has sent no plan for block {found.name}; make one without --sent")
+        plan = read_plan(file)
+    click.echo(f"{found.orchard}, block {found.name}: {len(plan.walk):,} trees, chosen by the server ({plan.design})\n")
+    width = shutil.get_terminal_size((80, 24)).columns
+    click.echo(_wrapped("  ".join(tree.tree.replace(" ", "\N{NO-BREAK SPACE}") for tree in plan.walk), width))
+    for note in plan.notes:
+        click.echo(_wrapped(f"Note: {note}", width))
 
 
 def _write_map(made: Plan, path: Path) -> None:

@@ -109,9 +109,9 @@ def _print(followed: Season) -> None:
     console.print(Text(f"{followed.block.orchard}, block {followed.block.name}, season {followed.year}", style="bold"))
     scored = followed.harvest is not None
     if followed.foretold:
-        visits = Table("visit", box=box.SIMPLE)
+        visits = Table("visit", box=box.SIMPLE, pad_edge=False)  # 80 columns hold it
         foretold = f"{season_unit(followed.block)} foretold"
-        for name in ("a tree", foretold, *(("off by", "held") if scored else ())):
+        for name in ("counted\na tree", foretold, *(("error", "in\nrange") if scored else ())):
             visits.add_column(name, justify="right", no_wrap=True)
         for told in followed.foretold:
             visits.add_row(*visit_row(followed.block, told))

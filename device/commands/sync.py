@@ -10,16 +10,32 @@ from typing import Literal
 import click
 from click.core import ParameterSource
 
-from device.commands.common import home_option, opened_store, stop_on_signals
+from device.commands.common import home_option, inbox_option, opened_store, stop_on_signals
 
 
 @click.group(invoke_without_command=True)
 @click.option("--once", is_flag=True, help="End when everything is at the server.")
 @click.option("--time-limit", type=click.FloatRange(1), default=120.0, show_default=True, help="Seconds for --once.")
 @click.option("--verbose", is_flag=True, help="Say when the connection comes and goes.")
+@click.option(
+    "--health-every",
+    type=click.FloatRange(0, 1440),
+    default=15.0,
+    show_default=True,
+    help="Minutes between messages that say how this device fares; 0 sends none.",
+)
+@inbox_option
 @home_option
 @click.pass_context
-def sync(ctx: click.Context, once: bool, time_limit: float, verbose: bool, home: Path) -> None:
+def sync(
+    ctx: click.Context,
+    once: bool,
+    time_limit: float,
+    verbose: bool,
+    health_every: float,
+    inbox: Path | None,
+    home: Path,
+) -> None:
     """Send what was recorded to the server, and go on sending until stopped.
 
     A record leaves the outbox only when the server says that it is stored. With --once and no answer in time the
@@ -37,6 +53,7 @@ def sync(ctx: click.Context, once: bool, time_limit: float, verbose: bool, home:
     from cloud_sync.identity import read_identity
     from cloud_sync.uplink import Uplink, UplinkSettings
     from device.link import read_metered
+    from device.reporting import Reporter
     from device.thumbnails import remake_thumbnail
 
     logging.basicConfig(level=logging.INFO if verbose or not once else logging.ERROR, format="%(message)s")
@@ -45,7 +62,8 @@ def sync(ctx: click.Context, once: bool, time_limit: float, verbose: bool, home:
     with opened_store(home, create=True) as store:  # an enrolled device may have recorded nothing yet
         store.outbox.remake = partial(remake_thumbnail, store)
         settings = UplinkSettings(metered={"yes": True, "no": False, "auto": None}[read_metered(store)])
-        uplink = Uplink(store.outbox, identity, settings)
+        reporter = Reporter(store, identity.name, inbox=inbox, every_s=round(60 * health_every))
+        uplink = Uplink(store.outbox, identity, settings, watch=reporter.note)
         result = uplink.run(stop, until_empty=once, time_limit_s=time_limit if once else None)
     click.echo(f"{result.stored} stored at the server, {result.rejected} refused, {result.waiting} waiting.")
 
@@ -106,7 +124,7 @@ def status(home: Path) -> None:
       pomona sync status
     """
     with opened_store(home) as store:
-        state = store.outbox.state()
+        state = store.outbox.state(health=False)
     since = f", the oldest since {state.oldest:%Y-%m-%d %H:%M} UTC" if state.oldest else ""
     click.echo(f"{state.waiting} records wait{since}; {state.rejected} were refused.")
 
@@ -171,3 +189,31 @@ def replay(home: Path) -> None:
     with opened_store(home) as store:
         number = store.outbox.replay_rejected()
     click.echo(f"{number} refused records wait to be sent again.")
+
+
+@sync.command("documents")
+@home_option
+def documents(home: Path) -> None:
+    """Show what the server has given this device: registry, sampling plans, season files, prior, releases.
+
+    \b
+    Example:
+      pomona sync documents
+    """
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    from device.documents.shelf import shelved
+
+    with opened_store(home) as store:
+        items = shelved(store)
+    if not items:
+        click.echo("The server has announced no documents yet.")
+        return
+    table = Table("kind", "about", "version", "size", "state")
+    for item in items:
+        notice = item.notice
+        state = f"{item.state}: {item.reason}" if item.reason else item.state
+        table.add_row(notice.kind, Text(notice.name), str(notice.version), f"{notice.size_bytes:,} B", Text(state))
+    Console().print(table)

@@ -22,12 +22,25 @@ from device.commands.common import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Collection, Sequence
+
+    from device.by_hand import HandCounted
     from device.photo_naming import TreePhoto
     from device.recording import Visit
+    from device.sides import Rule
+    from device.store import Store
     from device.visits import ImportReport
 
 assert get_args(Stage) == STAGES
 _DAY = click.DateTime(["%Y-%m-%d"])
+# as device.sides has them, which is imported only to count
+SIDES = ("larger", "sum", "one")
+_sides_option = click.option(
+    "--sides",
+    type=click.Choice(SIDES),
+    help="How the sides of a tree become one count: the larger, both added up less what they show twice, or one times "
+    "what both show for it.  [default: as the visit has it; larger]",
+)
 
 
 @click.group()
@@ -47,6 +60,7 @@ def visit() -> None:
     help="CSV with the columns photo,tree[,side].  [default: sub-folders, else file names, name the trees]",
 )
 @click.option("--sampled-area", type=AREA, help="Ground area of the sampled trees.  [default: by planting density]")
+@_sides_option
 @model_options
 @home_option
 def import_(
@@ -56,6 +70,7 @@ def import_(
     day: datetime | None,
     table: Path | None,
     sampled_area: float | None,
+    sides: str | None,
     bundle: Path | None,
     engine: str | None,
     threads: int,
@@ -66,11 +81,12 @@ def import_(
     A sub-folder is a tree; photos in FOLDER itself are named after their tree, with the side behind: T07_a.jpg,
     T07_b.jpg. Photos of several days become a visit a day. Stopping it, even by pulling the plug, and starting it
     again counts nothing twice. A photo that cannot be counted, or that counts for another tree or visit, is reported,
-    the rest go on, and the exit code is 2.
+    the rest go on, and the exit code is 2. Importing again with other --sides makes the visit's counts anew.
 
     \b
     Examples:
       pomona visit import photos/ --block B1 --stage ripening
+      pomona visit import photos/ --block B1 --stage ripening --sides sum
       pomona visit import /media/card --block B1 --stage flowering --trees trees.csv
     """
     from device.orchards import find_block
@@ -86,10 +102,11 @@ def import_(
             _require_one_visit(list(days))
         counter = make_counter(bundle, threads, engine=engine)
         for on, taken in days.items():
-            visited = Visit(found, on, cast("Stage", stage), sampled_area)
+            visited = Visit(found, on, cast("Stage", stage), sampled_area, sides=cast("Rule | None", sides))
             with progress_bar(f"Counting {on}") as progress:
                 report = import_photos(store, counter, visited, taken, progress)
             _tell(report, visited)
+            _tell_of_sides(store, report, visited)
             all_counted = all_counted and not report.failed and not report.elsewhere
     return 0 if all_counted else 2
 
@@ -129,51 +146,99 @@ def _tell(report: ImportReport, visited: Visit) -> None:
         warn(f"Error: {failure.reason}" if named else f"Error: {failure.path}: {failure.reason}")
 
 
+def _tell_of_sides(store: Store, report: ImportReport, visited: Visit) -> None:
+    """Said while somebody still stands in the orchard and can photograph the other side."""
+    from device.sampled_visits import find_visit
+    from device.sides import SUM, SUM_OF_TWO, of_other_sides
+
+    if report.joined_anew:
+        click.echo(f"Counts of {_number(report.joined_anew, 'tree')} made anew, by --sides {visited.sides}.")
+    if not report.counted and not report.known:
+        return
+    found = find_visit(store, visited.block, visited.day, visited.stage)
+    others = [tree.code for tree in found.trees if tree.sides_rule != SUM_OF_TWO]
+    if found.sides == SUM and others:
+        warn(f"Note: {of_other_sides(others)}.")
+
+
 def _number(number: int, what: str) -> str:
     return f"1 {what}" if number == 1 else f"{number} {what}s"
 
 
 @visit.command("by-hand")
-@click.argument("file", type=click.Path(path_type=Path))
+@click.argument("file", required=False, type=click.Path(path_type=Path))
 @click.option("--block", required=True, help="Name of the visited block.")
 @click.option("--stage", type=click.Choice(STAGES), help="Growth stage of the visit.")
 @click.option("--day", type=_DAY, help="Day of the visit.  [default: the latest]")
+@click.option("--remove", multiple=True, metavar="TREE", help="Take back all that was counted by hand on a tree.")
 @home_option
-def by_hand(file: Path, block: str, stage: str | None, day: datetime | None, home: Path) -> None:
-    """Record what was counted by hand on photographed trees, in FILE with the columns tree,by_hand[,own].
+def by_hand(
+    file: Path | None, block: str, stage: str | None, day: datetime | None, remove: Sequence[str], home: Path
+) -> None:
+    """Record what was counted by hand on photographed trees, in FILE with the columns tree,by_hand[,own][,both].
 
     by_hand is all fruit on the tree, hidden ones too: from five trees on it tells how many fruit photos miss, in this
     orchard and in ones like it. own is how many of the fruit counted in its photos are its own and no neighbour's.
-    Estimates made afterwards use both.
+    both is how many of its fruit can be seen from both sides, for visits whose --sides are sum or one. Estimates made
+    afterwards use them. A number given again replaces the earlier one, and an empty field leaves it.
 
     \b
-    Example:
+    Examples:
       pomona visit by-hand counted.csv --block B1
+      pomona visit by-hand --block B1 --remove T07
     """
-    from device.by_hand import read_hand_counts, record_hand_counts
+    from device.by_hand import read_hand_counts, record_hand_counts, remove_hand_counts
+    from device.names import clean_name
     from device.orchards import find_block
     from device.sampled_visits import find_visit
 
+    if (file is None) != bool(remove):
+        raise click.UsageError("Name a FILE with counts, or take some back with --remove TREE; not both at once.")
     with opened_store(home) as store:
         found = find_block(store, block)
         visited = find_visit(store, found, day.date() if day else None, stage)
-        told = read_hand_counts(file)
-        record_hand_counts(store, found, visited, told)
-    counted = sum(count.by_hand is not None for count in told.values())
-    of = _number(counted or len(told), "tree")
-    done = f"{of} counted by hand" if counted else f"own fruit told of {of}"
-    click.echo(f"{done} for block {found.name}, {visited.day}, {visited.stage}.")
-    click.echo(f"Estimate again to use it: pomona estimate --block {found.name} --predictions FILE")
+        if file is None:
+            trees = list(dict.fromkeys(map(clean_name, remove)))
+            remove_hand_counts(store, found, visited, trees)
+            done, use = f"hand counts of {_number(len(trees), 'tree')} taken back", "do without them"
+        else:
+            told = read_hand_counts(file)
+            for doubt in record_hand_counts(store, found, visited, told):
+                warn(f"Note: {doubt}.")
+            done, use = _told(told.values()), "use it"
+    click.echo(f"{done[0].upper()}{done[1:]} for block {found.name}, {visited.day}, {visited.stage}.")
+    click.echo(f"Estimate again to {use}: pomona estimate --block {found.name} --predictions FILE")
+
+
+def _told(counts: Collection[HandCounted]) -> str:
+    """What was told of how many trees."""
+    by_hand, own, both = (
+        sum(getattr(count, field) is not None for count in counts) for field in ("by_hand", "own", "both")
+    )
+    parts = [
+        f"{_number(by_hand, 'tree')} counted by hand" if by_hand else "",
+        f"own fruit told of {_number(own, 'tree')}" if own else "",
+        f"fruit seen from both sides told of {_number(both, 'tree')}" if both else "",
+    ]
+    return ", ".join(filter(None, parts))
 
 
 @visit.command("watch")
 @click.argument("inbox", type=click.Path(path_type=Path))
 @click.option("--every", default=5.0, show_default=True, type=click.FloatRange(0.1), help="Seconds between looks.")
 @click.option("--once", is_flag=True, help="Look once and end.")
+@_sides_option
 @model_options
 @home_option
 def watch(
-    inbox: Path, every: float, once: bool, bundle: Path | None, engine: str | None, threads: int, home: Path
+    inbox: Path,
+    every: float,
+    once: bool,
+    sides: str | None,
+    bundle: Path | None,
+    engine: str | None,
+    threads: int,
+    home: Path,
 ) -> None:
     """Count photos as they arrive in INBOX/BLOCK/STAGE/TREE/, and move them to INBOX/.done or INBOX/.failed.
 
@@ -185,7 +250,8 @@ def watch(
 
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     with opened_store(home, create=True) as store:  # it may be started before the first block is registered
-        watcher = InboxWatcher(store, make_counter(bundle, threads, engine=engine), inbox)
+        counter = make_counter(bundle, threads, engine=engine)
+        watcher = InboxWatcher(store, counter, inbox, cast("Rule | None", sides))
         stop = stop_on_signals()
         if once:
             watcher.look(stop, settled_after_s=0)

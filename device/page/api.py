@@ -8,6 +8,7 @@ from typing import Any
 from fastapi import APIRouter
 from fastapi.responses import JSONResponse
 
+from device.orchard_summary import summarise_orchards
 from device.orchards import find_block
 from device.page.context import OpenedStore
 from device.page.failures import unknown_is_404
@@ -19,8 +20,8 @@ from device.queries import (
     get_visit,
     list_trees,
     list_visits,
+    summaries_as_dict,
     summarise,
-    summary_as_dict,
 )
 
 router = APIRouter(prefix="/api")
@@ -28,8 +29,8 @@ router = APIRouter(prefix="/api")
 
 @router.get("/summary")
 def summary(store: OpenedStore) -> JSONResponse:
-    """Every block with its latest visit, as ``pomona summary --json`` prints it."""
-    return JSONResponse([summary_as_dict(item) for item in summarise(store)])
+    """Orchards of several blocks, and every block with its latest visit, as ``pomona summary --json`` prints them."""
+    return JSONResponse(summaries_as_dict(summarise(store), summarise_orchards(store)))
 
 
 @router.get("/blocks/{name:path}/visits")

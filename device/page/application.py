@@ -9,13 +9,14 @@ from pathlib import Path
 from fastapi import FastAPI
 from fastapi.staticfiles import StaticFiles
 
-from device.page import api, login, photo_files, records, registering, uploading
+from cloud_sync.pages.access import Attempts
+from device.page import api, login, metrics, photo_files, records, registering, uploading
 from device.page.context import PageContext
 from device.page.counting import CountingWorker
 from device.page.failures import add_failures
 from device.page.guard import Guard
 from device.page.pictures import Pictures
-from device.page.sessions import Attempts, Sessions
+from device.page.sessions import Sessions
 from device.page.settings import PageSettings
 from device.page.templating import Templates
 from device.page.uploads import UploadFolder
@@ -55,7 +56,8 @@ def create_app(store_folder: Path, counter_factory: Callable[[], Counter], setti
     app.state.context = context
     app.add_middleware(Guard, context=context)
     add_failures(app)
-    for routes in (records, photo_files, registering, uploading, api, login):
+    for routes in (records, photo_files, registering, uploading, api, metrics, login):
         app.include_router(routes.router)
-    app.mount("/static", StaticFiles(directory=_STATIC), name="static")
+    # our own, and the look that the server's pages have too
+    app.mount("/static", StaticFiles(directory=_STATIC, packages=[("cloud_sync.pages", "static")]), name="static")
     return app

@@ -9,9 +9,10 @@ from typing import Annotated, cast
 
 from fastapi import Depends, Request
 
+from cloud_sync.pages.access import Attempts
 from device.page.counting import CountingWorker
 from device.page.pictures import Pictures
-from device.page.sessions import Attempts, Sessions
+from device.page.sessions import Sessions
 from device.page.settings import PageSettings
 from device.page.stores import open_store
 from device.page.templating import Templates

@@ -11,9 +11,10 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, Response
 from starlette.exceptions import HTTPException as AnyHTTPException
 
+from cloud_sync.pages.serving import SECURITY_HEADERS
 from device.errors import InputError, StoreError
 from device.page.context import page_context
-from device.page.guard import API, SECURITY_HEADERS
+from device.page.guard import API
 
 _log = logging.getLogger(__name__)
 _PLAIN = {404: "There is no such page.", 405: "This page takes no such request."}

@@ -9,22 +9,13 @@ from fastapi.responses import JSONResponse, RedirectResponse, Response
 from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from cloud_sync.pages.basic import refuse_stranger
+from cloud_sync.pages.serving import SECURITY_HEADERS, host_name, is_loopback
 from device.page.context import SESSION_COOKIE, PageContext
-from device.page.settings import is_loopback
 
-LOGIN, UPLOAD, STATIC, API = "/login", "/upload", "/static/", "/api/"
+LOGIN, UPLOAD, STATIC, API, METRICS = "/login", "/upload", "/static/", "/api/", "/metrics"
 # every form but the upload, which bounds itself while it arrives
 _MOST_FORM_BYTES = 64 * 1024
-
-SECURITY_HEADERS = {
-    "Content-Security-Policy": "default-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'; "
-    "object-src 'none'",
-    "Cross-Origin-Opener-Policy": "same-origin",
-    "Cross-Origin-Resource-Policy": "same-origin",
-    "Referrer-Policy": "same-origin",
-    "X-Content-Type-Options": "nosniff",
-    "X-Frame-Options": "DENY",
-}
 
 
 class Guard:
@@ -69,7 +60,7 @@ class Guard:
         A page elsewhere may let its own name point to 127.0.0.1 after it was loaded (DNS rebinding); a browser then
         takes the device's pages for that site's own.
         """
-        settings, host = self._context.settings, _host(request)
+        settings, host = self._context.settings, host_name(request.headers.get("host", ""))
         if not settings.on_loopback or is_loopback(host) or host in settings.names:
             return None
         return self._refuse(
@@ -106,6 +97,8 @@ class Guard:
             return None
         if sessions.is_valid(request.cookies.get(SESSION_COOKIE)):
             return None
+        if path == METRICS:  # a program does not sign in
+            return refuse_stranger(request, sessions.pass_phrase, self._context.attempts)
         if request.method == "GET" and not path.startswith(API):
             return RedirectResponse(f"{LOGIN}?next={quote(_target(request), safe='')}", status_code=303)
         return self._refuse(request, 401, "You are not signed in, or not any more. Sign in and try again.")
@@ -114,14 +107,6 @@ class Guard:
         if request.url.path.startswith(API):
             return JSONResponse({"error": message}, status)
         return self._context.templates.error(status, message)
-
-
-def _host(request: Request) -> str:
-    """The name in the Host header, without port and brackets."""
-    try:
-        return urlsplit(f"//{request.headers.get('host', '')}").hostname or ""
-    except ValueError:
-        return ""
 
 
 def _target(request: Request) -> str:

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import ipaddress
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from cloud_sync.pages import access
+from cloud_sync.pages.serving import is_loopback
 from device.errors import InputError
 
 PASS_PHRASE_VARIABLE = "POMONA_PAGE_PASSPHRASE"  # noqa: S105  (the variable's name, not its value)
 PASS_PHRASE_FILE = "page-passphrase"  # noqa: S105  (a file name)
-SHORTEST_PASS_PHRASE = 8
 DEFAULT_HOST, DEFAULT_PORT = "127.0.0.1", 8420
 
 
@@ -25,23 +25,24 @@ class PageSettings:
         port: port to listen on; 0 takes a free one.
         pass_phrase: what people sign in with; None lets in whoever reaches the port.
         names: further host names under which a proxy on this machine offers the pages.
+        inbox: folder in which photos arrive to be counted, for the metrics.
     """
 
     host: str = DEFAULT_HOST
     port: int = DEFAULT_PORT
     pass_phrase: str | None = field(default=None, repr=False)
     names: tuple[str, ...] = ()
+    inbox: Path | None = None
 
     def __post_init__(self) -> None:
         """Refuse what would show the records to a whole network.
 
         Raises:
-            InputError: a pass phrase that is too short, or none while listening beyond loopback.
+            InputError: no pass phrase while listening beyond loopback.
+            PagesError: a pass phrase that is too short.
         """
-        if self.pass_phrase is not None and len(self.pass_phrase) < SHORTEST_PASS_PHRASE:
-            raise InputError(
-                f"the pass phrase has {len(self.pass_phrase)} characters; choose one of {SHORTEST_PASS_PHRASE} or more"
-            )
+        if self.pass_phrase is not None:
+            access.PassPhrase(self.pass_phrase)
         if self.pass_phrase is None and not self.on_loopback:
             raise InputError(
                 f"--host {self.host} is open to the network and no pass phrase is set; set one in "
@@ -54,34 +55,10 @@ class PageSettings:
         return is_loopback(self.host)
 
 
-def is_loopback(host: str) -> bool:
-    """Whether a name or address means this machine itself."""
-    if host.lower() == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
-
-
 def read_pass_phrase(environment: Mapping[str, str] = os.environ) -> str | None:
     """The pass phrase from the environment, else from systemd's credentials; None where neither has one.
 
     Raises:
-        InputError: the credential is there and cannot be read, or is empty.
+        PagesError: the credential is there and cannot be read, or is empty.
     """
-    if given := environment.get(PASS_PHRASE_VARIABLE, "").strip():
-        return given
-    folder = environment.get("CREDENTIALS_DIRECTORY")
-    if not folder:
-        return None
-    path = Path(folder) / PASS_PHRASE_FILE
-    try:
-        text = path.read_text(encoding="utf-8").strip()
-    except FileNotFoundError:
-        return None
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"the pass phrase {path} cannot be read: {error}") from error
-    if not text:
-        raise InputError(f"the pass phrase {path} is empty; write one of {SHORTEST_PASS_PHRASE} characters or more")
-    return text
+    return access.read_pass_phrase(PASS_PHRASE_VARIABLE, PASS_PHRASE_FILE, environment)

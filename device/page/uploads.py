@@ -143,6 +143,10 @@ class UploadFolder:
         """Ids of the uploads that still wait to be counted, oldest first."""
         return [upload.id for upload in self._all() if not upload.is_finished]
 
+    def photos_waiting(self) -> int:
+        """How many photos still wait to be counted."""
+        return sum(photo.state == "waiting" for upload in self._all() for photo in upload.photos)
+
     def discard(self, identifier: str) -> None:
         """Drop an upload that never arrived whole."""
         shutil.rmtree(self._folder / identifier, ignore_errors=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -21,7 +22,6 @@ from device.planning.tree_lists import (
 )
 from device.store import Store
 
-Place = tuple[float | None, float | None]
 _NO_ROWS = "rows are not known, so trees are counted on from row to row: give --rows to be told rows"
 
 
@@ -69,17 +69,23 @@ def find_trees(
     return joined, (mismatch,)
 
 
-def _registered(store: Store, block: Block) -> dict[str, Place]:
-    """Place of each tree that was ever recorded, by code."""
-    rows = store.db.query("SELECT code, latitude, longitude FROM tree WHERE block = ?", [block.id])
-    return {row["code"]: (row["latitude"], row["longitude"]) for row in rows}
+def _registered(store: Store, block: Block) -> dict[str, dict[str, Any]]:
+    """What is known of each tree that was ever recorded or registered, by code."""
+    return {row["code"]: row for row in store.db.query("SELECT * FROM tree WHERE block = ?", [block.id])}
 
 
-def _from_registry(registered: dict[str, Place]) -> TreeList:
+def _from_registry(registered: dict[str, dict[str, Any]]) -> TreeList:
     codes = tuple(sorted(registered, key=_natural))
     unknown = np.full(len(codes), np.nan)
-    row, position = rows_of([row_and_position(code) for code in codes])
-    return TreeList(codes, row, position, unknown, unknown, unknown)
+    vigour = np.array([registered[code]["vigour"] for code in codes], dtype=np.float64)  # None becomes NaN
+    row, position = rows_of([_row_and_position(registered[code]) for code in codes])
+    return TreeList(codes, row, position, unknown, unknown, vigour)
+
+
+def _row_and_position(tree: dict[str, Any]) -> tuple[int, int] | None:
+    if tree["row"] is not None and tree["position"] is not None:
+        return tree["row"], tree["position"]
+    return row_and_position(tree["code"])
 
 
 def _natural(code: str) -> list[tuple[int, str]]:
@@ -87,15 +93,15 @@ def _natural(code: str) -> list[tuple[int, str]]:
     return [(int(part), "") if part.isdecimal() else (0, part) for part in re.split(r"(\d+)", code)]
 
 
-def _joined(trees: TreeList, registered: dict[str, Place]) -> TreeList:
+def _joined(trees: TreeList, registered: dict[str, dict[str, Any]]) -> TreeList:
     """The trees under the codes they are registered with, and with the places known of these."""
-    by_place = {row_and_position(code): code for code in registered}
+    by_place = {_row_and_position(tree): code for code, tree in registered.items()}
     codes, latitude, longitude = list(trees.codes), trees.latitude.copy(), trees.longitude.copy()
     places = None if trees.row is None or trees.position is None else (trees.row.tolist(), trees.position.tolist())
     for tree, code in enumerate(trees.codes):
         if code not in registered and places is not None:
             codes[tree] = by_place.get((places[0][tree], places[1][tree]), code)
-        north, east = registered.get(codes[tree], (None, None))
-        if np.isnan(latitude[tree]) and north is not None and east is not None:
-            latitude[tree], longitude[tree] = north, east
+        known = registered.get(codes[tree])
+        if known and np.isnan(latitude[tree]) and None not in {known["latitude"], known["longitude"]}:
+            latitude[tree], longitude[tree] = known["latitude"], known["longitude"]
     return replace(trees, codes=tuple(codes), latitude=latitude, longitude=longitude)

@@ -38,7 +38,7 @@ class Draw:
         names: (L,) names of the strata; None without.
         allocation: how trees were divided among strata, of :data:`ALLOCATIONS`; None without.
         spread: how much trees differ, within strata where that is known.
-        warnings: what past counts say against these trees.
+        warnings: why more trees were chosen than would do, and what past counts say against them.
     """
 
     design: str
@@ -131,7 +131,16 @@ def draw_systematic(trees: TreeList, spread: Spread, wanted: Wanted, visits: Seq
     position = np.arange(len(trees)) if trees.position is None else trees.position
     chosen = out_of_step(_walk(trees), position, number, wanted.seed)
     draw = _without_strata(SYSTEMATIC, chosen, population, spread)
-    return replace(draw, warnings=_in_step(trees, len(chosen), visits))
+    return replace(draw, warnings=(*_more_than(number, len(chosen)), *_in_step(trees, len(chosen), visits)))
+
+
+def _more_than(number: int, chosen: int) -> tuple[str, ...]:
+    """Why more trees were chosen than would do."""
+    why = (
+        f"{chosen:,} trees and not {number:,}: with {number:,} the walk would keep step with the rows and meet the "
+        "same few places of every row"
+    )
+    return () if chosen == number else (why,)
 
 
 def _in_step(trees: TreeList, sample: int, visits: Sequence[PastVisit]) -> tuple[str, ...]:

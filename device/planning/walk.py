@@ -9,6 +9,7 @@ from itertools import groupby
 from math import isinf
 from typing import Any
 
+from cloud_sync.documents import PLAN_SCHEMA
 from device.errors import InputError
 from device.planning.designs import SPREAD_OUT, STRATIFIED, SYSTEMATIC
 from device.planning.plan import Plan
@@ -105,6 +106,7 @@ def plan_as_dict(plan: Plan) -> dict[str, Any]:
     draw, spread, promise = plan.draw, plan.draw.spread, plan.promise
     strata = zip(draw.names or (), draw.population.sizes.tolist(), draw.sample.tolist(), strict=draw.names is not None)
     return {
+        "schema": PLAN_SCHEMA,
         "orchard": plan.block.orchard,
         "block": plan.block.name,
         "trees": len(plan.trees),

@@ -62,14 +62,17 @@ def record_picking(store: Store, block: Block, picking: Picking) -> None:
 
     Raises:
         InputError: a number that cannot be, a day to come, more trees than the block has or a block of unknown trees,
-            or other days of the season that were of other trees.
+            other days of the season that were of other trees, or a day to take back that was never entered.
     """
     _check_numbers(block, picking)
     if clock.is_synchronised() and picking.day > clock.now().date() + timedelta(days=1):  # it may be tomorrow here
         raise InputError(f"day of the harvest is {picking.day}, which is still to come; correct --day")
     _trees(block, picking.trees)
     with store.change():
-        for other in _pickings(store, block, picking.day.year):
+        season = _pickings(store, block, picking.day.year)
+        if not picking.weight_kg and picking.day not in (other.day for other in season):
+            raise InputError(_nothing_to_take_back(block, picking, season))
+        for other in season:
             if picking.weight_kg and other.day != picking.day and other.trees != picking.trees:
                 raise InputError(
                     f"the harvest of block {block.name} on {other.day} was of {_trees_words(other)} and this one is of "
@@ -81,6 +84,12 @@ def record_picking(store: Store, block: Block, picking: Picking) -> None:
         body = HarvestBody(orchard=block.orchard, block=block.name, **values)
         key = {"block": block.id, "day": values.pop("day").isoformat()}
         store.record("harvest", key, values, body)
+
+
+def _nothing_to_take_back(block: Block, picking: Picking, season: Sequence[Picking]) -> str:
+    days = ", ".join(other.day.isoformat() for other in season)
+    known = f"in {picking.day.year} these days are: {days}" if days else f"nor is any other day of {picking.day.year}"
+    return f"nothing is entered of block {block.name} on {picking.day}, so that there is nothing to take back; {known}"
 
 
 def _check_numbers(block: Block, picking: Picking) -> None:

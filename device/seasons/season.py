@@ -104,6 +104,17 @@ def follow_season(store: Store, block: Block, year: int | None = None, bundle: P
     )
 
 
+def latest_season(store: Store, block: Block) -> Season | None:
+    """The same of the latest season; None before the first visit and harvest.
+
+    Raises:
+        InputError, CalibrationError, BundleError: as :func:`follow_season`.
+    """
+    if not seasons_visited(store, block) and not seasons_harvested(store, block):
+        return None
+    return follow_season(store, block)
+
+
 def _season(block: Block, year: int | None, known: set[int]) -> int:
     if not known:
         raise InputError(

@@ -28,18 +28,36 @@ def _shown(block: Block, kg_per_tree: float) -> float:
 
 
 def visit_row(block: Block, told: Foretold) -> tuple[str, ...]:
-    """Visit, count, forecast and, once the harvest was weighed, its error and whether the interval held it."""
-    unit = season_unit(block)
-    ends = (told.forecast.kg_per_tree.value, *told.forecast.kg_per_tree.positive_interval(CONFIDENCE))
-    value, low, high = (yield_words(_shown(block, kg), unit) for kg in ends)
+    """Visit, count, forecast and, once the harvest was weighed, its error and whether its range held the harvest."""
     row = (
         f"{told.forecast.day} {stage_words(told.forecast.stage)}",
         f"{told.visit.counted_per_tree:,.0f}",
-        f"{value} ({low} to {high})",
+        _with_range(block, told),
     )
     if told.score is None:
         return row
     return (*row, f"{told.score.error * 100:+.0f} %", "yes" if told.score.held else "no")
+
+
+def harvest_lines(season: Season) -> list[tuple[str, str]]:
+    """The block's harvest as last foretold and as weighed, in the unit it is shown in."""
+    unit, whose = season_unit(season.block), f"this block, harvest {season.year}"
+    lines = []
+    if season.foretold:
+        told = _with_range(season.block, season.foretold[-1])
+        lines.append((f"{whose} foretold ({CONFIDENCE * 100:.0f} %)", f"{told} {unit}"))
+    if season.harvest is not None:
+        weighed = yield_words(_shown(season.block, season.harvest.result.kg_per_tree), unit)
+        lines.append((f"{whose} weighed", f"{weighed} {unit}"))
+    return lines
+
+
+def _with_range(block: Block, told: Foretold) -> str:
+    kg_per_tree, unit = told.forecast.kg_per_tree, season_unit(block)
+    value, low, high = (
+        yield_words(_shown(block, kg), unit) for kg in (kg_per_tree.value, *kg_per_tree.positive_interval(CONFIDENCE))
+    )
+    return f"{value} ({low} to {high})"
 
 
 def season_lines(season: Season) -> list[tuple[str, str]]:

@@ -11,6 +11,7 @@ from typing import Any
 from sqlite_utils import Database
 
 from cloud_sync import outbox
+from cloud_sync.files import make_folder
 from cloud_sync.messages import Body
 from cloud_sync.outbox import Outbox, new_id
 from device.errors import StoreError
@@ -36,7 +37,8 @@ class Store:
         self.folder = folder
         self.path = folder / FILE_NAME
         try:
-            folder.mkdir(parents=True, exist_ok=True)
+            if not self.path.exists():
+                make_folder(folder)
         except OSError as error:
             raise StoreError(f"store {folder}: {error.strerror}; choose a folder you may write to") from error
         with self.explained():

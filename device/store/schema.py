@@ -169,7 +169,58 @@ def m004_queue_harvests(db: Database) -> None:
 
 
 @MIGRATIONS()
-def m005_create_thumbnail(db: Database) -> None:
+def m005_add_training_system(db: Database) -> None:
+    """How the trees of a block are trained; leaves hide more fruit in one form than in another."""
+    db.execute("ALTER TABLE block ADD COLUMN training_system TEXT")
+
+
+@MIGRATIONS()
+def m006_join_sides(db: Database) -> None:
+    """How a visit makes one count of a tree's sides, what a person saw from both, what hand counts told an estimate."""
+    db.execute(
+        "ALTER TABLE visit ADD COLUMN sides TEXT NOT NULL DEFAULT 'larger' CHECK (sides IN ('larger', 'sum', 'one'))"
+    )
+    db.execute("ALTER TABLE tree_count ADD COLUMN both INTEGER CHECK (both >= 0)")
+    db.execute("ALTER TABLE estimate ADD COLUMN by_hand TEXT")
+    # what few trees tell is asked for with each estimate that is shown
+    for field in ("by_hand", "own", "both"):
+        db.execute(f"CREATE INDEX told_{field} ON tree_count (label) WHERE {field} IS NOT NULL")
+
+
+@MIGRATIONS()
+def m007_keep_documents(db: Database) -> None:
+    """What the server gives this device, and the codes it gives trees that got theirs in the field."""
+    for statement in (
+        """
+        CREATE TABLE document (
+            kind TEXT NOT NULL,
+            name TEXT NOT NULL,
+            version INTEGER NOT NULL CHECK (version >= 1),
+            sha256 TEXT NOT NULL,
+            size_bytes INTEGER NOT NULL,
+            state TEXT NOT NULL CHECK (state IN ('announced', 'applied', 'refused')),
+            reason TEXT NOT NULL,
+            used TEXT,
+            PRIMARY KEY (kind, name)
+        ) STRICT
+        """,
+        """
+        CREATE TABLE tree_alias (
+            block TEXT NOT NULL REFERENCES block (id),
+            code TEXT NOT NULL,
+            tree TEXT NOT NULL REFERENCES tree (id),
+            PRIMARY KEY (block, code)
+        ) STRICT
+        """,
+        "ALTER TABLE tree ADD COLUMN row INTEGER",
+        "ALTER TABLE tree ADD COLUMN position INTEGER",
+        "ALTER TABLE tree ADD COLUMN vigour REAL",
+    ):
+        db.execute(statement)
+
+
+@MIGRATIONS()
+def m008_create_thumbnail(db: Database) -> None:
     """Thumbnails that were sent, without their pictures, which the photos give again; and settings of the device."""
     db.execute(
         """

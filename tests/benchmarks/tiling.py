@@ -135,7 +135,10 @@ def _at_the_others_threshold(results: Sequence[PhotoResult]) -> list[PhotoResult
     """Each tree counted at the threshold that the other trees give."""
     counted = []
     for result in results:
-        threshold = unbiased_threshold([other for other in results if other.tree != result.tree])
+        others = [other for other in results if other.tree != result.tree]
+        # where even all that was found is too few, all of it counts
+        enough = sum(map(len, (other.scores for other in others))) > sum(other.labelled for other in others)
+        threshold = unbiased_threshold(others) if enough else 0.0
         counted.append(replace(result, counted=result.scores >= threshold))
     return counted
 

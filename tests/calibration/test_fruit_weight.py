@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from calibration.errors import CalibrationError
-from calibration.fruit_weight import assumed_weight, given_weight, weighed_sample, weight_of_past_seasons
+from calibration.fruit_weight import assumed_weight, given_weight, weighed_sample
 
 weights = st.lists(st.floats(50, 400), min_size=2, max_size=60)
 
@@ -59,14 +59,6 @@ def test_fruit_of_one_tree_are_alike_and_count_for_less() -> None:
     assert found.choice.endswith("60 fruit of 6 trees weighed")
 
 
-def test_past_seasons_tell_a_new_one_as_far_as_they_differ() -> None:
-    weight = weight_of_past_seasons([180, 200, 220], "Gala")
-    assert weight.factor.value == 200
-    assert weight.factor.variance == pytest.approx(400 * (1 + 1 / 3))
-    assert weight.factor.degrees_of_freedom == 2
-    assert weight.choice == "200 g, mean of 3 seasons of Gala"
-
-
 @pytest.mark.parametrize("season", ["clementines2022-fruits.csv", "clementines2023-fruits.csv"])
 def test_intervals_from_ten_real_fruit_hold_the_mean_of_all(data: Path, season: str) -> None:
     with (data / "satellite/fruit_weights" / season).open() as lines:
@@ -84,17 +76,13 @@ def test_a_weight_is_a_number_above_zero(weight: float) -> None:
         given_weight(weight)
     with pytest.raises(CalibrationError, match=r"fruit weight in g number 2 is .*: weigh at least two fruit"):
         weighed_sample([200, weight])
-    with pytest.raises(CalibrationError, match=r"mean fruit weight of a season in g number 1 is .*: give at least two"):
-        weight_of_past_seasons([weight, 200], "Gala")
 
 
-def test_one_fruit_or_one_season_says_nothing_of_spread() -> None:
+def test_one_fruit_or_one_tree_says_nothing_of_spread() -> None:
     with pytest.raises(CalibrationError, match="fruit weight in g: 1 given, at least 2 needed: weigh at least two"):
         weighed_sample([200])
     with pytest.raises(CalibrationError, match="in g: 1 given, at least 2 needed: weigh fruit of at least"):
         weighed_sample([200, 210], ["T1", "T1"])
-    with pytest.raises(CalibrationError, match="1 given, at least 2 needed: give at least two seasons"):
-        weight_of_past_seasons([200], "Gala")
 
 
 def test_each_weighed_fruit_has_its_tree() -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from calibration.errors import CalibrationError
 from calibration.estimate import Estimate, exact
@@ -15,6 +17,8 @@ from calibration.sides import (
     share_seen_twice,
     side_factor,
     target_tree_only,
+    unknown_seen_twice,
+    unknown_side_factor,
     whole_photo,
 )
 
@@ -50,6 +54,37 @@ def test_all_three_ways_lead_to_the_same_fruit_where_their_shares_are_known() ->
     for joined in (summed, single):
         assert joined.counts.sum() * joined.sides.factor.value == pytest.approx(seen.sum())
     assert larger_side(first, second).counts.sum() < seen.sum()
+
+
+def test_before_anybody_has_looked_both_ways_assume_the_same_of_sides_alike() -> None:
+    summed, single = unknown_seen_twice(), unknown_side_factor()
+    assert 100 * single.factor.value == pytest.approx((100 + 100) * summed.factor.value)
+    assert single.factor.relative_variance == pytest.approx(summed.factor.relative_variance)
+    assert summed.factor.degrees_of_freedom == single.factor.degrees_of_freedom == 4
+    low, high = (1 - end for end in summed.factor.interval(0.95))
+    assert high < 0 < low < 0.5  # from dense leaves to far towards a wall of fruit
+    for factor in (summed, single):
+        assert factor.choice.endswith(", assumed")
+        (said,) = factor.warnings
+        assert "photograph 5 or more trees from both sides and count the fruit on each that can be seen" in said
+
+
+@given(
+    sides=st.lists(st.tuples(st.integers(0, 500), st.integers(0, 500)), min_size=2, max_size=20),
+    share=st.floats(0, 0.49),
+    factor=st.floats(0.1, 3),
+)
+def test_laws_of_joining(sides: list[tuple[int, int]], share: float, factor: float) -> None:
+    first, second = (np.array(side, dtype=np.float64) for side in zip(*sides, strict=True))
+    larger, summed = larger_side(first, second), both_sides(first, second, exact(share))
+    assert (larger.counts <= summed.counts).all()
+    assert (summed.counts <= 2 * larger.counts).all()
+    for join in (larger_side, lambda a, b: both_sides(a, b, exact(share))):
+        assert join(first, second).counts.tolist() == join(second, first).counts.tolist()
+        assert (join(first + 1, second).counts >= join(first, second).counts).all()
+        assert join(3 * first, 3 * second).counts == pytest.approx(3 * join(first, second).counts)
+    assert one_side(first, exact(factor)).sides.factor.value == factor
+    assert summed.sides.factor.value == pytest.approx(1 - share)
 
 
 def test_neighbours_fruit_is_taken_off_as_a_share() -> None:

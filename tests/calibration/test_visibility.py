@@ -95,9 +95,12 @@ def test_orchards_that_differ_are_joined_with_the_default_difference() -> None:
         for name, visibility in (("A", 1.2), ("B", 1.5), ("C", 1.8))
         for tree in by_hand([100.0, 100.0], [100 * visibility] * 2, orchard=name)
     ]
-    found = visibility_of(KIND, trees, "machine").factor
-    own = visibility_of(TreeKind("A", *("Gala", "spindle", "ripening")), trees, "machine").factor
-    assert own == found  # two trees of an orchard's own are too few
+    made = visibility_of(KIND, trees, "machine")
+    found = made.factor
+    assert "6 trees in 3 other orchard(s) counted by hand" in made.choice
+    partly = visibility_of(TreeKind("A", *("Gala", "spindle", "ripening")), trees, "machine")
+    assert "6 trees here and in 2 other orchard(s) counted by hand" in partly.choice
+    assert partly.factor == found  # two trees of an orchard's own are too few
     seen = 2 * 0.2**2
     between = (4 * 0.1**2 + seen) / 6 * (1 + 1 / 3)
     pooled = ratio_of_totals([tree.by_hand for tree in trees], [tree.counted for tree in trees], "visibility")
@@ -115,6 +118,7 @@ def test_what_was_counted_says_which_factors_are_in_it_already() -> None:
 @pytest.mark.parametrize(
     ("other", "said"),
     [
+        ({"training": "vase"}, "5 trees here counted by hand, same stage"),
         ({"orchard": "South"}, "in 1 other orchard(s) counted by hand, same variety, training, stage"),
         ({"orchard": "South", "variety": "Fuji"}, "counted by hand, same training, stage"),
         ({"orchard": "South", "variety": "Fuji", "training": "vase"}, "counted by hand, same stage"),

@@ -7,10 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from cloud_sync.server.database import Database
+from cloud_sync.server.database import Base, Database
 from cloud_sync.server.folder import ServerFolder
 from device.store.database import Store
 from tests.cloud_sync.helpers import make_server
+from tests.postgresql import PostgreSQL
 
 
 @pytest.fixture
@@ -30,3 +31,29 @@ def database(tmp_path: Path) -> Iterator[Database]:
     opened = Database(f"sqlite:///{tmp_path / 'pomona.sqlite'}", busy_timeout_s=0.1)
     yield opened
     opened.close()
+
+
+@pytest.fixture(scope="session")
+def postgresql_url(postgresql: PostgreSQL) -> str:
+    """A database with the tables, used by one test after the other."""
+    url = postgresql.make_database()
+    Database(url).close()
+    return url
+
+
+@pytest.fixture
+def postgresql_database(postgresql_url: str) -> Iterator[Database]:
+    """PostgreSQL, empty."""
+    opened = Database(postgresql_url, busy_timeout_s=0.5)
+    with opened.write() as session:
+        for table in Base.metadata.sorted_tables:
+            session.execute(table.delete())
+    yield opened
+    opened.close()
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def each_database(request: pytest.FixtureRequest) -> Database:
+    """Both databases, one after the other, empty."""
+    opened: Database = request.getfixturevalue("database" if request.param == "sqlite" else "postgresql_database")
+    return opened

@@ -12,7 +12,7 @@ import jsonschema
 import pytest
 import yaml
 
-from cloud_sync import asyncapi, topics
+from cloud_sync import asyncapi, clock, topics
 from cloud_sync.device_state import DeviceState
 from cloud_sync.messages import BODIES, Answer, Answers
 from cloud_sync.outbox import new_id
@@ -68,7 +68,8 @@ def test_answers_and_state_fit(document: dict[str, Any]) -> None:
     rejected = Answer(message=new_id(), result="rejected", reason="x")
     outdated = Answer(message=new_id(), result="outdated", revision=3)
     check(document, "Answers", Answers(answers=[rejected, outdated]).model_dump(mode="json"))
-    check(document, "DeviceState", DeviceState(online=True, store=new_id()).model_dump(mode="json"))
+    for told in ({"online": False}, {"online": True, "clock": clock.now()}):
+        check(document, "DeviceState", json.loads(DeviceState.model_validate({**told, "store": new_id()}).payload()))
 
 
 def test_channels_are_the_topics(document: dict[str, Any]) -> None:
@@ -83,6 +84,7 @@ def test_channels_are_the_topics(document: dict[str, Any]) -> None:
         "digest": topics.digest("{device}"),
         "missing": topics.missing("{device}"),
         "greeting": topics.greeting("{device}"),
+        "stored": topics.stored("{device}", "{type}"),
     }
 
 

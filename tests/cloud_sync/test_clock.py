@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import errno
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -12,12 +13,15 @@ from cloud_sync import clock
 
 
 class Kernel:
-    """A C library whose kernel gives one answer about the clock."""
+    """A C library whose kernel gives one answer about the clock, and the largest error in microseconds."""
 
-    def __init__(self, answer: int) -> None:
+    def __init__(self, answer: int, error_us: int = 0) -> None:
         self._answer = answer
+        self._error_us = error_us
 
-    def adjtimex(self, _: object) -> int:
+    def adjtimex(self, asked: object) -> int:
+        words = ctypes.cast(asked, ctypes.POINTER(ctypes.c_long))  # type: ignore[arg-type]
+        words[3] = self._error_us  # behind modes, offset and frequency, each as wide as a long
         return self._answer
 
 
@@ -47,6 +51,20 @@ def test_a_forbidden_question_is_told_from_an_answer(monkeypatch: pytest.MonkeyP
 def test_without_the_call_a_clock_is_not_synchronised(monkeypatch: pytest.MonkeyPatch) -> None:
     let_the_kernel_say(monkeypatch, SimpleNamespace())
     assert clock.is_synchronised() is False
+
+
+@pytest.mark.parametrize(("answer", "error_s"), [(0, 0.25), (5, None), (-1, None)])
+def test_the_largest_error_is_told_of_a_clock_that_somebody_vouches_for(
+    monkeypatch: pytest.MonkeyPatch, answer: int, error_s: float | None
+) -> None:
+    let_the_kernel_say(monkeypatch, Kernel(answer, error_us=250_000))
+    assert clock.error_s() == error_s
+
+
+def test_the_uptime_is_the_kernel_s() -> None:
+    """Read beside it, in a file of its own."""
+    told = float(Path("/proc/uptime").read_text().split()[0])
+    assert told - 1 <= clock.uptime_s() <= told + 1
 
 
 def test_this_kernel_answers_or_forbids_to_ask() -> None:

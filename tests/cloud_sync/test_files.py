@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from cloud_sync.files import PRIVATE, write_whole
+from cloud_sync.files import PRIVATE, make_folder, write_whole
 
 
 def test_content_replaces_the_old(tmp_path: Path) -> None:
@@ -57,3 +57,19 @@ def test_file_and_folder_reach_the_disk(tmp_path: Path, monkeypatch: pytest.Monk
     monkeypatch.setattr(os, "fsync", spy)
     write_whole(tmp_path / "a", b"new")
     assert synced == [False, True]
+
+
+def test_a_new_folder_reaches_the_disk_with_those_above_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    synced: list[int] = []
+    fsync = os.fsync
+
+    def spy(descriptor: int) -> None:
+        synced.append(os.fstat(descriptor).st_ino)
+        fsync(descriptor)
+
+    monkeypatch.setattr(os, "fsync", spy)
+    make_folder(tmp_path / "a" / "b", 0o700)
+    assert stat.S_IMODE((tmp_path / "a" / "b").stat().st_mode) == 0o700
+    assert synced[:2] == [folder.stat().st_ino for folder in (tmp_path / "a", tmp_path)]
+    make_folder(tmp_path / "a" / "b")
+    assert len(synced) % 2 == 0, "whoever made it may have died before it reached the disk"

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from cloud_sync.messages import decode_body, decode_envelope
+from cloud_sync.messages import HealthBody, decode_body, decode_envelope
 from cloud_sync.outbox import new_id
 from device.store.database import Store
 from tests.cloud_sync.helpers import EXAMPLES, enqueue, example, messages_of, tree
@@ -86,6 +86,44 @@ def test_a_stored_revision_takes_the_older_ones_of_its_record_with_it(store: Sto
     assert store.outbox.stored([second]) == 0
 
 
+def health(uptime_s: int) -> HealthBody:
+    return HealthBody(device="jetson-1", uptime_s=uptime_s, waiting=0, rejected=0)
+
+
+def test_of_what_waits_of_a_device_s_health_the_last_is_kept(store: Store) -> None:
+    """SYNC-039: of earlier boots and what the server refused too, and nothing but health."""
+    enqueue(store, [tree("A-01")])
+    for record, revision in ((new_id(), 900), (this_boot := new_id(), 1), (this_boot, 60)):
+        with store.change():
+            store.outbox.report(record, revision, health(revision))
+        store.outbox.rejected(messages_of(store.outbox)[-1], "type 'health' is unknown here")
+    store.outbox.replay_rejected()
+    kept, last = (decode_envelope(item.payload) for item in store.outbox.waiting("jetson-1", 0, 10))
+    assert (kept.type, last.type, last.record, last.revision) == ("tree", "health", this_boot, 60)
+    assert last.sequence == 4
+
+
+def test_an_answer_for_health_that_was_replaced_on_its_way_changes_nothing(store: Store) -> None:
+    """SYNC-039, SYNC-021: the later revision waits until the server has answered for it."""
+    record = new_id()
+    with store.change():
+        store.outbox.report(record, 1, health(1))
+    (first,) = messages_of(store.outbox)
+    with store.change():
+        store.outbox.report(record, 2, health(2))
+    (second,) = messages_of(store.outbox)
+    assert store.outbox.stored([first]) == 0
+    assert not store.outbox.outdated(first, 2)
+    assert messages_of(store.outbox) == [second]
+    assert store.outbox.stored([second]) == 1
+
+
+def test_replacing_health_looks_at_nothing_else_in_the_queue(store: Store) -> None:
+    """SYNC-039: a month offline must not be read every quarter of an hour."""
+    plan = store.db.execute("EXPLAIN QUERY PLAN DELETE FROM outbox WHERE type = 'health'").fetchall()
+    assert "INDEX outbox_health" in plan[0][-1]
+
+
 def test_an_outdated_message_is_forgotten_where_a_newer_revision_waits(store: Store) -> None:
     """SYNC-035."""
     record = new_id()
@@ -117,6 +155,19 @@ def test_an_outdated_message_without_a_newer_revision_is_queued_anew_above_the_o
     assert again.recorded_at == decode_envelope(before.payload).recorded_at
     assert (later.revision, later.body["tree"]) == (7, "3")
     assert not store.outbox.outdated(before.message, 5), "the answer may come twice"
+
+
+def test_what_was_stored_before_does_not_undo_what_has_overtaken_it(store: Store) -> None:
+    """SYNC-112: not even where the server has forgotten that it had stored it."""
+    enqueue(store, [tree("1")])
+    (message,) = messages_of(store.outbox)
+    store.outbox.stored([message])
+    store.outbox.sent.queue_again([1])
+    assert not store.outbox.outdated(message, 7)
+    assert messages_of(store.outbox) == []
+    assert store.outbox.sent.queue_again([1]) == 0, "until the next greeting"
+    store.outbox.sent.overtaken.clear()
+    assert store.outbox.sent.queue_again([1]) == 1
 
 
 def test_what_is_done_survives_the_process(store: Store, tmp_path: Path) -> None:

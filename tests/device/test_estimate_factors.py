@@ -117,6 +117,42 @@ def test_hand_counts_of_another_orchard_are_used_with_its_difference(
     assert visibility.factor.relative_variance > 0.1**2
 
 
+@pytest.mark.parametrize(
+    ("settings", "alike"),
+    [
+        (BlockSettings(variety="Fuji", training_system="spindle"), "same variety, training, stage"),
+        (BlockSettings(variety="Gala", training_system="spindle"), "same training, stage"),
+        (BlockSettings(variety="Fuji", training_system="vase"), "same stage"),
+        (BlockSettings(variety="Fuji"), "same stage"),
+    ],
+)
+def test_hand_counts_teach_trees_of_the_same_variety_and_training_first(
+    store: Store, visited: Block, counter: Counter, tmp_path: Path, settings: BlockSettings, alike: str
+) -> None:
+    register_block(store, "B1", "North farm", BlockSettings(variety="Fuji", training_system="spindle"))
+    told = {f"T0{i}": HandCounted(2 * apples, None) for i, apples in enumerate(APPLES)}
+    record_hand_counts(store, visited, find_visit(store, visited), told)
+    far = register_block(store, "F1", "Far farm", settings)
+    bring_in(store, counter, far, photograph(tmp_path / "far", "T1", 7))
+    choice = by_name(counts_and_factors(store, far, find_visit(store, far))[1])["visibility"].choice
+    assert choice.endswith(f"counted by hand, {alike}; against machine")
+
+
+def test_blocks_of_one_orchard_that_are_trained_otherwise_do_not_stand_for_it(
+    store: Store, visited: Block, counter: Counter, tmp_path: Path
+) -> None:
+    told = {f"T0{i}": HandCounted(2 * apples, None) for i, apples in enumerate(APPLES)}
+    record_hand_counts(store, visited, find_visit(store, visited), told)
+    other = register_block(store, "B2", "North farm", BlockSettings())
+    bring_in(store, counter, other, photograph(tmp_path / "other", "T1", 7))
+    alike = by_name(counts_and_factors(store, other, find_visit(store, other))[1])["visibility"]
+    assert "same orchard, variety, training, stage" in alike.choice
+    trellis = register_block(store, "B2", "North farm", BlockSettings(training_system="trellis"))
+    unlike = by_name(counts_and_factors(store, trellis, find_visit(store, trellis))[1])["visibility"]
+    assert "same stage" in unlike.choice
+    assert unlike.factor.relative_variance > alike.factor.relative_variance
+
+
 def test_own_fruit_told_on_five_trees_takes_neighbours_fruit_off(store: Store, visited: Block) -> None:
     visit = find_visit(store, visited)
     told = {f"T0{i}": HandCounted(None, round(0.9 * apples)) for i, apples in enumerate(APPLES)}

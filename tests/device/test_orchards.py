@@ -26,11 +26,11 @@ def test_a_block_knows_its_orchard_and_what_was_said(store: Store) -> None:
 
 
 def test_the_server_learns_of_both(store: Store) -> None:
-    register_block(store, "B1", "North farm", BlockSettings(trees=1650, variety="Fuji"))
+    register_block(store, "B1", "North farm", BlockSettings(trees=1650, variety="Fuji", training_system="spindle"))
     bodies = [decode_body(decode_envelope(item.payload)) for item in store.outbox.waiting("jetson-1", 0, 10)]
     assert bodies == [
         OrchardBody(orchard="North farm", crop="apple"),
-        BlockBody(orchard="North farm", block="B1", trees=1650, variety="Fuji"),
+        BlockBody(orchard="North farm", block="B1", trees=1650, variety="Fuji", training_system="spindle"),
     ]
 
 

@@ -72,7 +72,15 @@ def test_a_file_with_a_schema_is_a_season_file(tmp_path: Path) -> None:
         ("orchard,0,kg/mu\n", r"predicted_yield of 'orchard' is '0'"),
         ("orchard,-5,kg/mu\n", r"predicted_yield of 'orchard' is '-5'"),
         ("orchard,nan,kg/mu\n", r"predicted_yield of 'orchard' is 'nan'"),
-        ("orchard,inf,kg/mu\n", r"predicted_yield of 'orchard' is 'inf'"),
+        ("orchard,inf,kg/mu\n", r"predicted_yield of 'orchard' is 'inf'; it must be a number above 0$"),
+        (
+            'orchard,"1,346",kg/mu\n',
+            r"predicted_yield of .* '1,346'; .*: write it without thousands separators",
+        ),
+        (
+            "orchard,1,346,kg/mu\n",
+            r"the line of 'orchard' has more values than columns; write numbers without",
+        ),
         ("orchard,1300,kg\n", r"'orchard': unit 'kg' is unknown; known are kg/ha, t/ha, kg/mu, kg/tree"),
     ],
 )

@@ -7,11 +7,13 @@ from pathlib import Path
 
 import pytest
 
+from calibration.errors import CalibrationError
+from device.by_hand import HandCounted, record_hand_counts, remove_hand_counts
 from device.errors import InputError
 from device.estimates import Choices, estimate
-from device.orchards import Block, BlockSettings, register_block
+from device.orchards import Block, BlockSettings, all_blocks, register_block
 from device.predictions import TablePredictions
-from device.queries import get_photo, get_visit, list_trees, list_visits, summarise, summary_as_dict
+from device.queries import get_photo, get_visit, list_trees, list_visits, summaries_as_dict, summarise
 from device.sampled_visits import find_visit
 from device.store import Store
 from export.runtime.counter import Counter
@@ -61,6 +63,69 @@ def test_an_estimate_is_shown_in_the_orchards_unit(store: Store, visited: Block)
     assert view.corrected_low is not None
     assert view.corrected_high is not None
     assert view.corrected_low <= view.corrected <= view.corrected_high
+
+
+def changed(store: Store) -> list[bool]:
+    """Whether hand counts tell something else than when the estimate was made, of each visit."""
+    return [visit.hand_counts_changed for block in all_blocks(store) for visit in list_visits(store, block)]
+
+
+def test_an_estimate_notices_when_hand_counts_would_change_it(
+    store: Store, block: Block, counter: Counter, tmp_path: Path
+) -> None:
+    bring_in(store, counter, block, *(photograph(tmp_path, f"T0{i}", 10) for i in range(6)))
+    visit = find_visit(store, block)
+    assert changed(store) == [False]  # there is none yet
+    estimate(store, block, visit, PREDICTIONS)
+    assert changed(store) == [False]
+    record_hand_counts(store, block, visit, {f"T0{i}": HandCounted(15) for i in range(4)})
+    assert changed(store) == [False]  # too few to learn from
+    record_hand_counts(store, block, visit, {f"T0{i}": HandCounted(15) for i in range(5)})
+    assert changed(store) == [True]
+    estimate(store, block, visit, PREDICTIONS)
+    assert changed(store) == [False]
+    # all alike as before, and as many: only the factor differs
+    record_hand_counts(store, block, visit, {f"T0{i}": HandCounted(20) for i in range(5)})
+    assert changed(store) == [True]
+    record_hand_counts(store, block, visit, {f"T0{i}": HandCounted(15) for i in range(5)})
+    assert changed(store) == [False]
+    remove_hand_counts(store, block, visit, ["T03"])
+    assert changed(store) == [True]
+
+
+def test_hand_counts_of_another_orchard_are_noticed_where_they_teach(
+    store: Store, block: Block, counter: Counter, tmp_path: Path
+) -> None:
+    bring_in(store, counter, block, *(photograph(tmp_path, f"T0{i}", 10) for i in range(2)))
+    estimate(store, block, find_visit(store, block), PREDICTIONS)
+    far = register_block(store, "F1", "Far farm", BlockSettings())
+    photos = [photograph(tmp_path / "far", f"T0{i}", 10) for i in range(5)]
+    bring_in(store, counter, far, *photos, stage="young_fruit")
+    record_hand_counts(store, far, find_visit(store, far), {f"T0{i}": HandCounted(15) for i in range(5)})
+    assert changed(store) == [False, False]
+    later = [photograph(tmp_path / "later", f"T0{i}", 12) for i in range(5)]
+    bring_in(store, counter, far, *later)
+    record_hand_counts(
+        store, far, find_visit(store, far, stage="ripening"), {f"T0{i}": HandCounted(15) for i in range(5)}
+    )
+    assert [visit.hand_counts_changed for visit in list_visits(store, block)] == [True]
+
+
+def test_hand_counts_that_nothing_can_be_learned_from_do_not_spoil_what_is_shown(
+    store: Store, block: Block, counter: Counter, tmp_path: Path
+) -> None:
+    bring_in(store, counter, block, *(photograph(tmp_path, f"T0{i}", 10) for i in range(5)))
+    estimate(store, block, find_visit(store, block), PREDICTIONS)
+    store.db.execute("UPDATE tree_count SET by_hand = 5, machine = 0")
+    assert changed(store) == [True]
+    with pytest.raises(CalibrationError, match="visibility: there are not two trees with fruit"):
+        estimate(store, block, find_visit(store, block), PREDICTIONS)
+
+
+def test_an_estimate_of_an_older_pomona_does_not_know_of_hand_counts(store: Store, visited: Block) -> None:
+    estimate(store, visited, find_visit(store, visited), PREDICTIONS)
+    store.db.execute("UPDATE estimate SET by_hand = NULL")
+    assert changed(store) == [False]
 
 
 def test_kg_a_tree_is_shown_by_the_planting_density_and_kg_per_ha_without_one(
@@ -135,7 +200,9 @@ def test_what_is_not_there_is_named(store: Store) -> None:
 def test_the_summary_as_plain_values(store: Store, visited: Block) -> None:
     register_block(store, "A0", "North farm", BlockSettings())
     estimate(store, visited, find_visit(store, visited), PREDICTIONS)
-    empty, full = (summary_as_dict(item) for item in summarise(store))
+    told = summaries_as_dict(summarise(store), [])
+    empty, full = told["blocks"]
+    assert told["orchards"] == []
     assert empty["latest_visit"] is None
     assert full["block"] == {
         "name": "B1",
@@ -145,11 +212,11 @@ def test_the_summary_as_plain_values(store: Store, visited: Block) -> None:
         "trees": 1650,
         "trees_per_ha": 825,
         "variety": None,
+        "training_system": None,
         "fruit_weight_g": 200,
     }
     assert full["visits"] == 1
     latest = full["latest_visit"]
-    assert {"id", "day", "stage", "label", "trees", "photos", "fruit", "reviewed", "fruit_per_tree", "estimate"} == set(
-        latest
-    )
+    counted = {"trees", "photos", "fruit", "reviewed", "sides", "fruit_per_tree"}
+    assert set(latest) == {"id", "day", "stage", "label", "estimate", "hand_counts_changed"} | counted
     assert (latest["day"], latest["fruit_per_tree"], latest["estimate"]["unit"]) == (DAY.isoformat(), 20, "kg/mu")

@@ -100,6 +100,38 @@ def test_a_list_without_vigour_or_without_a_tree_is_named(store: Store, visited:
         design_of(store, visited, visit, "row", path)
 
 
+@pytest.mark.parametrize(
+    ("name", "what", "others"),
+    [
+        ("row", "row", [f"row {number}" for number in range(3, 9)]),
+        ("vigour", "class of vigour", ["vigour 3 to 4"]),
+    ],
+)
+def test_strata_that_miss_trees_are_named_with_the_way_out(
+    store: Store, visited: Block, tmp_path: Path, name: str, what: str, others: list[str]
+) -> None:
+    path = tmp_path / "trees.csv"
+    lines = [f"R{row:02}-T{tree:02},{row},{tree},{row}" for row in range(1, 9) for tree in range(1, 13)]
+    path.write_text("tree,row,position,vigour\n" + "\n".join(lines))
+    with pytest.raises(InputError) as refused:
+        design_of(store, visited, find_visit(store, visited), name, path)
+    said = str(refused.value)
+    assert said.startswith(f"--design {name} needs two photographed trees in every {what}, and fewer stand in ")
+    assert others[0] in said
+    assert ("row 3, row 4, row 5, row 6 and 2 more" in said) == (name == "row")
+    assert said.endswith("photograph more there, or estimate with --design random")
+
+
+def test_a_row_of_one_tree_needs_no_second(store: Store, visited: Block, counter: Counter, tmp_path: Path) -> None:
+    bring_in(store, counter, visited, photograph(tmp_path, "R03-T01", 5))
+    path = tmp_path / "trees.csv"
+    lines = [f"R{row:02}-T{tree:02}" for row in (1, 2) for tree in range(1, 13)]
+    path.write_text("\n".join(("tree", *lines, "R03-T01")))
+    _, design = design_of(store, visited, find_visit(store, visited), "row", path)
+    assert isinstance(design, Stratified)
+    assert design.population["row 3"] == 1
+
+
 def test_an_unknown_design_is_refused(store: Store, visited: Block) -> None:
     with pytest.raises(InputError, match="design 'x' is unknown; known are random, systematic, vigour, row"):
         design_of(store, visited, find_visit(store, visited), "x")

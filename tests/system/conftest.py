@@ -142,13 +142,22 @@ class Site:
         with socket.socket() as probe:
             return probe.connect_ex(("127.0.0.1", self.port)) == 0
 
-    def start_server(self, *, wait: bool = True) -> subprocess.Popen[str]:
+    def start_server(self, *options: str, wait: bool = True) -> subprocess.Popen[str]:
         """Start `pomona server run`."""
-        command = [sys.executable, "-m", "pomona", "server", "run", "--folder", str(self.server_folder.path)]
+        folder = str(self.server_folder.path)
+        command = [sys.executable, "-m", "pomona", "server", "run", "--folder", folder, *options]
         server = self.start(command)
         if wait:
             self.await_ready(server)
         return server
+
+    def pomona(self, *arguments: str) -> str:
+        """Run the command line; returns what it printed."""
+        process = self.start([sys.executable, "-m", "pomona", *arguments])
+        said, _ = process.communicate(timeout=60)
+        self._processes.remove(process)
+        assert process.returncode == 0, self.log(process)
+        return said
 
     def await_ready(self, server: subprocess.Popen[str]) -> None:
         """Wait until the server says that it is ready."""

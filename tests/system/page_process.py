@@ -53,15 +53,20 @@ def draw_trees(folder: Path, settings: OrchardSettings) -> tuple[OrchardTruth, l
 def fill_store(home: Path, truth: OrchardTruth, photos: list[Path]) -> None:
     """Register two blocks and bring photos into a visit of the first, with its estimate."""
     store = Store(home)
-    settings = BlockSettings(truth.block_area_m2, truth.block_trees, fruit_weight_g=truth.single_fruit_weight_g)
-    block = register_block(store, "B1", "Drawn farm", settings, "t/ha")
+    visit_block(store, "B1", truth, photos)
     register_block(store, "B2", "Drawn farm", BlockSettings(area_m2=12_000, trees=1400))
+    store.close()
+
+
+def visit_block(store: Store, name: str, truth: OrchardTruth, photos: list[Path]) -> None:
+    """Register a block and bring photos into a visit of it, with its estimate."""
+    settings = BlockSettings(truth.block_area_m2, truth.block_trees, fruit_weight_g=truth.single_fruit_weight_g)
+    block = register_block(store, name, "Drawn farm", settings, "t/ha")
     visit = Visit(block, truth.settings.day, "ripening")
     import_photos(store, make_counter(None, 1), visit, name_trees(truth.folder / "photos", photos))
     predicted = 1.18 * truth.block_yield_kg_per_ha
     predictions = TablePredictions("predictions.csv", {"orchard": predicted, "sampling_area": 0.97 * predicted})
     estimate(store, block, find_visit(store, block), predictions)
-    store.close()
 
 
 @contextlib.contextmanager

@@ -8,7 +8,9 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Page, Request, Response, expect
 
+from device.factor_prior import keep_prior
 from device.virtual_orchard import OrchardSettings
+from tests.device.fitted_prior import write_prior
 from tests.device.page.helpers import draw_photo
 from tests.system.page_process import (
     DESKTOP,
@@ -31,15 +33,35 @@ _SMALL_TARGETS = """least => [...document.querySelectorAll('a[href], button, sel
     .map(element => [element.outerHTML.slice(0, 120), element.getBoundingClientRect()])
     .filter(([, box]) => Math.round(box.width) < least || Math.round(box.height) < least)
     .map(([html, box]) => `${Math.round(box.width)} x ${Math.round(box.height)}: ${html}`)"""
+# WCAG 2.2, 1.4.3: contrast of each text with the ground it stands on
+_LEAST_CONTRAST = 4.5
+_FAINT_TEXTS = """least => {
+    const rgb = colour => colour.match(/[\\d.]+/g).map(Number);
+    const linear = value => value <= 0.04045 ? value / 12.92 : ((value + 0.055) / 1.055) ** 2.4;
+    const light = ([r, g, b]) => 0.2126 * linear(r / 255) + 0.7152 * linear(g / 255) + 0.0722 * linear(b / 255);
+    const ground = element => {
+        const colour = rgb(getComputedStyle(element).backgroundColor);
+        return colour[3] === 0 ? ground(element.parentElement) : colour;
+    };
+    const contrast = element => {
+        const [dark, bright] = [rgb(getComputedStyle(element).color), ground(element)].map(light).sort((a, b) => a - b);
+        return (bright + 0.05) / (dark + 0.05);
+    };
+    return [...document.querySelectorAll('body *')]
+        .filter(element => [...element.childNodes].some(node => node.nodeType === Node.TEXT_NODE && node.data.trim()))
+        .filter(element => element.checkVisibility() && contrast(element) < least)
+        .map(element => `${contrast(element).toFixed(1)}: ${element.outerHTML.slice(0, 120)}`);
+}"""
 
 
 @pytest.fixture(scope="module")
 def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A device with two drawn trees in a visit."""
+    """A device with two drawn trees in a visit, and what blocks measured before let expect."""
     folder = tmp_path_factory.mktemp("page")
     settings = OrchardSettings(trees=2, width_px=800, height_px=500, mean_fruit=40, seed=3)
     truth, photos = draw_trees(folder / "drawn", settings)
     fill_store(folder / "home", truth, photos)
+    keep_prior(folder / "home", write_prior(folder / "prior.json"))
     return folder / "home"
 
 
@@ -94,6 +116,10 @@ class Watched:
         small = self.page.evaluate(_SMALL_TARGETS, _LEAST_TARGET_PX)
         assert small == [], f"{name} has targets below {_LEAST_TARGET_PX} px"
         assert self.page.locator("main h1").count() == 1
+        for scheme in ("dark", "light"):
+            self.page.emulate_media(color_scheme=scheme)
+            faint = self.page.evaluate(_FAINT_TEXTS, _LEAST_CONTRAST)
+            assert faint == [], f"{name}, {scheme}, has texts of a contrast below {_LEAST_CONTRAST}"
 
 
 @pytest.mark.parametrize("screen", [PHONE, DESKTOP], ids=lambda screen: screen.name)
@@ -106,9 +132,14 @@ def test_from_the_summary_to_a_photo_and_an_upload(
 
     page.goto(address)
     watched.check("summary")
+    expect(page.get_by_role("region", name="Drawn farm")).to_contain_text("orchard, all blocks together")
+    expect(page.get_by_role("article", name="Block B1")).to_contain_text("together with 24 other blocks")
     page.get_by_role("link", name="Visits").first.click()
     page.wait_for_url("**/blocks/B1")
     watched.check("block")
+    expect(page.get_by_role("heading", name="Season")).to_be_visible()
+    expect(page.locator(".row-line").first).to_be_visible()
+    assert page.locator(".row-line").evaluate_all("lines => lines.every(line => line.offsetHeight < 40)"), "in one line"
     page.locator(".rows a").first.click()
     page.wait_for_url("**/visits/*")
     _check_thumbnails(page)

@@ -216,4 +216,5 @@ def test_the_sync_service_sends_under_its_filter(seccomp: None, running_site: Si
     device.record(5)
     with running("pomona-sync.service", device.folder, *words_of("pomona-sync.service")) as service:
         service.wait_until(lambda: device.waiting() == 0, "all is at the server")
-    assert len(running_site.keys_of("kiwi-07")) == 5
+    keys = running_site.keys_of("kiwi-07")
+    assert (len(keys), "health/kiwi-07" in keys) == (6, True), "the trees, and how the device fares"

@@ -51,6 +51,7 @@ def test_access_list_gives_each_its_own_topics() -> None:
         "topic read pomona/v1/+/up/#",
         "topic read pomona/v1/+/state",
         "topic write pomona/v1/+/down/#",
+        "topic write pomona/v1/+/stored/#",
     ]
 
 

@@ -91,7 +91,7 @@ def test_the_server_asks_the_device(database: Database, monkeypatch: pytest.Monk
     monkeypatch.setattr(gaps, "_WAIT_S", 0.0)
     said: list[tuple[str, Any]] = []
     reconciler = Reconciler(database, lambda topic, payload: said.append((topic, json.loads(payload))))
-    worker = Worker(database, queue.Queue(), lambda _device, _answers: None, reconciler)
+    worker = Worker(database, queue.Queue(), lambda _device, _answers: None, reconciler=reconciler)
     worker.process([Delivery(received(envelope(sequence=number)), lambda: None) for number in (1, 2, 7)])
     reconciler.ask_for_gaps()
     assert said == [("pomona/v1/jetson-1/down/missing", {"store": STORE, "ranges": [[3, 6]]})]

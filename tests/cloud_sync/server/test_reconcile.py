@@ -29,7 +29,7 @@ class Bench:
         self.database = database
         self.said: list[tuple[str, Any]] = []
         say = Reconciler(database, lambda topic, payload: self.said.append((topic, json.loads(payload))))
-        self.worker = Worker(database, queue.Queue(), lambda _device, _answers: None, say)
+        self.worker = Worker(database, queue.Queue(), lambda _device, _answers: None, reconciler=say)
 
     def give(self, *messages: Received | dict[str, Any]) -> list[tuple[str, Any]]:
         """Process messages; returns topic and content of all that was said but the answers."""

@@ -11,17 +11,20 @@ from tests.conftest import Pomona
 
 def test_a_block_is_registered_with_its_orchard_and_listed(run_pomona: Pomona, store: Store) -> None:
     options = ("--area", "30mu", "--trees", 1650, "--fruit-weight", 210, "--unit", "kg/mu", "--variety", "Fuji")
-    done = run_pomona("block", "add", "B1", "--orchard", "North farm", *options)
+    trained = ("--training-system", "spindle")
+    done = run_pomona("block", "add", "B1", "--orchard", "North farm", *options, *trained)
     assert (done.exit_code, done.out) == (0, "Block B1 of North farm, 825 trees a hectare.\n")
     block = find_block(store, "B1")
     assert block.area_m2 == pytest.approx(20_000)
     assert (block.trees, block.fruit_weight_g, block.yield_unit, block.variety) == (1650, 210, "kg/mu", "Fuji")
-    assert run_pomona("block", "list").out == "North farm\tB1\tFuji\t2.00 ha\t1650 trees\n"
+    assert block.training_system == "spindle"
+    assert run_pomona("block", "list").out == "North farm\tB1\tFuji\t2.00 ha\t1650 trees\tspindle\n"
 
 
 def test_a_block_is_known_by_its_name_alone(run_pomona: Pomona) -> None:
     assert run_pomona("block", "add", "B1", "--orchard", "North farm").out == "Block B1 of North farm.\n"
-    assert run_pomona("block", "list").out == "North farm\tB1\tvariety unknown\tarea unknown\ttrees unknown\n"
+    unknown = "variety unknown\tarea unknown\ttrees unknown\ttraining system unknown"
+    assert run_pomona("block", "list").out == f"North farm\tB1\t{unknown}\n"
 
 
 def test_an_empty_list_says_how_to_begin(run_pomona: Pomona, store: Store) -> None:
@@ -51,6 +54,7 @@ def test_areas_are_given_with_their_unit(run_pomona: Pomona, store: Store, text:
         (["--unit", "kg"], "yield unit 'kg' is unknown; known are kg/ha, t/ha, kg/mu, kg/tree, lb/acre"),
         (["--unit", "bins/acre"], "yield unit 'bins/acre' does not say what a full bin weighs; weigh one and write"),
         (["--variety", ""], "the variety of block B1 is ''; give 1 to 200 printable characters"),
+        (["--training-system", " "], "the training system of block B1 is ''; give 1 to 200 printable characters"),
     ],
 )
 def test_wrong_input_is_named_the_code_is_two_and_nothing_is_recorded(

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from cloud_sync.documents import PlanDocument
 from device.orchards import Block, BlockSettings, register_block
 from device.store import Store
 from tests.conftest import Pomona
@@ -69,9 +70,10 @@ def test_the_plan_as_json(run_pomona: Pomona, placed: Block) -> None:
     assert done.err == ""
     plan = json.loads(done.out)
     assert list(plan) == [
-        *("orchard", "block", "trees", "photograph", "promise", "precision", "spread", "design", "allocation"),
-        *("seed", "strata", "walk", "notes"),
+        *("schema", "orchard", "block", "trees", "photograph", "promise", "precision", "spread", "design"),
+        *("allocation", "seed", "strata", "walk", "notes"),
     ]
+    assert PlanDocument.model_validate(plan).block == "B2"
     assert plan["promise"] == {"precision": 0.1, "confidence": 0.9, "assurance": 0.9}
     assert plan["spread"]["source"] == "seen on 25 trees in 2024"
     assert plan["precision"] <= 0.1

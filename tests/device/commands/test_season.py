@@ -54,6 +54,20 @@ def test_a_harvest_taken_back(run_pomona: Pomona, block: Block) -> None:
     assert (done.exit_code, done.out) == (0, "Nothing is weighed of block B1 in 2025.\n")
 
 
+def test_a_day_that_was_never_entered_cannot_be_taken_back(run_pomona: Pomona, store: Store, block: Block) -> None:
+    back = ("harvest", "--block", "B1", "--weight-kg", "0", "--day", "2025-09-21")
+    done = run_pomona(*back)
+    assert (done.exit_code, done.out) == (2, "")
+    assert "nothing is entered of block B1 on 2025-09-21, so that there is nothing to take back; nor is any" in done.err
+    for day in ("2025-09-20", "2025-09-27"):
+        run_pomona("harvest", "--block", "B1", "--weight-kg", "16500", "--day", day)
+    assert "in 2025 these days are: 2025-09-20, 2025-09-27" in run_pomona(*back).err
+    assert [row["day"] for row in table(store, "harvest")] == ["2025-09-20", "2025-09-27"]
+    taken = (*back[:-1], "2025-09-27")
+    assert run_pomona(*taken).out == "16,500 kg weighed of block B1 in 2025 on 1 day: 10.0 kg a tree.\n"
+    assert "nothing is entered of block B1 on 2025-09-27" in run_pomona(*taken).err
+
+
 def test_without_a_day_it_is_today_where_the_clock_is_right(
     run_pomona: Pomona, store: Store, block: Block, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -99,7 +113,8 @@ def test_each_visit_foretells_the_harvest(run_pomona: Pomona, followed: Block) -
     assert re.match(r"2025-05-02 flowering +1,000 +1,058 \([\d,]+ to [\d,]+\)", rows[0])
     assert re.match(r"2025-09-20 ripening +100 +1,0\d\d \([\d,]+ to [\d,]+\)", rows[1])
     assert "kg/mu foretold" in done.out
-    assert "off by" not in done.out
+    assert re.search(r"counted *\n +visit +a tree +kg/mu foretold *\n", done.out)
+    assert "error" not in done.out
     said = words(done.out)
     assert re.search(r"foretold 18\.\d kg a tree \([\d.]+ to [\d.]+\), 3\d\.\d t from 1,650 trees", said)
     assert "Share that remains, assumed until a harvest here teaches better" in said
@@ -115,7 +130,7 @@ def test_the_harvest_scores_them_and_teaches(run_pomona: Pomona, followed: Block
     rows = re.findall(r"2025-\d\d-\d\d .*", done.out)
     assert all(re.search(r"\) +-\d\d % +(yes|no) *$", row) for row in rows)
     said = words(done.out)
-    assert "off by held" in said
+    assert re.search(r"counted +in *\n +visit +a tree +kg/mu foretold +error +range *\n", done.out)
     assert "weighed 49,500 kg on 1 day from 1,650 trees, 30.0 kg a tree, 1,650 kg/mu" in said
     assert "taken next season" in said
     learned = json.loads(run_pomona("season", "--block", "B1", "--json").out)["rates_after"]

@@ -65,6 +65,54 @@ def test_a_card_that_was_not_erased_becomes_a_visit_a_day(
     assert {tree.tree: tree.fruit for tree in list_trees(store, second)} == {"T01_a_2": 1, "T02": 2}
 
 
+def test_both_sides_of_a_tree_are_summed_where_that_is_chosen(
+    run_pomona: Pomona, store: Store, block: Block, model: tuple[str, ...], card: Path
+) -> None:
+    save_photo(card / "T03_a.jpg", 3)
+    done = run_pomona("visit", "import", card, *RIPENING, *model, "--sides", "sum")
+    assert done.exit_code == 0
+    assert fruit(store, block) == {"T01": 12, "T02": 18, "T03": 6}
+    assert done.err == (
+        "Note: 2 trees (T02, T03) without photos of just two sides: twice the mean of the sides there are stands for "
+        "both.\n"
+    )
+    save_photo(card / "T03_b.jpg", 5)
+    done = run_pomona("visit", "import", card, *RIPENING, *model)
+    assert done.out == "1 photo of 1 tree counted for block B1, 2025-09-24, ripening; 4 already known.\n"
+    assert "Note: 1 tree (T02) without" in done.err
+    assert fruit(store, block) == {"T01": 12, "T02": 18, "T03": 8}
+
+
+def test_importing_again_with_other_sides_makes_the_counts_anew(
+    run_pomona: Pomona, store: Store, block: Block, model: tuple[str, ...], card: Path
+) -> None:
+    run_pomona("visit", "import", card, *RIPENING, *model)
+    done = run_pomona("visit", "import", card, *RIPENING, *model, "--sides", "one")
+    assert done.out.splitlines() == [
+        "0 photos counted for block B1, 2025-09-24, ripening; 3 already known.",
+        "Counts of 2 trees made anew, by --sides one.",
+    ]
+    assert done.err == ""
+    assert fruit(store, block) == {"T01": 5, "T02": 9}
+    store.db.execute("UPDATE tree_count SET reviewed = 6 WHERE machine = 5")
+    done = run_pomona("visit", "import", card, *RIPENING, *model, "--sides", "sum")
+    assert done.exit_code == 2
+    assert "sides of the visit of 2025-09-24 stay 'one': the counts of T01 were joined that way when" in done.err
+    assert fruit(store, block) == {"T01": 6, "T02": 9}
+
+
+def test_what_arrives_in_a_folder_is_joined_as_is_said(
+    run_pomona: Pomona, store: Store, block: Block, model: tuple[str, ...], card: Path
+) -> None:
+    (card / "T01_a.jpg").rename(card / "T02" / "a.jpg")
+    (card / "T02" / "DSC_0001.jpg").rename(card / "T02" / "b.jpg")
+    inbox = card.parent / "inbox" / "B1"
+    inbox.mkdir(parents=True)
+    card.rename(inbox / "ripening")
+    assert run_pomona("visit", "watch", inbox.parent, "--once", *model, "--sides", "sum").exit_code == 0
+    assert fruit(store, block)["T02"] == 14
+
+
 def test_with_a_day_given_all_photos_are_of_that_day(
     run_pomona: Pomona, store: Store, block: Block, model: tuple[str, ...], card: Path
 ) -> None:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import io
+import re
 import threading
 from collections.abc import Callable
 from datetime import datetime
 from functools import cache
+from html import unescape
 from pathlib import Path
 from typing import IO, Any
 
@@ -89,6 +91,11 @@ def draw_photo(
     content = io.BytesIO()
     image.save(content, kind, exif=exif)
     return content.getvalue()
+
+
+def text_of(page: str) -> str:
+    """What a person reads, without markup."""
+    return " ".join(unescape(re.sub(r"<[^>]+>", " ", page)).split())
 
 
 def add_example_block(folder: Path, name: str = "B1") -> Block:

@@ -6,18 +6,24 @@ import json
 
 from fastapi.testclient import TestClient
 
-from device.queries import get_visit, list_trees, summarise, summary_as_dict
+from device.orchard_summary import summarise_orchards
+from device.queries import get_visit, list_trees, summaries_as_dict, summarise
 from device.store import Store
 from tests.device.page.conftest import VisitedDevice
+from tests.device.page.helpers import add_example_block
 
 
 def test_summary_is_what_the_command_line_prints(page: TestClient, visited: VisitedDevice) -> None:
+    add_example_block(visited.folder, "B2")
     store = Store(visited.folder)
-    expected = [summary_as_dict(item) for item in summarise(store)]
+    expected = summaries_as_dict(summarise(store), summarise_orchards(store))
     store.close()
     answer = page.get("/api/summary").json()
     assert answer == json.loads(json.dumps(expected))
-    assert answer[0]["latest_visit"]["fruit"] == 14
+    assert [item["block"]["name"] for item in answer["blocks"]] == ["B1", "B2"]
+    assert answer["blocks"][0]["latest_visit"]["fruit"] == 14
+    (orchard,) = answer["orchards"]
+    assert (orchard["orchard"], orchard["visited"], orchard["blocks"]) == ("North farm", 1, 2)
 
 
 def test_visits_and_trees(page: TestClient, visited: VisitedDevice) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 from fastapi.testclient import TestClient
 
-from device.page.sessions import Attempts
+from cloud_sync.pages.access import Attempts
 from device.page.settings import PageSettings
 from tests.device.page.conftest import VisitedDevice
 from tests.device.page.helpers import browser, draw_photo, send_photos

@@ -31,7 +31,7 @@ TEXTS = ("name", "orchard", "area", "trees", "fruit_weight")
 
 
 def blocks(client: TestClient) -> dict[str, Any]:
-    return {item["block"]["name"]: item["block"] for item in client.get("/api/summary").json()}
+    return {item["block"]["name"]: item["block"] for item in client.get("/api/summary").json()["blocks"]}
 
 
 def register(client: TestClient, **fields: str) -> Response:

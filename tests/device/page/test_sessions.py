@@ -1,8 +1,8 @@
-"""Signing in, and how often it may be tried."""
+"""Signing in."""
 
 from __future__ import annotations
 
-from device.page.sessions import LIFETIME_S, Attempts, Sessions
+from device.page.sessions import LIFETIME_S, Sessions
 
 
 class Clock:
@@ -54,30 +54,3 @@ def test_memory_holds_so_many_sessions_and_the_oldest_goes_first() -> None:
         True,
         True,
     ]
-
-
-def test_after_five_attempts_a_client_waits_and_others_do_not() -> None:
-    clock = Clock()
-    attempts = Attempts(clock)
-    for _ in range(5):
-        assert attempts.begin("phone") == 0
-        clock.now += 10
-    assert attempts.begin("phone") == Attempts.WINDOW_S - 50
-    assert attempts.begin("desktop") == 0
-    clock.now += Attempts.WINDOW_S - 50
-    assert attempts.begin("phone") == 0
-
-
-def test_signing_in_clears_a_clients_attempts() -> None:
-    attempts = Attempts(Clock())
-    for _ in range(4):
-        attempts.begin("phone")
-    attempts.forgive("phone")
-    assert [attempts.begin("phone") for _ in range(5)] == [0] * 5
-
-
-def test_many_clients_together_wait_too() -> None:
-    attempts = Attempts(Clock())
-    for number in range(Attempts.MOST_IN_ALL):
-        assert attempts.begin(f"client {number}") == 0
-    assert attempts.begin("one more") > 0

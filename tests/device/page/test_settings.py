@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from cloud_sync.pages.errors import PagesError
 from device.errors import InputError
 from device.page.settings import PageSettings, read_pass_phrase
 
@@ -24,7 +25,7 @@ def test_the_network_needs_a_pass_phrase(host: str) -> None:
 
 
 def test_a_short_pass_phrase_is_refused() -> None:
-    with pytest.raises(InputError, match="7 characters"):
+    with pytest.raises(PagesError, match="7 characters"):
         PageSettings(pass_phrase="1234567")
     assert PageSettings(pass_phrase="12345678").pass_phrase == "12345678"
 
@@ -48,9 +49,9 @@ def test_no_pass_phrase(tmp_path: Path) -> None:
 
 def test_an_empty_or_unreadable_credential_is_an_error_and_opens_nothing(tmp_path: Path) -> None:
     (tmp_path / "page-passphrase").write_text("\n")
-    with pytest.raises(InputError, match="is empty"):
+    with pytest.raises(PagesError, match="is empty"):
         read_pass_phrase({"CREDENTIALS_DIRECTORY": str(tmp_path)})
     (tmp_path / "page-passphrase").unlink()
     (tmp_path / "page-passphrase").mkdir()
-    with pytest.raises(InputError, match="cannot be read"):
+    with pytest.raises(PagesError, match="cannot be read"):
         read_pass_phrase({"CREDENTIALS_DIRECTORY": str(tmp_path)})

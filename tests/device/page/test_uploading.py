@@ -37,11 +37,11 @@ from tests.device.page.helpers import (
     draw_photo,
     full_disk,
     send_photos,
+    text_of,
     the_bundle,
     wait_for_counts,
     wait_until,
 )
-from tests.device.page.test_records import text_of
 
 
 def visits(client: TestClient) -> list[dict[str, Any]]:

@@ -92,7 +92,8 @@ def test_trees_that_differ_less_than_elsewhere_need_fewer(store: Store, block: B
     seen = make_plan(store, block, IN_ROWS)
     assert len(seen.walk) < 0.5 * len(unknown.walk)
     assert seen.draw.spread.source == "seen on 40 trees in 2024"
-    assert seen.notes == ()
+    (note,) = seen.notes
+    assert note.startswith("26 trees and not 24: ")
 
 
 def test_a_number_that_is_given_is_told_what_it_can_promise(store: Store, block: Block) -> None:
@@ -180,6 +181,11 @@ def test_an_interval_in_step_with_the_rows_is_avoided(store: Store, block: Block
     assert len(plan.walk) > 30
     assert plan.trees.position is not None
     assert len(set(plan.trees.position[plan.walk].tolist())) > 10
+    (said,) = (note for note in plan.notes if "keep step" in note)
+    assert said.startswith(f"{len(plan.walk)} trees and not 30: with 30 the walk would keep step with the rows")
+    as_asked = make_plan(store, block, replace(IN_ROWS, number=len(plan.walk)))
+    assert len(as_asked.walk) == len(plan.walk)
+    assert not any("keep step" in note for note in as_asked.notes)
 
 
 def test_an_interval_in_step_with_a_pattern_of_past_counts_is_told(store: Store, block: Block, tmp_path: Path) -> None:

@@ -126,6 +126,8 @@ SOUND: dict[str, dict[str, Any]] = {
         ("visit", {"stage": "harvest"}, "CHECK constraint failed: stage IN"),
         ("visit", {"area_m2": 48.0}, "CHECK constraint failed: .*area_trees IS NULL"),
         ("visit", {"area_m2": 48.0, "area_trees": 0}, "CHECK constraint failed: area_trees > 0"),
+        ("visit", {"sides": "largest"}, "CHECK constraint failed: sides IN"),
+        ("visit", {"sides": None}, "NOT NULL constraint failed: visit.sides"),
         ("harvest", {"weight_kg": -1.0}, "CHECK constraint failed: weight_kg >= 0"),
         ("harvest", {"trees": 0}, "CHECK constraint failed: trees > 0"),
         ("harvest", {"fruit_weight_g": 0.0}, "CHECK constraint failed: fruit_weight_g > 0"),
@@ -170,9 +172,12 @@ def test_counts_of_the_first_pomona_are_kept_and_can_be_counted_by_hand(home: Pa
     before = table(store, "tree_count")
     store.close()
     newer = Store(home)
-    assert table(newer, "tree_count") == [{**row, "by_hand": None, "own": None} for row in before]
+    assert table(newer, "tree_count") == [{**row, "by_hand": None, "own": None, "both": None} for row in before]
+    assert [row["sides"] for row in table(newer, "visit")] == ["larger"]
     with pytest.raises(sqlite3.IntegrityError, match="CHECK constraint failed: by_hand >= 0"), newer.change():
         newer.db.execute("UPDATE tree_count SET by_hand = -1")
+    with pytest.raises(sqlite3.IntegrityError, match="CHECK constraint failed: both >= 0"), newer.change():
+        newer.db.execute("UPDATE tree_count SET both = -1")
     newer.close()
 
 
@@ -205,7 +210,7 @@ def with_another_migration(fails: bool) -> Migrations:
     """The migrations of a Pomona that knows one more."""
     newer = Migrations("device")
     for migration in schema.MIGRATIONS._migrations:
-        newer()(migration.fn)
+        newer(name=migration.name)(migration.fn)
 
     def m999_add_note(db: Database) -> None:
         db.execute("ALTER TABLE orchard ADD COLUMN note TEXT")

@@ -1,0 +1,1 @@
+"""What the server gives this device: kept, fetched and put to use."""

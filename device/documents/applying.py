@@ -1,0 +1,128 @@
+"""Putting a fetched document to use, by its kind."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from cloud_sync.documents import Notice, PlanDocument, RegistryDocument
+from cloud_sync.files import sync_folder
+from cloud_sync.messages.decoding import first_problem
+from device.documents.registry import apply_registry
+from device.documents.shelf import in_use
+from device.errors import InputError
+from device.factor_prior import keep_prior
+from device.orchards import Block
+from device.season_file import SeasonFile, parse_season_file
+from device.store import Store
+from export.runtime.bundle_archive import unpack_bundle
+from export.runtime.errors import BundleError
+
+# where an orchard is planted as usual: only tells whether a season file can be read at all
+_ANY_TREES_PER_HA = 1000.0
+
+
+def apply(store: Store, notice: Notice, file: Path) -> None:
+    """Check a document and put it to use. What replaces it is whole or not there, also when the power is cut.
+
+    Args:
+        store: the device's records.
+        notice: what the server says of it.
+        file: the fetched file.
+
+    Raises:
+        InputError: it is of an unknown kind or schema, wrong in itself, or contradicts what this device knows.
+        StoreError: it cannot be kept.
+    """
+    known: dict[str, Callable[[], object]] = {
+        "registry": lambda: apply_registry(store, _parse_registry(file)),
+        "plan": lambda: read_plan(file),
+        "season": lambda: parse_season_file(_json(file), notice.name, _ANY_TREES_PER_HA),
+        "prior": lambda: keep_prior(store.folder, file),
+        "release": lambda: _keep_release(store.folder, file),
+    }
+    if notice.kind not in known:
+        raise InputError(f"documents of kind {notice.kind!r} are unknown here; upgrade Pomona")
+    known[notice.kind]()
+
+
+def read_plan(file: Path) -> PlanDocument:
+    """Read a sampling plan.
+
+    Raises:
+        InputError: it is none.
+    """
+    try:
+        return PlanDocument.model_validate_json(file.read_bytes())
+    except ValidationError as error:
+        raise InputError(f"plan {file.name}: {first_problem(error)}") from error
+
+
+def read_sent_season(store: Store, block: Block) -> SeasonFile:
+    """The season file that the server has sent for a block's orchard.
+
+    Raises:
+        InputError: there is none, or it does not fit this block.
+    """
+    file = in_use(store, "season", block.orchard)
+    if file is None:
+        raise InputError(
+            f"nothing predicts the yield of {block.orchard}: the server has sent no season file; name one with "
+            "--predictions FILE"
+        )
+    return parse_season_file(_json(file), f"of {block.orchard}", block.trees_per_ha)
+
+
+def _parse_registry(file: Path) -> RegistryDocument:
+    try:
+        return RegistryDocument.model_validate_json(file.read_bytes())
+    except ValidationError as error:
+        raise InputError(f"registry {file.name}: {first_problem(error)}") from error
+
+
+def _json(file: Path) -> dict[str, object]:
+    try:
+        content = json.loads(file.read_bytes())
+    except ValueError as error:
+        raise InputError(f"{file.name} is no JSON: {error}") from error
+    if not isinstance(content, dict):
+        raise InputError(f"{file.name} is no JSON object")
+    return content
+
+
+def releases_folder(home: Path) -> Path:
+    """Where model bundles lie that the server sent, each in a folder named by its identity."""
+    return home / "bundles"
+
+
+def _keep_release(home: Path, file: Path) -> None:
+    folder = releases_folder(home)
+    fresh = folder / ".new"
+    try:
+        shutil.rmtree(fresh, ignore_errors=True)
+        bundle = unpack_bundle(file, fresh)
+        target = folder / bundle.identity
+        if target.exists():
+            shutil.rmtree(fresh)
+            return
+        for path in (*fresh.iterdir(), fresh):
+            _sync(path)
+        fresh.replace(target)
+        sync_folder(folder)
+    except BundleError as error:
+        raise InputError(str(error)) from error
+    except OSError as error:
+        raise InputError(f"release {file.name} cannot be kept: {error.strerror}; free some space") from error
+
+
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

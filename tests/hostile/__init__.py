@@ -1,0 +1,1 @@
+"""Messages that mean harm: how they are made, and what must hold whatever comes."""

@@ -1,0 +1,54 @@
+"""Whatever dies, is parted or is full: each record is at the server once, in order, unaltered.
+
+The long forms are the bars; ``python -m tests.system.faults CAMPAIGN --seed N`` runs one alone.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.processes import ROOT
+from tests.system.faults.apart import apart
+from tests.system.faults.worlds import NEED_RIGHTS
+
+# a few rounds that kill, part and fill everything once or twice
+SHORT = {"kills": (6, 60), "partitions": (4, 40), "packets": (2, 20), "disks": (3, 40)}
+LONG = {"kills": 1000, "brokers": 200, "partitions": 200, "packets": 200, "disks": 200}
+
+
+def run(campaign: str, rounds: int, records: int, temporary: Path) -> str:
+    if campaign in NEED_RIGHTS and subprocess.run(apart(["-c", ""]), capture_output=True, check=False).returncode:
+        pytest.skip("needs root, or a kernel that lets users make namespaces")
+    seed = random.randrange(10**6)
+    command = [sys.executable, "-m", "tests.system.faults", campaign, f"--rounds={rounds}", f"--records={records}"]
+    done = subprocess.run(
+        [*command, f"--seed={seed}"],
+        env={**os.environ, "PYTHONPATH": str(ROOT), "TMPDIR": str(temporary)},
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+@pytest.mark.parametrize("campaign", SHORT)
+def test_a_few_rounds_lose_and_double_nothing(mosquitto: None, campaign: str, tmp_path: Path) -> None:
+    """SYNC-021, SYNC-022, SYNC-026, SYNC-041, SYNC-046."""
+    rounds, records = SHORT[campaign]
+    assert f"{rounds} rounds" in run(campaign, rounds, records, tmp_path)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(7200)
+@pytest.mark.parametrize("campaign", LONG)
+def test_ten_thousand_records_survive(mosquitto: None, campaign: str, tmp_path: Path) -> None:
+    """SYNC-021, SYNC-022, SYNC-026, SYNC-041, SYNC-046."""
+    assert f"{LONG[campaign]} rounds" in run(campaign, LONG[campaign], 10_000, tmp_path)

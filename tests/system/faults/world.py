@@ -1,0 +1,232 @@
+"""One device, one broker, one server as real processes that work while faults are done to them."""
+
+from __future__ import annotations
+
+import random
+import signal
+import subprocess
+import time
+from collections import Counter as Tally
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from cloud_sync.identity import Broker
+from cloud_sync.server.broker import initialise
+from cloud_sync.server.folder import ServerFolder, ServerSettings
+from cloud_sync.uplink import UplinkSettings
+from device.orchards import BlockSettings, register_block
+from device.store import Store
+from tests.cloud_sync.helpers import enrol, free_port
+from tests.disc_bundle import make_disc_bundle
+from tests.drawing import TAKEN_AT
+from tests.system.faults.card import OTHER_RECORDS, RECORDS_A_TREE, Card
+from tests.system.faults.starter import Process, Starter
+from tests.system.faults.truth import check_card, compare, keep_journal, waiting
+
+DEVICE = "kiwi-07"
+# The rules of the wire as they are, at another scale: what waits half a minute in the field waits a moment here.
+QUICK = UplinkSettings(
+    window=50,
+    resend_s=0.3,
+    most_resend_s=2.0,
+    poll_s=0.05,
+    least_backoff_s=0.02,
+    most_backoff_s=0.2,
+    connect_timeout_s=2.0,
+    keepalive_s=1,
+)
+# what takes longer than this to come right again is as good as lost
+_CALM_S = 120.0
+IMPORT, BY_HAND, UPLINK, SERVER, BROKER = "import", "by-hand", "uplink", "server", "broker"
+
+
+class DifferenceError(AssertionError):
+    """Server, device and orchard do not agree, or a process ended as none may."""
+
+
+@dataclass(frozen=True)
+class Places:
+    """Where a world's data lie and its ends listen.
+
+    Attributes:
+        folder: holds everything that is not named elsewhere.
+        home: the device's store.
+        database: SQLAlchemy URL of the server's database.
+        broker_port: where the broker listens.
+        device_port: where the device finds it.
+        server_port: where the server finds it.
+        host: address the broker listens on.
+        enter: words before a command that make it run on the host of ``device``, ``broker`` or ``server``.
+    """
+
+    folder: Path
+    home: Path
+    database: str
+    broker_port: int
+    device_port: int
+    server_port: int
+    host: str = "127.0.0.1"
+    enter: Callable[[str], Sequence[str]] = lambda _host: ()
+
+    @classmethod
+    def below(cls, folder: Path) -> Places:
+        """Everything in one folder, nothing between the ends and the broker."""
+        port = free_port()
+        return cls(folder, folder / "home", f"sqlite:///{folder / 'server' / 'pomona.sqlite'}", port, port, port)
+
+
+class World:
+    """The processes and their work.
+
+    Args:
+        places: where everything is.
+        records: how many records the device makes in all, or a few more.
+        may_end: whether a process may end so: its name, exit code and what it said. Otherwise only a kill and an
+            orderly end are right.
+
+    Attributes:
+        places: as given.
+        card: the photos.
+        ended: how processes ended, by name and exit code.
+    """
+
+    def __init__(
+        self, places: Places, records: int, may_end: Callable[[str, int, str], bool] = lambda *_: False
+    ) -> None:
+        self.places = places
+        self.ended: Tally[tuple[str, int]] = Tally()
+        self._may_end = may_end
+        self._running: dict[str, Process | subprocess.Popen[bytes]] = {}
+        self._importing: list[Path] = []
+        self._counted: list[str] = []
+        self._to_note: dict[str, int] = {}
+        self._logs = places.folder / "logs"
+        self._logs.mkdir(parents=True)
+        self._server_folder = ServerFolder(places.folder / "server")
+        initialise(self._server_folder, ServerSettings(hosts=[places.host], port=places.broker_port, bind=places.host))
+        self._bundle = make_disc_bundle(places.folder / "bundle")
+        trees = -(-(records - OTHER_RECORDS) // RECORDS_A_TREE)
+        self._inbox = places.folder / "inbox"
+        self.card = Card(self._inbox / "B1" / "ripening", trees)
+        self._make_device()
+        self._device = Starter(self._logs, places.enter("device"))
+        self._server = Starter(self._logs, places.enter("server")) if places.enter("server") else self._device
+
+    def _make_device(self) -> None:
+        home = self.places.home
+        store = Store(home)
+        enrol(self._server_folder, home, DEVICE)
+        (home / "identity" / "broker.json").write_text(
+            Broker(host=self.places.host, port=self.places.device_port).model_dump_json()
+        )
+        keep_journal(home)
+        register_block(store, "B1", "North farm", BlockSettings(trees=10_000, area_m2=100_000))
+        store.close()
+
+    def is_running(self, name: str) -> bool:
+        """Whether a process is there."""
+        self._look(name)
+        return name in self._running
+
+    def mend(self) -> None:
+        """Start what ought to run for ever and does not."""
+        for name, start in ((BROKER, self._start_broker), (SERVER, self._start_server), (UPLINK, self._start_uplink)):
+            if not self.is_running(name):
+                self._running[name] = start()
+
+    def work(self, photos: int, chance: random.Random) -> None:
+        """Have new photos brought in, and at times trees counted by hand; what was begun and killed is begun again."""
+        self.card.put(photos)
+        if not self._to_note and self._counted and chance.random() < 0.5:
+            self._to_note = {chance.choice(self._counted): chance.randrange(1000) for _ in range(3)}
+        self._carry_on(watching=chance.random() < 0.3)
+
+    def _carry_on(self, *, watching: bool) -> None:
+        if not self.is_running(IMPORT) and self.card.waiting():
+            self._running[IMPORT] = self._start_import(watching=watching)
+        if not self.is_running(BY_HAND) and self._to_note:
+            self._running[BY_HAND] = self._start_by_hand()
+
+    def kill(self, name: str) -> bool:
+        """End a process with SIGKILL; returns whether that is what ended it."""
+        if not self.is_running(name):
+            return False
+        process = self._running[name]
+        process.kill()
+        code = process.wait()
+        self._look(name)
+        return code == -signal.SIGKILL
+
+    def settle(self) -> int:
+        """Let everything come right, without faults, and compare; returns how many records were the same.
+
+        Raises:
+            DifferenceError: it does not come right, or something differs.
+        """
+        until = time.monotonic() + _CALM_S
+        while self.card.waiting() or self._to_note or waiting(self.places.home):
+            self.mend()
+            self._carry_on(watching=False)
+            if time.monotonic() > until:
+                raise DifferenceError(
+                    f"not calm within {_CALM_S:g} s: {len(self.card.waiting())} photos on the card, "
+                    f"{waiting(self.places.home)} messages in the outbox; logs in {self._logs}"
+                )
+            time.sleep(0.02)
+        result = compare(self.places.home, self.places.database, DEVICE)
+        if found := [*result.found, *check_card(self.places.home, self.card)]:
+            told = "\n  ".join(found[:20])
+            raise DifferenceError(f"{len(found)} differences, data in {self.places.folder}:\n  {told}")
+        return result.records
+
+    def close(self) -> None:
+        """End all processes."""
+        for name in list(self._running):
+            self.kill(name)
+        for starter in {self._device, self._server}:
+            starter.close()
+
+    def _look(self, name: str) -> None:
+        """Note how a process ended, if it has."""
+        process = self._running.get(name)
+        if process is None or (code := process.poll()) is None:
+            return
+        del self._running[name]
+        self.ended[name, code] += 1
+        said = process.log.read_text() if isinstance(process, Process) else ""
+        if "Traceback" in said or (code not in {0, -signal.SIGKILL} and not self._may_end(name, code, said)):
+            raise DifferenceError(f"{name} ended with {code}: {said}")
+        if code == 0 and name == IMPORT:
+            self._counted += [path.parent.name for path in self._importing]
+            self.card.take_away(self._importing)
+        elif code == 0 and name == BY_HAND:
+            self.card.by_hand.update(self._to_note)
+            self._to_note = {}
+
+    def _start_broker(self) -> subprocess.Popen[bytes]:
+        log = (self._logs / "broker.log").open("ab")
+        command = [*self.places.enter(BROKER), "mosquitto", "-c", str(self._server_folder.broker / "mosquitto.conf")]
+        with log:
+            return subprocess.Popen(command, stdout=log, stderr=log)
+
+    def _start_server(self) -> Process:
+        options = ["--database", self.places.database, "--broker", f"{self.places.host}:{self.places.server_port}"]
+        return self._server.pomona("server", "run", "--folder", self._server_folder.path, *options, name=SERVER)
+
+    def _start_uplink(self) -> Process:
+        return self._device.uplink(self.places.home, QUICK)
+
+    def _start_import(self, *, watching: bool) -> Process:
+        self._importing = self.card.waiting()
+        options = ["--threads", 1, "--bundle", self._bundle.folder, "--home", self.places.home]
+        if watching:
+            return self._device.pomona("visit", "watch", self._inbox, "--once", *options, name="watch")
+        visit = ["--block", "B1", "--stage", "ripening"]
+        return self._device.pomona("visit", "import", self.card.folder, *visit, *options, name=IMPORT)
+
+    def _start_by_hand(self) -> Process:
+        table = self.places.folder / "by-hand.csv"
+        table.write_text("tree,by_hand\n" + "".join(f"{tree},{count}\n" for tree, count in self._to_note.items()))
+        visit = ["--block", "B1", "--stage", "ripening", "--day", TAKEN_AT.date()]
+        return self._device.pomona("visit", "by-hand", table, *visit, "--home", self.places.home, name=BY_HAND)
