@@ -66,11 +66,21 @@ class Authority:
         certificate = builder.add_extension(x509.SubjectAlternativeName(names), critical=False)
         write_whole(certificate_file, _pem(certificate.sign(self._key, hashes.SHA256())))
 
-    def issue_ingest(self, key_file: Path, certificate_file: Path) -> None:
-        """Make key and certificate of the server's own client, unless it has them."""
-        if not certificate_file.exists():
-            key = keys.read_key(key_file) if key_file.exists() else keys.make_key(key_file)
-            write_whole(certificate_file, _pem(self._sign_client(topics.SERVER_NAME, key.public_key())))
+    def issue_ingest(self, number: int) -> None:
+        """Make key and certificate of one of the server's own clients, unless it has them.
+
+        Args:
+            number: which, from 1.
+        """
+        key_file, certificate_file = self._folder.ingest_key(number), self._folder.ingest_certificate(number)
+        if certificate_file.exists():
+            return
+        name = topics.server_name(number)
+        stranger = self._folder.enrolled / f"{name}.pem"
+        if stranger.exists():  # enrolled when devices could still be called so; it would have the server's rights
+            self._expel(stranger)
+        key = keys.read_key(key_file) if key_file.exists() else keys.make_key(key_file)
+        write_whole(certificate_file, _pem(self._sign_client(name, key.public_key())))
 
     def sign_reader(self, name: str, key: ec.EllipticCurvePublicKey) -> bytes:
         """A certificate, PEM, for somebody who reads the telemetry under this common name."""
@@ -133,8 +143,11 @@ class Authority:
         with self._folder.explained():
             if not file.exists():
                 raise IdentityError(f"{name!r} is not enrolled; the enrolled devices are in {file.parent}")
-            self.revoke([keys.read_certificate(file).serial_number])
-            file.unlink()  # last: until then the command can be given again
+            self._expel(file)
+
+    def _expel(self, file: Path) -> None:
+        self.revoke([keys.read_certificate(file).serial_number])
+        file.unlink()  # last: until then the command can be given again
 
     def revoke(self, serial_numbers: list[int]) -> None:
         """Add certificates to the revocation list, which the broker reads when it starts."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import logging
 import signal
@@ -16,7 +15,6 @@ from cloud_sync.server.document_commands import documents, publish, withdraw
 from cloud_sync.server.options import DATABASE, FOLDER, opened_database
 
 if TYPE_CHECKING:
-    from cloud_sync.identity import Identity
     from cloud_sync.server.folder import ServerFolder
 
 _RESTART = (
@@ -163,26 +161,33 @@ def reader(name: str, folder: Path, out: Path | None, revoked: bool) -> None:
 @FOLDER
 @DATABASE
 @click.option("--broker", metavar="HOST:PORT", help="Where the broker listens.  [default: on this machine]")
+@click.option(
+    "--ingest",
+    "processes",
+    type=click.IntRange(1, 8),
+    help="Processes that share the work.  [default: 1 with SQLite, which lets one write at a time; 2 with PostgreSQL]",
+)
 @click.option("--feed", is_flag=True, help="Publish each stored record as plain JSON too, for readers.")
-def run(folder: Path, database: str | None, broker: str | None, feed: bool) -> None:
+def run(folder: Path, database: str | None, broker: str | None, processes: int | None, feed: bool) -> None:
     """Receive what devices send, until stopped; prints 'ready' once the broker passes messages on.
+
+    A database of an older Pomona is upgraded first.
 
     Example: pomona server run --folder pomona-server
     """
-    from cloud_sync.server.feed import Feed
+    from cloud_sync.server import processes as ingest
     from cloud_sync.server.folder import ServerFolder
-    from cloud_sync.server.ingest import Ingest
-    from cloud_sync.server.ingest_metrics import IngestMetrics
 
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
     home = ServerFolder(folder)
-    identity = _ingest_identity(home, broker)
+    host, port = _broker_address(home, broker)
+    if processes is None:
+        processes = 1 if database is None or database.startswith("sqlite") else 2
+    ingest.log_to_stderr()
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
-    metrics = IngestMetrics(home.metrics)
-    with contextlib.closing(metrics), opened_database(home, database, create=True) as opened:
-        Ingest(identity, opened, metrics, Feed() if feed else None).run(stop, on_ready=lambda: click.echo("ready"))
+    work = ingest.Work(folder, host, port, database, processes, feed)
+    ingest.run(work, stop, on_ready=lambda: click.echo("ready"))
 
 
 @server.command()
@@ -209,7 +214,7 @@ def fleet(folder: Path, database: str | None, host: str, port: int, names: tuple
     from cloud_sync.server.fleet.settings import PASS_PHRASE_CREDENTIAL, PASS_PHRASE_VARIABLE, FleetSettings
     from cloud_sync.server.folder import ServerFolder
 
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
+    logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(message)s")
     home = ServerFolder(folder)
     given = read_pass_phrase(PASS_PHRASE_VARIABLE, PASS_PHRASE_CREDENTIAL)
     settings = FleetSettings(host, port, given, tuple(name.lower() for name in names))
@@ -272,24 +277,20 @@ def dead_letters(folder: Path, database: str | None, as_json: bool) -> None:
         Console().print(dead_letters_table(letters))
 
 
-def _ingest_identity(folder: ServerFolder, broker: str | None) -> Identity:
+def _broker_address(folder: ServerFolder, broker: str | None) -> tuple[str, int]:
     from cloud_sync.hosts import check_host
-    from cloud_sync.identity import Identity
-    from cloud_sync.topics import SERVER_NAME
 
     settings = folder.read_settings()
-    host, port = settings.local_host, settings.port
-    if broker is not None:
-        host, _, number = broker.rpartition(":")
-        if not host or not number.isascii() or not number.isdigit() or not 1 <= int(number) <= 65535:
-            raise click.BadParameter(f"{broker!r} is not HOST:PORT", param_hint="--broker")
-        port = int(number)
-        try:
-            check_host(host)
-        except ValueError as error:
-            raise click.BadParameter(str(error), param_hint="--broker") from error
-    key, certificate = folder.ingest / "ingest.key", folder.ingest / "ingest.pem"
-    return Identity(SERVER_NAME, key, certificate, folder.root_certificate, host, port)
+    if broker is None:
+        return settings.local_host, settings.port
+    host, _, number = broker.rpartition(":")
+    if not host or not number.isascii() or not number.isdigit() or not 1 <= int(number) <= 65535:
+        raise click.BadParameter(f"{broker!r} is not HOST:PORT", param_hint="--broker")
+    try:
+        check_host(host)
+    except ValueError as error:
+        raise click.BadParameter(str(error), param_hint="--broker") from error
+    return host, int(number)
 
 
 def _echo_authority(folder: ServerFolder) -> None:

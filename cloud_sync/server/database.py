@@ -49,9 +49,8 @@ class UtcDateTime(TypeDecorator[datetime]):
 class Base(DeclarativeBase):
     """What the tables share."""
 
-    type_annotation_map: ClassVar[dict[Any, Any]] = {
-        float: Double()
-    }  # what it is by default depends on SQLAlchemy's version
+    # what a float is by default depends on SQLAlchemy's version
+    type_annotation_map: ClassVar[dict[Any, Any]] = {float: Double()}
 
 
 class Record(Base):

@@ -20,7 +20,13 @@ FOLDER = click.option(
     show_default=True,
     help="The server's folder.",
 )
-DATABASE = click.option("--database", metavar="URL", help="SQLAlchemy URL.  [default: SQLite in the folder]")
+DATABASE = click.option(
+    "--database",
+    metavar="URL",
+    envvar="POMONA_DATABASE",
+    help="PostgreSQL, such as postgresql://pomona@host/pomona, or another SQLite file; also from POMONA_DATABASE.  "
+    "[default: SQLite in the folder]",
+)
 
 
 @contextlib.contextmanager

@@ -151,6 +151,11 @@ def test_blocks_of_one_orchard_that_are_trained_otherwise_do_not_stand_for_it(
     unlike = by_name(counts_and_factors(store, trellis, find_visit(store, trellis))[1])["visibility"]
     assert "same stage" in unlike.choice
     assert unlike.factor.relative_variance > alike.factor.relative_variance
+    far = register_block(store, "F1", "Far farm", BlockSettings(training_system="trellis"))
+    bring_in(store, counter, far, *(photograph(tmp_path / "far", f"T0{i}", n) for i, n in enumerate(APPLES)))
+    record_hand_counts(store, far, find_visit(store, far), told)
+    alike = by_name(counts_and_factors(store, trellis, find_visit(store, trellis))[1])["visibility"]
+    assert "in 1 other orchard(s) counted by hand, same variety, training, stage" in alike.choice
 
 
 def test_own_fruit_told_on_five_trees_takes_neighbours_fruit_off(store: Store, visited: Block) -> None:

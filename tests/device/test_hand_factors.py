@@ -15,7 +15,7 @@ from calibration.visibility import unknown_visibility
 from cloud_sync.messages import Stage
 from device.by_hand import HandCounted, record_hand_counts
 from device.estimate_factors import counts_and_factors
-from device.hand_factors import visibility
+from device.hand_factors import told_by_hand, visibility
 from device.orchards import Block, BlockSettings, find_block, register_block
 from device.photo_naming import TreePhoto
 from device.recording import Visit, record_visit
@@ -131,6 +131,26 @@ def test_people_see_what_the_model_misses_on_both_sides_too(store: Store, both_s
     counts, factors = counts_and_factors(store, both_sides, visit, biased.folder)
     found = counts.sum() * found_in(factors, "both sides").factor.value
     assert found == pytest.approx(sum(0.8 * (one + other) - both for one, other, both in SIDES))
+
+
+def test_neighbours_fruit_is_not_seen_from_both_sides_of_the_tree(store: Store, both_sides: Block) -> None:
+    visit = choose(store, both_sides, "sum")
+    told = {f"T0{i}": HandCounted(own=(one + other) // 2, both=both // 3) for i, (one, other, both) in enumerate(SIDES)}
+    record_hand_counts(store, both_sides, visit, told)
+    counts, factors = counts_and_factors(store, both_sides, visit)
+    own = found_in(factors, "background fruit").factor.value
+    assert counts.sum() * own * found_in(factors, "both sides").factor.value == pytest.approx(
+        own * counts.sum() - sum(both // 3 for _, _, both in SIDES)
+    )
+
+
+def test_what_hand_counts_of_whole_trees_hold_already_is_not_told_again(store: Store, both_sides: Block) -> None:
+    visit = choose(store, both_sides, "sum")
+    nothing = told_by_hand(store, both_sides, visit)
+    record_hand_counts(store, both_sides, visit, {f"T0{i}": HandCounted(60) for i in range(5)})
+    counted = told_by_hand(store, both_sides, visit)
+    record_hand_counts(store, both_sides, visit, seen_from_both())
+    assert told_by_hand(store, both_sides, visit) == counted != nothing
 
 
 def test_no_more_fruit_is_there_twice_than_a_side_shows(store: Store, both_sides: Block) -> None:

@@ -39,12 +39,12 @@ from tests.system.conftest import QUICK, Device, Site, wait_until
 class Client:
     """A client of the broker that does what it is told, as a thief or an eavesdropper would."""
 
-    def __init__(self, identity: Identity, subscriptions: list[str]) -> None:
+    def __init__(self, identity: Identity, subscriptions: list[str], *, session_expiry_s: int = 0) -> None:
         self.messages: list[mqtt.MQTTMessage] = []
         self.pubacks: dict[int, ReasonCode] = {}
         self._connection = Connection(
             identity,
-            Terms(session_expiry_s=0),
+            Terms(session_expiry_s=session_expiry_s),
             subscriptions=subscriptions or [topics.acknowledgements(identity.name)],
             on_message=self.messages.append,
             on_puback=self.pubacks.__setitem__,
@@ -77,6 +77,10 @@ class Client:
 
     def close(self) -> None:
         self._connection.end()
+
+    def abandon(self) -> None:
+        """As if it had died."""
+        self._connection.abandon()
 
 
 def cpu_s(process: int) -> float:

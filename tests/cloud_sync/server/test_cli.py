@@ -17,7 +17,7 @@ from cloud_sync import keys
 from cloud_sync.errors import IdentityError
 from cloud_sync.identity import create_request, install_enrolment
 from cloud_sync.server.broker import initialise
-from cloud_sync.server.cli import _ingest_identity, server
+from cloud_sync.server.cli import _broker_address, server
 from cloud_sync.server.database import Database
 from cloud_sync.server.errors import FolderError, MissingDatabaseError
 from cloud_sync.server.folder import ServerFolder, ServerSettings
@@ -143,7 +143,7 @@ def test_a_broker_that_is_no_host_is_wrong_input(server_folder: ServerFolder) ->
 def test_the_server_s_client_goes_where_the_broker_listens(tmp_path: Path, bind: str | None, host: str) -> None:
     folder = ServerFolder(tmp_path)
     initialise(folder, ServerSettings(hosts=["sync.example.org"], bind=bind))
-    assert _ingest_identity(folder, None).broker_host == host
+    assert _broker_address(folder, None) == (host, 8883)
     certificate = keys.read_certificate(folder.broker / "broker.pem")
     names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
     assert host in [str(name.value) for name in names]
