@@ -1,4 +1,4 @@
-"""The boxes of a photo packed for the wire, in a third of what ten bytes a box take there.
+"""The boxes of a photo packed for the wire, in less than half of what ten bytes a box take there.
 
 Boxes are put in order of their top edges, and what is then left to say of each is six small numbers: how far below
 the last box it begins, its left edge, how much wider it is than most, how much taller than wide, how much worse than

@@ -30,6 +30,7 @@ _log = logging.getLogger(__name__)
 
 _DISCONNECT_WITH_WILL = 0x04
 _SESSION_TAKEN_OVER = 0x8E
+_UNSPECIFIED = "Unspecified error"
 _NOT_AUTHORISED = (0x86, 0x87, 0x8A)  # bad user name or password, not authorized, banned
 
 
@@ -46,12 +47,14 @@ class Terms:
         keepalive_s: seconds of silence after which the connection is probed.
         manual_ack: messages are confirmed by ``client.ack``, not on arrival.
         receive_maximum: most messages it may send before they are confirmed.
+        former: topics that an earlier version of this client read, in a session that the broker may still have.
     """
 
     session_expiry_s: int
     keepalive_s: int = 60
     manual_ack: bool = False
     receive_maximum: int | None = None
+    former: tuple[str, ...] = ()
 
 
 class Connection:
@@ -64,6 +67,7 @@ class Connection:
         is_open: the broker has accepted us and our subscriptions.
         session_present: it still knew us.
         most_packet_bytes: longest packet it takes, None when it names no limit.
+        receive_maximum: most unconfirmed packets it takes, None when it names no limit.
         failure: what ended the connection.
 
     Args:
@@ -89,8 +93,10 @@ class Connection:
         self.is_open = False
         self.session_present = False
         self.most_packet_bytes: int | None = None
+        self.receive_maximum: int | None = None
         self.failure: BrokerError | None = None
         self._subscriptions = subscriptions
+        self._former = list(terms.former)
         self._keepalive_s = terms.keepalive_s
         self._threaded = False
         self._changed = threading.Event()
@@ -219,6 +225,9 @@ class Connection:
         if not reason.is_failure:
             self.session_present = flags.session_present
             self.most_packet_bytes = getattr(properties, "MaximumPacketSize", None)
+            self.receive_maximum = getattr(properties, "ReceiveMaximum", None)
+            if self._former and flags.session_present:
+                client.unsubscribe(self._former)
             client.subscribe([(topic, SubscribeOptions(qos=1)) for topic in self._subscriptions])
         elif reason.value in _NOT_AUTHORISED:
             self.failure = RefusedError(
@@ -265,7 +274,10 @@ class Connection:
 
     def _lost(self, reason: str, *, was_open: bool = True) -> BrokerError:
         if was_open or "alert" not in self._said:
-            return BrokerError(f"lost the connection to {self.where}: {self._said or reason}")
+            # also what Mosquitto does to a client whose identity connects once more: over TLS it says no word of it
+            is_mute = reason == _UNSPECIFIED and (not self._said or "EOF" in self._said)
+            cause = "the broker ended it and gave no reason; does it run, and is this identity in use twice?"
+            return BrokerError(f"lost the connection to {self.where}: {cause if is_mute else self._said or reason}")
         # with TLS 1.3 the broker judges our certificate only after our side of the handshake is over
         return RefusedError(
             f"{self.where} refuses the certificate of {self.identity.name!r}: {self._said}; "

@@ -14,7 +14,9 @@ from cloud_sync.server.folder import ServerFolder, ServerSettings
 
 # A message a little too long still reaches the server, which says so; more than that stops at the broker.
 MOST_PACKET_BYTES = MOST_BYTES + 16 * 1024
-# What the broker hands to the server before the server has committed it; ingest asks for as many.
+# Processes that can share the work, each with a name and a certificate of its own.
+MOST_PROCESSES = 8
+# What the broker hands to each of them before it has committed it; ingest asks for as many.
 MOST_UNCONFIRMED = 1000
 
 _CONFIGURATION = """\
@@ -61,8 +63,10 @@ _ACCESS = """\
 pattern write {root}/%u/up/#
 pattern write {root}/%u/state
 pattern read {root}/%u/down/#
+"""
 
-user {server}
+_SERVER_ACCESS = """
+user {name}
 topic read {up}
 topic read {state}
 topic write {root}/+/down/#
@@ -99,13 +103,14 @@ def initialise(folder: ServerFolder, settings: ServerSettings, *, new_keys: bool
     with folder.explained():
         if new_keys:
             authority.revoke_servers()
-            for file in (folder.broker / "broker.key", folder.https / "https.key", folder.ingest / "ingest.key"):
+            clients = (*folder.ingest.glob("*.key"), *folder.ingest.glob("*.pem"))
+            for file in (folder.broker / "broker.key", folder.https / "https.key", *clients):
                 file.unlink(missing_ok=True)
-            (folder.ingest / "ingest.pem").unlink(missing_ok=True)
         hosts = [*settings.hosts, settings.local_host]
         authority.issue_broker(hosts, folder.broker / "broker.key", folder.broker / "broker.pem")
         authority.issue_https(hosts, folder.https / "https.key", folder.https / "https.pem")
-        authority.issue_ingest(folder.ingest / "ingest.key", folder.ingest / "ingest.pem")
+        for number in range(MOST_PROCESSES + 1):  # 0 is for commands
+            authority.issue_ingest(number)
         write_access_list(folder)
         write_whole(folder.broker / "mosquitto.conf", configuration(folder, settings).encode())
     folder.write_settings(settings)
@@ -126,12 +131,16 @@ def access_list(readers: Iterable[str] = ()) -> str:
     """
     names = {
         "root": topics.ROOT,
-        "server": topics.SERVER_NAME,
         "up": topics.EVERY_UPWARD_MESSAGE,
         "state": topics.EVERY_STATE,
         "stored": topics.EVERY_STORED_RECORD,
     }
-    return _ACCESS.format(**names) + "".join(_READER_ACCESS.format(name=name, **names) for name in readers)
+    servers = [topics.server_name(number) for number in range(MOST_PROCESSES + 1)]
+    return (
+        _ACCESS.format(**names)
+        + "".join(_SERVER_ACCESS.format(name=name, **names) for name in servers)
+        + "".join(_READER_ACCESS.format(name=name, **names) for name in readers)
+    )
 
 
 def configuration(folder: ServerFolder, settings: ServerSettings) -> str:

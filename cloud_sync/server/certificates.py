@@ -75,12 +75,22 @@ class Authority:
         self._note_issued(name, certificate)
         write_whole(certificate_file, pem(certificate))
 
-    def issue_ingest(self, key_file: Path, certificate_file: Path) -> None:
-        """Make key and certificate of the server's own client, unless it has them."""
-        if not certificate_file.exists():
-            certificate = self._signer.client(topics.SERVER_NAME, _key_of(key_file).public_key())
-            self._note_issued(topics.SERVER_NAME, certificate)
-            write_whole(certificate_file, pem(certificate))
+    def issue_ingest(self, number: int) -> None:
+        """Make key and certificate of one of the server's own clients, unless it has them.
+
+        Args:
+            number: which, from 1.
+        """
+        certificate_file = self._folder.ingest_certificate(number)
+        if certificate_file.exists():
+            return
+        name = topics.server_name(number)
+        if self._certificates_of(name):  # enrolled when devices could still be called so; it would have our rights
+            with self._folder.locked():
+                self._expel(name)
+        certificate = self._signer.client(name, _key_of(self._folder.ingest_key(number)).public_key())
+        self._note_issued(name, certificate)
+        write_whole(certificate_file, pem(certificate))
 
     def _note_issued(self, name: str, certificate: x509.Certificate) -> None:
         """Keep the number, since the same key gets a certificate with each change of hosts."""
@@ -210,17 +220,19 @@ class Authority:
             IdentityError: no device of this name is enrolled or invited, or its certificate is damaged.
             FolderError: the list of devices cannot be written.
         """
-        file = f"{topics.check_device_name(name)}.pem"
+        topics.check_device_name(name)
         invitation = self._folder.invitations / f"{name}.json"
         with self._folder.locked():
-            known = self._certificates_of(name)
-            if not known and not invitation.exists():
+            if not self._certificates_of(name) and not invitation.exists():
                 raise IdentityError(f"{name!r} is not enrolled; the enrolled devices are in {self._folder.enrolled}")
             # first, or who has the code would be let in again
             invitation.unlink(missing_ok=True)
-            self._add_revoked([certificate.serial_number for certificate in known])
-            (self._folder.renewed / file).unlink(missing_ok=True)
-            (self._folder.enrolled / file).unlink(missing_ok=True)  # last: until then the command can be given again
+            self._expel(name)
+
+    def _expel(self, name: str) -> None:
+        self._add_revoked([certificate.serial_number for certificate in self._certificates_of(name)])
+        (self._folder.renewed / f"{name}.pem").unlink(missing_ok=True)
+        (self._folder.enrolled / f"{name}.pem").unlink(missing_ok=True)  # last: until then it can be done again
 
     def revoke(self, serial_numbers: list[int]) -> None:
         """Add certificates to the revocation list, which the broker reads when it starts."""
@@ -266,7 +278,7 @@ def check_free_name(name: str) -> str:
         IdentityError: it may not.
     """
     topics.check_device_name(name)
-    if name in {BROKER_NAME, HTTPS_NAME} or name.startswith(f"{topics.SERVER_NAME}-"):
+    if name in {BROKER_NAME, HTTPS_NAME}:
         raise IdentityError(f"{name!r} is a name of the server's own; choose another with `pomona sync request NAME`")
     return name
 

@@ -14,10 +14,10 @@ import click
 
 from cloud_sync.server.access_commands import authority, echo_authority, enroll, invite, reader, revoke
 from cloud_sync.server.document_commands import documents, publish, withdraw
-from cloud_sync.server.options import DATABASE, FOLDER, opened_database
+from cloud_sync.server.keeping_commands import dead_letters, export, prune
+from cloud_sync.server.options import BROKER, DATABASE, FOLDER, broker_address, opened_database
 
 if TYPE_CHECKING:
-    from cloud_sync.identity import Identity
     from cloud_sync.server.folder import ServerFolder
 
 
@@ -79,31 +79,35 @@ def init(folder: Path, hosts: tuple[str, ...], port: int, https_port: int, bind:
 @server.command()
 @FOLDER
 @DATABASE
-@click.option("--broker", metavar="HOST:PORT", help="Where the broker listens.  [default: on this machine]")
+@BROKER
+@click.option(
+    "--ingest",
+    "processes",
+    type=click.IntRange(1, 8),
+    help="Processes that share the work.  [default: 1 with SQLite, which lets one write at a time; 2 with PostgreSQL]",
+)
 @click.option("--feed", is_flag=True, help="Publish each stored record as plain JSON too, for readers.")
-def run(folder: Path, database: str | None, broker: str | None, feed: bool) -> None:
+def run(folder: Path, database: str | None, broker: str | None, processes: int | None, feed: bool) -> None:
     """Receive what devices send, until stopped; prints 'ready' once the broker passes messages on.
+
+    A database of an older Pomona is upgraded first.
 
     Example: pomona server run --folder pomona-server
     """
-    from cloud_sync.server.feed import Feed
+    from cloud_sync.server import processes as ingest
     from cloud_sync.server.folder import ServerFolder
-    from cloud_sync.server.ingest import Ingest
-    from cloud_sync.server.ingest_metrics import IngestMetrics
 
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
     home = ServerFolder(folder)
-    identity = _ingest_identity(home, broker)
+    host, port = broker_address(home, broker)
+    if processes is None:
+        processes = 1 if database is None or database.startswith("sqlite") else 2
+    ingest.log_to_stderr()
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
-    metrics = IngestMetrics(home.metrics)
-    with (
-        contextlib.closing(metrics),
-        opened_database(home, database, create=True) as opened,
-        _https(home, stop),
-    ):
-        Ingest(identity, opened, metrics, Feed() if feed else None).run(stop, on_ready=lambda: click.echo("ready"))
+    work = ingest.Work(folder, host, port, database, processes, feed)
+    with _https(home, stop):
+        ingest.run(work, stop, on_ready=lambda: click.echo("ready"))
 
 
 @server.command()
@@ -130,7 +134,7 @@ def fleet(folder: Path, database: str | None, host: str, port: int, names: tuple
     from cloud_sync.server.fleet.settings import PASS_PHRASE_CREDENTIAL, PASS_PHRASE_VARIABLE, FleetSettings
     from cloud_sync.server.folder import ServerFolder
 
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
+    logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(message)s")
     home = ServerFolder(folder)
     given = read_pass_phrase(PASS_PHRASE_VARIABLE, PASS_PHRASE_CREDENTIAL)
     settings = FleetSettings(host, port, given, tuple(name.lower() for name in names))
@@ -168,31 +172,6 @@ def holdings(folder: Path, database: str | None, as_json: bool) -> None:
         click.echo(f"{held.devices} devices, {held.dead_letters} dead letters")
 
 
-@server.command("dead-letters")
-@FOLDER
-@DATABASE
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object a line, with the payload in base64.")
-def dead_letters(folder: Path, database: str | None, as_json: bool) -> None:
-    """Show messages that were refused, and why.
-
-    Example: pomona server dead-letters --folder pomona-server
-    """
-    from rich.console import Console
-    from sqlalchemy import select
-
-    from cloud_sync.server.database import DeadLetter
-    from cloud_sync.server.folder import ServerFolder
-    from cloud_sync.server.tables import dead_letter_as_dict, dead_letters_table
-
-    with opened_database(ServerFolder(folder), database) as opened, opened.read() as session:
-        letters = list(session.scalars(select(DeadLetter).order_by(DeadLetter.id)))
-    if as_json:
-        for letter in letters:
-            click.echo(json.dumps(dead_letter_as_dict(letter), ensure_ascii=False))
-    else:
-        Console().print(dead_letters_table(letters))
-
-
 def _https(folder: ServerFolder, stop: threading.Event) -> contextlib.AbstractContextManager[None]:
     """HTTPS for devices, where the settings have a port for it."""
     if folder.read_settings().https_port == 0:
@@ -202,25 +181,8 @@ def _https(folder: ServerFolder, stop: threading.Event) -> contextlib.AbstractCo
     return https_server(folder, stop)
 
 
-def _ingest_identity(folder: ServerFolder, broker: str | None) -> Identity:
-    from cloud_sync.hosts import check_host
-    from cloud_sync.identity import Identity
-    from cloud_sync.topics import SERVER_NAME
-
-    settings = folder.read_settings()
-    host, port = settings.local_host, settings.port
-    if broker is not None:
-        host, _, number = broker.rpartition(":")
-        if not host or not number.isascii() or not number.isdigit() or not 1 <= int(number) <= 65535:
-            raise click.BadParameter(f"{broker!r} is not HOST:PORT", param_hint="--broker")
-        port = int(number)
-        try:
-            check_host(host)
-        except ValueError as error:
-            raise click.BadParameter(str(error), param_hint="--broker") from error
-    key, certificate = folder.ingest / "ingest.key", folder.ingest / "ingest.pem"
-    return Identity(SERVER_NAME, key, certificate, folder.trusted, host, port)
-
-
-for command in (enroll, invite, revoke, authority, reader, publish, withdraw, documents):
+for command in (
+    *(enroll, invite, revoke, authority, reader),
+    *(publish, withdraw, documents, dead_letters, prune, export),
+):
     server.add_command(command)

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from datetime import timedelta
+from typing import Any
 
-from sqlalchemy import delete, update
+from sqlalchemy import delete, insert, update
 from sqlalchemy.orm import Session
 
 from cloud_sync.messages import HealthBody
@@ -26,17 +27,30 @@ def note_health(session: Session, stored: Iterable[Accepted]) -> None:
         session: the open transaction.
         stored: records of which a new revision was stored, those of other types too.
     """
-    for item in stored:
-        if item.envelope.type != HealthBody.TYPE:
-            continue
-        device, received_at = item.envelope.device, item.received.received_at
-        said = {"health": item.body, "health_at": received_at, "clock_synchronised": item.envelope.clock_synchronised}
-        session.execute(update(Device).where(Device.name == device).values(said))
-        figures = {name: item.body.get(name) for name in HealthSample.FIGURES}
-        # one that came at the same moment came by another connection, and says the same
-        session.merge(HealthSample(device=device, received_at=received_at, **figures))
-        old = HealthSample.received_at < received_at - KEPT
-        session.execute(delete(HealthSample).where(HealthSample.device == device, old))
+    said = [item for item in stored if item.envelope.type == HealthBody.TYPE]
+    if not said:
+        return
+    last = {item.envelope.device: item for item in said}
+    session.execute(update(Device), [_of_device(item) for item in last.values()])
+    # of two at the same moment, which came by two connections, one tells enough
+    samples = {(item.envelope.device, item.received.received_at): item for item in said}
+    session.execute(insert(HealthSample), [_sample(item) for item in samples.values()])
+    old = HealthSample.received_at < max(when for _, when in samples) - KEPT
+    session.execute(delete(HealthSample).where(HealthSample.device.in_(last), old))
+
+
+def _of_device(item: Accepted) -> dict[str, Any]:
+    return {
+        "name": item.envelope.device,
+        "health": item.body,
+        "health_at": item.received.received_at,
+        "clock_synchronised": item.envelope.clock_synchronised,
+    }
+
+
+def _sample(item: Accepted) -> dict[str, Any]:
+    figures = {name: item.body.get(name) for name in HealthSample.FIGURES}
+    return {"device": item.envelope.device, "received_at": item.received.received_at, **figures}
 
 
 def clock_error_s(change: StateChange) -> float | None:

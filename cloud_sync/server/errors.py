@@ -25,3 +25,22 @@ class DocumentError(ValueError):
     """A document for devices that cannot be published or is not there."""
 
     exit_code = 2
+
+
+class IngestError(RuntimeError):
+    """A process that receives ended before it had begun.
+
+    Args:
+        text: what it said.
+        exit_code: what it ended with.
+    """
+
+    def __init__(self, text: str, exit_code: int) -> None:
+        super().__init__(text)
+        self.exit_code = exit_code
+
+
+class MissingPyArrowError(RuntimeError):
+    """PyArrow, which only the export needs, is not installed."""
+
+    exit_code = 1

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import secrets
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from cloud_sync.files import make_folder, write_whole
+from cloud_sync.files import PRIVATE, make_folder, write_whole
 from cloud_sync.hosts import HostName, is_wildcard
 from cloud_sync.server.errors import FolderError
 
@@ -109,8 +110,31 @@ class ServerFolder:
 
     @property
     def ingest(self) -> Path:
-        """Key and certificate of the server's own client."""
+        """Keys and certificates of the server's own clients."""
         return self.path / "ingest"
+
+    def ingest_key(self, number: int) -> Path:
+        """Private key of one of the server's clients, the first being number 1."""
+        return self.ingest / f"{_ingest_name(number)}.key"
+
+    def ingest_certificate(self, number: int) -> Path:
+        """Its certificate."""
+        return self.ingest / f"{_ingest_name(number)}.pem"
+
+    def ingest_group(self) -> str:
+        """Name of the group that shares what devices send, made on first use.
+
+        It is a secret: the broker lets anybody join a group whose name he knows, and whoever joined this one would get
+        a share of what is meant for the server. He could not read it, but the server would not get it.
+
+        Raises:
+            FolderError: it cannot be read or made.
+        """
+        file = self.ingest / "group"
+        with self.explained():
+            if not file.exists():
+                write_whole(file, secrets.token_hex(16).encode(), PRIVATE)
+            return file.read_text(encoding="ascii")
 
     @property
     def https(self) -> Path:
@@ -196,3 +220,7 @@ class ServerFolder:
             raise FolderError(
                 f"server folder {self.path}: {error.strerror or error}; check its permissions and disk"
             ) from error
+
+
+def _ingest_name(number: int) -> str:
+    return "ingest" if number == 1 else f"ingest-{number}"

@@ -7,6 +7,7 @@ import queue
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from datetime import datetime, timezone
 from functools import partial
 
@@ -24,16 +25,49 @@ from cloud_sync.server.broker import MOST_UNCONFIRMED
 from cloud_sync.server.database import Database
 from cloud_sync.server.feed import Feed
 from cloud_sync.server.ingest_metrics import IngestMetrics
+from cloud_sync.server.reconcile import Reconciler
 from cloud_sync.server.screening import Accepted, Received
 from cloud_sync.server.worker import Delivery, Worker
 
 _log = logging.getLogger(__name__)
 
-# The broker keeps what devices send while the server is away for a day; what it drops, devices send again.
-_TERMS = Terms(session_expiry_s=86_400, manual_ack=True, receive_maximum=MOST_UNCONFIRMED)
+# The broker keeps what devices send while the server is away for a day; what it drops, devices send again. For one of
+# several it keeps nothing: what comes while that one is away shall go to the others.
+_ALONE_EXPIRY_S, _SHARED_EXPIRY_S = 86_400, 0
 _CONNECT_TIMEOUT_S = 15.0
 # Answers the broker has not taken; beyond that they are dropped, and the devices ask again.
 _MOST_UNSENT = 10_000
+
+
+@dataclass(frozen=True)
+class Share:
+    """Which part of the work is one process's.
+
+    Attributes:
+        group: secret name of those who share it.
+        number: which of them this one is, from 1; the first also follows the devices' states.
+        of: how many they are.
+    """
+
+    group: str
+    number: int = 1
+    of: int = 1
+
+    @property
+    def terms(self) -> Terms:
+        """What is asked of the broker."""
+        return Terms(
+            session_expiry_s=_ALONE_EXPIRY_S if self.of == 1 else _SHARED_EXPIRY_S,
+            manual_ack=True,
+            receive_maximum=MOST_UNCONFIRMED,
+            former=(topics.EVERY_UPWARD_MESSAGE,),
+        )
+
+    @property
+    def subscriptions(self) -> list[str]:
+        """What is read. States are few, and the broker repeats retained ones to nobody who shares them."""
+        messages = topics.shared(self.group, topics.EVERY_UPWARD_MESSAGE)
+        return [messages, topics.EVERY_STATE] if self.number == 1 else [messages]
 
 
 class Ingest:
@@ -44,8 +78,9 @@ class Ingest:
     the queue between the threads is bounded without anyone having to wait.
 
     Args:
-        identity: the server's own client.
+        identity: the server's own client, or one of them.
         database: where records go.
+        share: which part of the work is this one's.
         metrics: counts what is done.
         feed: publishes stored records once more, where somebody wants to read them.
     """
@@ -54,16 +89,26 @@ class Ingest:
         self,
         identity: Identity,
         database: Database,
+        share: Share,
         metrics: IngestMetrics | None = None,
         feed: Feed | None = None,
     ) -> None:
         self._identity = identity
+        self._share = share
         self._metrics = metrics or IngestMetrics()
         self._feed = feed
         self._inbox: queue.Queue[Delivery] = queue.Queue(maxsize=2 * MOST_UNCONFIRMED)
-        announcer = Announcer(database, self._announce)
+        announcer = Announcer(database, self._announce if share.number == 1 else _leave_to_the_first)
         on_stored = self._pass_on if feed else None
-        self._worker = Worker(database, self._inbox, self._answer, announcer, self._metrics, on_stored=on_stored)
+        self._worker = Worker(
+            database,
+            self._inbox,
+            self._answer,
+            announcer,
+            self._metrics,
+            on_stored=on_stored,
+            reconciler=Reconciler(database, self._publish),
+        )
         self._connection: Connection | None = None
 
     def run(self, stop: threading.Event, on_ready: Callable[[], None]) -> None:
@@ -91,8 +136,8 @@ class Ingest:
         while not stop.is_set():
             connection = Connection(
                 self._identity,
-                _TERMS,
-                subscriptions=[topics.EVERY_UPWARD_MESSAGE, topics.EVERY_STATE],
+                self._share.terms,
+                subscriptions=self._share.subscriptions,
                 on_message=self._on_message,
                 on_puback=self._on_puback,
             )
@@ -168,3 +213,7 @@ class Ingest:
     def _on_puback(_packet: int, reason: ReasonCode) -> None:
         if reason.is_failure:
             _log.error("the broker does not pass on what was published: %s; check its access list", reason)
+
+
+def _leave_to_the_first(_device: str, _payload: bytes) -> None:
+    """Who does not follow the devices' states tells them of no documents."""

@@ -118,7 +118,8 @@ def switch(folder: ServerFolder) -> None:
             next_key.unlink()
             sync_folder(next_key.parent)
         Authority(folder).write_trusted()
-        (folder.ingest / "ingest.pem").unlink(missing_ok=True)
+        for client in folder.ingest.glob("*.pem"):
+            client.unlink()
     initialise(folder, settings)
 
 

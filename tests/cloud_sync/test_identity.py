@@ -60,7 +60,9 @@ def test_another_name_is_refused_with_the_way_out(tmp_path: Path) -> None:
         create_request(tmp_path, "jetson-2")
 
 
-@pytest.mark.parametrize("name", ["", "Upper", "a/b", "a+", "#", "-a", "a-", "a" * 64, "pomona-server", "a\n", "ä"])
+@pytest.mark.parametrize(
+    "name", ["", "Upper", "a/b", "a+", "#", "-a", "a-", "a" * 64, "pomona-server", "pomona-server-2", "a\n", "ä"]
+)
 def test_names_topics_cannot_carry_are_refused(tmp_path: Path, name: str) -> None:
     """SYNC-002."""
     with pytest.raises(IdentityError, match="cannot name a device"):

@@ -1,15 +1,19 @@
-"""The sides of a tree, and how they become one number."""
+"""The sides of a tree, how they become one number, and the rule of a visit for it."""
 
 from __future__ import annotations
 
+from datetime import date
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from cloud_sync.messages import CountBody, decode_body, decode_envelope
 from device.commands import visit as command
+from device.errors import InputError
 from device.orchards import Block
+from device.recording import Visit
 from device.sides import (
     LARGER,
     ONE,
@@ -24,8 +28,9 @@ from device.sides import (
     of_other_sides,
 )
 from device.store import Store
+from device.visits import import_photos
 from export.runtime.counter import Counter
-from tests.device.visiting import bring_in, photograph, table
+from tests.device.visiting import DAY, bring_in, photograph, queued, table
 
 by_side = st.dictionaries(st.sampled_from("abcd"), st.integers(0, 1000), min_size=1)
 two_sides = st.fixed_dictionaries({"a": st.integers(0, 1000), "b": st.integers(0, 1000)})
@@ -105,3 +110,71 @@ def test_trees_with_other_sides_are_named() -> None:
 
 def test_choices_are_those_of_the_module_that_joins() -> None:
     assert command.SIDES == RULES
+
+
+def counts(store: Store) -> dict[str, int]:
+    """Count of each tree, by its code."""
+    rows = store.db.query("SELECT code, machine FROM tree_count JOIN tree ON tree.id = tree_count.tree")
+    return {row["code"]: row["machine"] for row in rows}
+
+
+def last_count(store: Store) -> CountBody:
+    """The count that was queued last."""
+    bodies = [decode_body(decode_envelope(item.payload)) for item in store.outbox.waiting("jetson-1", 0, 1000)]
+    return [body for body in bodies if isinstance(body, CountBody)][-1]
+
+
+@pytest.mark.parametrize(
+    ("rule", "joined"), [("larger", (9, "largest")), ("sum", (14, "sum of both sides")), ("one", (5, "one side"))]
+)
+def test_the_sides_become_one_count_by_the_visits_rule_and_the_server_learns_which(
+    store: Store, block: Block, counter: Counter, tmp_path: Path, rule: Rule, joined: tuple[int, str]
+) -> None:
+    sides = [photograph(tmp_path, "T01", apples, side) for apples, side in ((5, "a"), (9, "b"))]
+    import_photos(store, counter, Visit(block, DAY, "ripening", sides=rule), sides)
+    (row,) = table(store, "tree_count")
+    assert (row["machine"], row["sides_rule"]) == joined
+    last = last_count(store)
+    assert (last.machine, last.sides_rule, len(last.photos)) == (*joined, 2)
+    assert [visit["sides"] for visit in table(store, "visit")] == [rule]
+
+
+def test_another_rule_makes_the_counts_anew_once_and_sends_them(
+    store: Store, block: Block, counter: Counter, tmp_path: Path
+) -> None:
+    taken = (("T01", 5, "a"), ("T01", 9, "b"), ("T02", 4, "a"))
+    photos = [photograph(tmp_path, *photo) for photo in taken]
+    bring_in(store, counter, block, *photos)
+    before = queued(store)
+    for joined_anew in (2, 0):
+        report = import_photos(store, counter, Visit(block, DAY, "ripening", sides="sum"), photos)
+        assert (report.counted, report.known, report.joined_anew) == (0, 3, joined_anew)
+    assert counts(store) == {"T01": 14, "T02": 8}
+    assert queued(store) == [*before, "count", "count"]
+    assert [(row["revision"], row["model"]) for row in table(store, "tree_count")] == [
+        *((3, counter.bundle.identity), (2, counter.bundle.identity))
+    ]
+    assert [visit["revision"] for visit in table(store, "visit")] == [1]
+
+
+def test_a_rule_stands_until_another_is_given(store: Store, block: Block, counter: Counter, tmp_path: Path) -> None:
+    first = Visit(block, DAY, "ripening", sides="sum")
+    import_photos(store, counter, first, [photograph(tmp_path, "T01", 5)])
+    bring_in(store, counter, block, photograph(tmp_path, "T01", 9, "b"), photograph(tmp_path, "T02", 4))
+    assert counts(store) == {"T01": 14, "T02": 8}
+    bring_in(store, counter, block, photograph(tmp_path / "later", "T01", 3), day=date(2025, 10, 1))
+    assert [visit["sides"] for visit in table(store, "visit")] == ["sum", "larger"]
+
+
+@pytest.mark.parametrize("told", ["reviewed", "own"])
+def test_counts_that_people_looked_at_keep_their_rule(
+    store: Store, block: Block, counter: Counter, tmp_path: Path, told: str
+) -> None:
+    photos = [photograph(tmp_path, "T01", 5), photograph(tmp_path, "T01", 9, "b"), photograph(tmp_path, "T02", 4)]
+    bring_in(store, counter, block, *photos)
+    store.db.execute(f"UPDATE tree_count SET {told} = 4 WHERE machine = 4")
+    before = {name: table(store, name) for name in ("visit", "tree_count", "outbox")}
+    with pytest.raises(InputError, match="sides of the visit of 2025-09-24 stay 'larger': the counts of T02 were"):
+        import_photos(store, counter, Visit(block, DAY, "ripening", sides="sum"), photos)
+    assert {name: table(store, name) for name in before} == before
+    assert import_photos(store, counter, Visit(block, DAY, "ripening", sides="larger"), photos).known == 3

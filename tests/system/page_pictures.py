@@ -1,4 +1,7 @@
-"""Makes the pictures of the pages for the documentation, from drawn trees: ``python -m tests.system.page_pictures``."""
+"""Makes the pictures of the pages for the documentation: ``python -m tests.system.page_pictures``.
+
+They show drawn trees and virtual devices.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +13,8 @@ from PIL import Image
 
 from device.store import Store
 from device.virtual_orchard import OrchardSettings
+from tests.cloud_sync.virtual_fleet import troubled_five
+from tests.system.fleet_process import start_fleet_server
 from tests.system.page_process import DESKTOP, PHONE, chromium, draw_trees, open_screen, running_page, visit_block
 
 _IMAGES = Path(__file__).parents[2] / "docs" / "images"
@@ -22,8 +27,9 @@ _PHONE, _DESKTOP = replace(PHONE, width=390, height=800), replace(DESKTOP, heigh
 
 
 def make_pictures(folder: Path) -> None:
-    """Photograph a photo's page on a phone and the summary on a desktop."""
+    """Photograph a photo's page on a phone and the summary on a desktop, and the server's page of its fleet."""
     folder.mkdir(parents=True, exist_ok=True)
+    _make_fleet_picture(folder / "fleet-desktop.png")
     with tempfile.TemporaryDirectory() as scratch:
         home = Path(scratch) / "home"
         store = Store(home)
@@ -42,6 +48,18 @@ def make_pictures(folder: Path) -> None:
                 page.wait_for_load_state("networkidle")
                 page.screenshot(path=folder / f"page-{screen.name}.png")
                 _slim(folder / f"page-{screen.name}.png")
+
+
+def _make_fleet_picture(picture: Path) -> None:
+    with tempfile.TemporaryDirectory() as scratch:
+        server = start_fleet_server(Path(scratch) / "server", troubled_five())
+        with chromium() as browser:
+            page = open_screen(browser, _DESKTOP).new_page()
+            page.goto(server.address)
+            page.wait_for_load_state("networkidle")
+            page.screenshot(path=picture)
+        server.stop()
+    _slim(picture)
 
 
 def _slim(picture: Path) -> None:

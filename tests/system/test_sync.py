@@ -23,6 +23,7 @@ from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 
 from cloud_sync import topics
+from cloud_sync.batch import decode_batch
 from cloud_sync.connection import Connection, RefusedError, Terms
 from cloud_sync.errors import BrokerError
 from cloud_sync.identity import Identity
@@ -38,12 +39,12 @@ from tests.system.conftest import QUICK, Device, Site, wait_until
 class Client:
     """A client of the broker that does what it is told, as a thief or an eavesdropper would."""
 
-    def __init__(self, identity: Identity, subscriptions: list[str]) -> None:
+    def __init__(self, identity: Identity, subscriptions: list[str], *, session_expiry_s: int = 0) -> None:
         self.messages: list[mqtt.MQTTMessage] = []
         self.pubacks: dict[int, ReasonCode] = {}
         self._connection = Connection(
             identity,
-            Terms(session_expiry_s=0),
+            Terms(session_expiry_s=session_expiry_s),
             subscriptions=subscriptions or [topics.acknowledgements(identity.name)],
             on_message=self.messages.append,
             on_puback=self.pubacks.__setitem__,
@@ -76,6 +77,10 @@ class Client:
 
     def close(self) -> None:
         self._connection.end()
+
+    def abandon(self) -> None:
+        """As if it had died."""
+        self._connection.abandon()
 
 
 def cpu_s(process: int) -> float:
@@ -408,7 +413,11 @@ def test_a_broker_that_queues_without_end_gets_a_window_and_no_more(site: Site) 
     assert 2 <= time.monotonic() - begun < 5
     tap.close()
     assert device.waiting() == 100
-    sequences = [json.loads(message.payload)["sequence"] for message in tap.messages]
+    sequences = [
+        json.loads(line)["sequence"]
+        for message in tap.messages
+        for line in (decode_batch(bytes(message.payload)) if message.topic.endswith("/batch") else [message.payload])
+    ]
     assert set(sequences) == set(range(1, 11))
     assert sequences[:10] == list(range(1, 11))
     assert 11 <= len(sequences) <= 14  # the window once, then one again after 0.2, 0.4 and 0.8 s

@@ -5,7 +5,9 @@ from __future__ import annotations
 from typing import Annotated, Literal
 
 from fastapi import APIRouter, HTTPException, Query
+from pydantic import StringConstraints
 
+from cloud_sync.messages.fields import Name
 from cloud_sync.server.database import DeadLetter, Record
 from cloud_sync.server.fleet.answers import (
     BlockAnswer,
@@ -18,7 +20,7 @@ from cloud_sync.server.fleet.answers import (
     SampleAnswer,
     WholeDeadLetterAnswer,
 )
-from cloud_sync.server.fleet.context import OpenedSession
+from cloud_sync.server.fleet.context import Context, OpenedSession
 from cloud_sync.server.fleet.devices import arrange, choose, get_device, list_devices
 from cloud_sync.server.fleet.history import read_samples
 from cloud_sync.server.fleet.records import (
@@ -29,9 +31,14 @@ from cloud_sync.server.fleet.records import (
     list_records,
 )
 from cloud_sync.server.holdings import read_holdings
+from cloud_sync.topics import DEVICE_NAME_PATTERN
 
 router = APIRouter(prefix="/api", responses={404: {"model": Problem}, 422: {"model": Problem}})
 
+# what cannot be a name, some databases cannot be asked for
+Kind = Annotated[str, StringConstraints(pattern="^[a-z_]{1,64}$")]
+DeviceName = Annotated[str, StringConstraints(pattern=DEVICE_NAME_PATTERN)]
+RecordId = Annotated[str, StringConstraints(pattern="^[0-9a-f-]{36}$")]
 Limit = Annotated[int, Query(ge=1, le=MOST_ON_PAGE, description="how many on a page")]
 Show = Annotated[Literal["all", "trouble", "bad", "online", "offline"], Query(description="which devices")]
 Sort = Annotated[
@@ -61,24 +68,25 @@ def device(name: str, session: OpenedSession) -> DeviceAnswer:
 
 
 @router.get("/devices/{name}/health")
-def health(name: str, session: OpenedSession, days: Days = 1) -> list[SampleAnswer]:
+def health(name: DeviceName, session: OpenedSession, days: Days = 1) -> list[SampleAnswer]:
     """What a device said of itself in the last days, in order."""
     return [SampleAnswer.of(sample) for sample in read_samples(session, name, days)]
 
 
 @router.get("/blocks")
-def blocks(session: OpenedSession) -> list[BlockAnswer]:
-    """The blocks with their counts and latest estimates."""
-    return [BlockAnswer.model_validate(block, from_attributes=True) for block in read_holdings(session).blocks]
+def blocks(session: OpenedSession, context: Context) -> list[BlockAnswer]:
+    """The blocks with their counts and latest estimates, at most half a minute old."""
+    held = context.blocks.get(lambda: read_holdings(session).blocks)
+    return [BlockAnswer.model_validate(block, from_attributes=True) for block in held]
 
 
 @router.get("/records")
 def records(
     session: OpenedSession,
-    type: Annotated[str | None, Query(description="type of the records")] = None,  # noqa: A002
-    device: Annotated[str | None, Query(description="the device that sent them")] = None,
-    orchard: Annotated[str | None, Query(description="name of the orchard")] = None,
-    block: Annotated[str | None, Query(description="name of the block")] = None,
+    type: Annotated[Kind | None, Query(description="type of the records")] = None,  # noqa: A002
+    device: Annotated[DeviceName | None, Query(description="the device that sent them")] = None,
+    orchard: Annotated[Name | None, Query(description="name of the orchard")] = None,
+    block: Annotated[Name | None, Query(description="name of the block")] = None,
     after: Annotated[str | None, Query(description="`next` of the page before")] = None,
     limit: Limit = 100,
 ) -> RecordPage:
@@ -91,18 +99,18 @@ def records(
 
 
 @router.get("/records/{device}/{record}")
-def record(device: str, record: str, session: OpenedSession) -> RecordAnswer:
+def record(device: DeviceName, record: RecordId, session: OpenedSession) -> RecordAnswer:
     """One record."""
     found = session.get(Record, (device, record))
     if found is None:
-        raise HTTPException(404, f"no record {record[:80]!r} of {device[:80]!r} is held")
+        raise HTTPException(404, f"no record {record!r} of {device!r} is held")
     return RecordAnswer.of(found)
 
 
 @router.get("/dead-letters")
 def dead_letters(
     session: OpenedSession,
-    device: Annotated[str | None, Query(description="the device whose topic they came by")] = None,
+    device: Annotated[DeviceName | None, Query(description="the device whose topic they came by")] = None,
     after: Annotated[int | None, Query(ge=0, le=_MOST_ID, description="`next` of the page before")] = None,
     limit: Limit = 100,
 ) -> DeadLetterPage:

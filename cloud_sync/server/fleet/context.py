@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,8 +12,10 @@ from sqlalchemy.orm import Session
 
 from cloud_sync.pages.access import Attempts, PassPhrase
 from cloud_sync.server.database import Database
+from cloud_sync.server.fleet.keeping import Kept
 from cloud_sync.server.fleet.settings import FleetSettings
 from cloud_sync.server.fleet.templating import Templates
+from cloud_sync.server.holdings import BlockHoldings
 
 
 @dataclass(frozen=True)
@@ -28,7 +29,8 @@ class FleetContext:
         pass_phrase: who may see the pages; None lets in whoever reaches the port.
         attempts: who tried to sign in.
         templates: turns values into HTML.
-        scraping: held while metrics are made, so that scrapes do not pile up on a slow database.
+        blocks: what is held of each block.
+        records: number of records by type.
     """
 
     database: Database
@@ -37,7 +39,8 @@ class FleetContext:
     pass_phrase: PassPhrase | None
     attempts: Attempts = field(default_factory=Attempts)
     templates: Templates = field(default_factory=Templates)
-    scraping: threading.Lock = field(default_factory=threading.Lock)
+    blocks: Kept[tuple[BlockHoldings, ...]] = field(default_factory=lambda: Kept(30.0))
+    records: Kept[dict[str, int]] = field(default_factory=lambda: Kept(60.0))
 
 
 def fleet_context(request: Request) -> FleetContext:

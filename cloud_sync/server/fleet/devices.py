@@ -12,8 +12,10 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from cloud_sync import clock
+from cloud_sync.errors import IdentityError
 from cloud_sync.messages import HealthBody
 from cloud_sync.server.database import DeadLetter, Device
+from cloud_sync.topics import check_device_name
 from cloud_sync.troubles import Level, Trouble, age_words, find_troubles, worst_first
 
 Status = Literal["online", "silent", "offline"]
@@ -79,7 +81,10 @@ def list_devices(session: Session) -> list[DeviceView]:
 
 def get_device(session: Session, name: str) -> DeviceView | None:
     """One device, None where none of this name was ever heard of."""
-    row = session.get(Device, name)
+    try:
+        row = session.get(Device, check_device_name(name))
+    except IdentityError:  # what no device can be called, some databases cannot be asked for
+        return None
     if row is None:
         return None
     letters = session.scalars(select(func.count()).select_from(DeadLetter).where(DeadLetter.device == name)).one()

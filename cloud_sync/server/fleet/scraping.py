@@ -40,10 +40,10 @@ _OF_DEVICES = (
 @router.get("/metrics", include_in_schema=False)
 def metrics(session: OpenedSession, context: Context) -> Response:
     """What ingest processes count, what the database holds, and how each device last said it fares."""
-    with context.scraping:
-        registry = CollectorRegistry(auto_describe=False)
-        registry.register(_Families([*_of_processes(context), *_of_database(session), *_of_devices(session)]))
-        return Response(generate_latest(registry), media_type=CONTENT_TYPE_LATEST)
+    registry = CollectorRegistry(auto_describe=False)
+    families = [*_of_processes(context), *_of_database(session, context), *_of_devices(session)]
+    registry.register(_Families(families))
+    return Response(generate_latest(registry), media_type=CONTENT_TYPE_LATEST)
 
 
 class _Families(Collector):
@@ -67,16 +67,17 @@ def _of_processes(context: Context) -> list[Metric]:
             _log.warning("the metrics of ingest process %s cannot be read", number)
             continue
         for family in families:
+            if family.name.endswith("_created"):  # when counting began, which Prometheus finds out by itself
+                continue
             own = merged.setdefault(family.name, Metric(family.name, family.documentation, family.type))
             for sample in family.samples:
-                if not sample.name.endswith("_created"):
-                    own.add_sample(sample.name, {**sample.labels, "process": number}, sample.value)
+                own.add_sample(sample.name, {**sample.labels, "process": number}, sample.value)
     return list(merged.values())
 
 
-def _of_database(session: Session) -> Iterator[Metric]:
+def _of_database(session: Session, context: Context) -> Iterator[Metric]:
     records = GaugeMetricFamily("pomona_server_records", "Records that are held, by type.", labels=["type"])
-    for kind, number in session.execute(select(Record.type, func.count()).group_by(Record.type)):
+    for kind, number in context.records.get(lambda: _records(session)).items():
         records.add_metric([kind], number)
     yield records
     dead = session.scalars(select(func.count()).select_from(DeadLetter)).one()
@@ -84,6 +85,11 @@ def _of_database(session: Session) -> Iterator[Metric]:
     size = _database_bytes(session)
     if size is not None:
         yield GaugeMetricFamily("pomona_server_database_bytes", "Size of the database.", value=size)
+
+
+def _records(session: Session) -> dict[str, int]:
+    numbers = session.execute(select(Record.type, func.count()).group_by(Record.type))
+    return {kind: number for kind, number in numbers}  # noqa: C416  (a row is not a plain tuple)
 
 
 def _database_bytes(session: Session) -> int | None:

@@ -121,7 +121,7 @@ def dead_letters(session: OpenedSession, context: Context) -> Response:
 @router.get("/blocks")
 def blocks(session: OpenedSession, context: Context) -> Response:
     """The blocks with their counts and latest estimates."""
-    return context.templates.page("blocks", blocks=read_holdings(session).blocks)
+    return context.templates.page("blocks", blocks=context.blocks.get(lambda: read_holdings(session).blocks))
 
 
 def _receives(context: Context) -> bool | None:

@@ -48,11 +48,16 @@ def test_access_list_gives_each_its_own_topics() -> None:
         "pattern write pomona/v1/%u/up/#",
         "pattern write pomona/v1/%u/state",
         "pattern read pomona/v1/%u/down/#",
-        "user pomona-server",
-        "topic read pomona/v1/+/up/#",
-        "topic read pomona/v1/+/state",
-        "topic write pomona/v1/+/down/#",
-        "topic write pomona/v1/+/stored/#",
+    ] + [
+        line
+        for name in ("pomona-server-0", "pomona-server", *(f"pomona-server-{number}" for number in range(2, 9)))
+        for line in (
+            f"user {name}",
+            "topic read pomona/v1/+/up/#",
+            "topic read pomona/v1/+/state",
+            "topic write pomona/v1/+/down/#",
+            "topic write pomona/v1/+/stored/#",
+        )
     ]
 
 

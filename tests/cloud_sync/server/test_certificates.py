@@ -57,7 +57,7 @@ def test_same_request_gets_the_same_certificate(server_folder: ServerFolder) -> 
     assert Authority(server_folder).enroll(pem, "test") == Authority(server_folder).enroll(pem, "test")
 
 
-@pytest.mark.parametrize("name", ["pomona-server", "Jetson", "a/b", "a+b", "#", "a" * 64])
+@pytest.mark.parametrize("name", ["pomona-server", "pomona-server-17", "Jetson", "a/b", "a+b", "#", "a" * 64])
 def test_names_are_checked_again_on_the_server(server_folder: ServerFolder, name: str) -> None:
     """SYNC-005."""
     with pytest.raises(IdentityError, match="cannot name a device"):
@@ -198,3 +198,32 @@ def test_keys_are_private_files(tmp_path: Path, server_folder: ServerFolder) -> 
     files = [*server_folder.path.rglob("*.key"), *tmp_path.rglob("*.key")]
     assert len(files) >= 4
     assert {file.stat().st_mode & 0o777 for file in files} == {0o600}
+
+
+def test_each_of_the_server_s_clients_has_a_certificate_of_its_own(server_folder: ServerFolder) -> None:
+    """SYNC-052."""
+    found = [keys.read_certificate(server_folder.ingest_certificate(number)) for number in range(1, 9)]
+    names = [keys.common_name(certificate.subject) for certificate in found]
+    assert names == ["pomona-server", *(f"pomona-server-{number}" for number in range(2, 9))]
+    assert len({keys.fingerprint(certificate.public_key()) for certificate in found}) == 8
+    assert (server_folder.ingest_key(2).stat().st_mode & 0o777) == 0o600
+
+
+def test_a_device_that_had_a_name_which_is_the_server_s_now_loses_it(server_folder: ServerFolder) -> None:
+    """SYNC-002, SYNC-006: its certificate would have the server's rights."""
+    authority = Authority(server_folder)
+    _, pem = authority.enroll(request("old-2"), "test")
+    (server_folder.enrolled / "pomona-server-2.pem").write_bytes(pem)
+    server_folder.ingest_certificate(2).unlink()
+    authority.issue_ingest(2)
+    assert revoked_numbers(server_folder) == [x509.load_pem_x509_certificate(pem).serial_number]
+    assert not (server_folder.enrolled / "pomona-server-2.pem").exists()
+
+
+def test_the_group_that_shares_the_work_is_a_secret_that_stays(server_folder: ServerFolder, tmp_path: Path) -> None:
+    """SYNC-052."""
+    group = server_folder.ingest_group()
+    assert len(group) == 32
+    assert server_folder.ingest_group() == group
+    assert ((server_folder.ingest / "group").stat().st_mode & 0o777) == 0o600
+    assert make_server(tmp_path / "other").ingest_group() != group

@@ -14,7 +14,7 @@ from cloud_sync.messages import Answers
 from cloud_sync.server.broker import MOST_UNCONFIRMED
 from cloud_sync.server.database import Database
 from cloud_sync.server.folder import ServerFolder
-from cloud_sync.server.ingest import Ingest
+from cloud_sync.server.ingest import Ingest, Share
 from cloud_sync.server.worker import Delivery
 from tests.cloud_sync.helpers import enrol
 
@@ -39,7 +39,7 @@ def connection() -> Confirmed:
 
 @pytest.fixture
 def ingest(server_folder: ServerFolder, database: Database, connection: Confirmed, tmp_path: Any) -> Ingest:
-    made = Ingest(enrol(server_folder, tmp_path / "device", "any"), database)
+    made = Ingest(enrol(server_folder, tmp_path / "device", "any"), database, Share("group"))
     made._connection = connection  # type: ignore[assignment]
     return made
 
@@ -101,3 +101,13 @@ def test_without_a_connection_answers_are_left_to_be_asked_for_again(ingest: Ing
     connection.is_open = False
     ingest._answer("b", Answers(answers=[]))
     assert connection.published == ["pomona/v1/a/down/ack"]
+
+
+def test_one_of_several_reads_its_share_and_only_the_first_the_states() -> None:
+    """SYNC-052."""
+    alone, first, second = Share("g"), Share("g", 1, 2), Share("g", 2, 2)
+    up = "$share/g/pomona/v1/+/up/#"
+    assert alone.subscriptions == first.subscriptions == [up, "pomona/v1/+/state"]
+    assert second.subscriptions == [up]
+    assert alone.terms.session_expiry_s > 3600
+    assert second.terms.session_expiry_s == first.terms.session_expiry_s == 0

@@ -10,8 +10,8 @@ from pathlib import Path
 from tests.drawing import draw_discs, encode, in_rows
 
 _MOST_APPLES = 9
-# trees whose sides a come before their sides b, so that a count changes soon after it was made, and often is on its way
-_TREES_AT_ONCE = 5
+# so few that a count changes soon after it was made, and often is on its way
+TREES_AT_ONCE = 5
 RECORDS_A_TREE = 6  # tree, two photos, their detections, count
 OTHER_RECORDS = 3  # orchard, block, visit
 
@@ -23,6 +23,7 @@ class Card:
     Args:
         folder: where they lie; what has been taken over is removed by whoever took it.
         trees: how many trees are photographed, each from two sides.
+        at_once: trees whose sides a come before their sides b.
 
     Attributes:
         fruit: number of apples by tree and side, of all photos put there so far.
@@ -31,6 +32,7 @@ class Card:
 
     folder: Path
     trees: int
+    at_once: int = TREES_AT_ONCE
     fruit: dict[str, dict[str, int]] = field(default_factory=dict)
     by_hand: dict[str, int] = field(default_factory=dict)
 
@@ -39,9 +41,9 @@ class Card:
         self._coming = self._photos()
 
     def _photos(self) -> Iterator[tuple[str, str]]:
-        for first in range(0, self.trees, _TREES_AT_ONCE):
+        for first in range(0, self.trees, self.at_once):
             for side in "ab":
-                for number in range(first, min(first + _TREES_AT_ONCE, self.trees)):
+                for number in range(first, min(first + self.at_once, self.trees)):
                     yield f"T{number:05}", side
 
     def put(self, number: int) -> int:

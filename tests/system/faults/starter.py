@@ -24,6 +24,7 @@ from cloud_sync.identity import read_identity
 from cloud_sync.uplink import Uplink, UplinkSettings
 from device.store import Store
 from tests.processes import ROOT
+from tests.system.faults.moments import AtCall, die_at
 
 # everything that a start would import; named here so that the fork finds it imported
 _WARM = (
@@ -112,19 +113,19 @@ class Starter:
         number: int | None = json.loads(answer)
         return number
 
-    def pomona(self, *arguments: object, name: str = "pomona") -> Process:
-        """Start a command line."""
-        return self._start({"pomona": [str(argument) for argument in arguments]}, name)
+    def pomona(self, *arguments: object, name: str = "pomona", until: AtCall | None = None) -> Process:
+        """Start a command line, which may be killed at a moment."""
+        return self._start({"pomona": [str(argument) for argument in arguments]}, name, until)
 
-    def uplink(self, folder: Path, settings: UplinkSettings) -> Process:
+    def uplink(self, folder: Path, settings: UplinkSettings, until: AtCall | None = None) -> Process:
         """Start what `pomona sync` runs, with timers short enough for a campaign."""
-        return self._start({"uplink": str(folder), "settings": asdict(settings)}, "uplink")
+        return self._start({"uplink": str(folder), "settings": asdict(settings)}, "uplink", until)
 
-    def _start(self, request: dict[str, Any], name: str) -> Process:
+    def _start(self, request: dict[str, Any], name: str, until: AtCall | None) -> Process:
         self._number += 1
         log = self._folder / f"{name}-{self._number:05}.log"
         log.touch()  # it may be killed before it opens it
-        pid = self.ask({**request, "log": str(log)})
+        pid = self.ask({**request, "log": str(log), "until": until and asdict(until)})
         assert pid is not None
         return Process(self, pid, log)
 
@@ -174,6 +175,8 @@ def _become(request: dict[str, Any]) -> None:
 
 
 def _run(request: dict[str, Any]) -> int:
+    if request["until"]:
+        die_at(AtCall(**request["until"]))
     if "pomona" in request:
         sys.argv = ["pomona", *request["pomona"]]
         pomona.main()

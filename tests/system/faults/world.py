@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import signal
 import subprocess
+import sys
 import time
 from collections import Counter as Tally
 from collections.abc import Callable, Sequence
@@ -20,7 +21,9 @@ from device.store import Store
 from tests.cloud_sync.helpers import enrol, free_port
 from tests.disc_bundle import make_disc_bundle
 from tests.drawing import TAKEN_AT
-from tests.system.faults.card import OTHER_RECORDS, RECORDS_A_TREE, Card
+from tests.processes import ROOT
+from tests.system.faults.card import OTHER_RECORDS, RECORDS_A_TREE, TREES_AT_ONCE, Card
+from tests.system.faults.moments import AtSystemCall, Moment, dying_command
 from tests.system.faults.starter import Process, Starter
 from tests.system.faults.truth import check_card, compare, keep_journal, waiting
 
@@ -84,6 +87,7 @@ class World:
         records: how many records the device makes in all, or a few more.
         may_end: whether a process may end so: its name, exit code and what it said. Otherwise only a kill and an
             orderly end are right.
+        trees_at_once: trees whose sides a come before their sides b.
 
     Attributes:
         places: as given.
@@ -92,7 +96,11 @@ class World:
     """
 
     def __init__(
-        self, places: Places, records: int, may_end: Callable[[str, int, str], bool] = lambda *_: False
+        self,
+        places: Places,
+        records: int,
+        may_end: Callable[[str, int, str], bool] = lambda *_: False,
+        trees_at_once: int = TREES_AT_ONCE,
     ) -> None:
         self.places = places
         self.ended: Tally[tuple[str, int]] = Tally()
@@ -108,7 +116,7 @@ class World:
         self._bundle = make_disc_bundle(places.folder / "bundle")
         trees = -(-(records - OTHER_RECORDS) // RECORDS_A_TREE)
         self._inbox = places.folder / "inbox"
-        self.card = Card(self._inbox / "B1" / "ripening", trees)
+        self.card = Card(self._inbox / "B1" / "ripening", trees, trees_at_once)
         self._make_device()
         self._device = Starter(self._logs, places.enter("device"))
         self._server = Starter(self._logs, places.enter("server")) if places.enter("server") else self._device
@@ -131,22 +139,64 @@ class World:
 
     def mend(self) -> None:
         """Start what ought to run for ever and does not."""
-        for name, start in ((BROKER, self._start_broker), (SERVER, self._start_server), (UPLINK, self._start_uplink)):
-            if not self.is_running(name):
-                self._running[name] = start()
+        for name in (BROKER, SERVER, UPLINK):
+            self.start(name)
 
     def work(self, photos: int, chance: random.Random) -> None:
         """Have new photos brought in, and at times trees counted by hand; what was begun and killed is begun again."""
         self.card.put(photos)
         if not self._to_note and self._counted and chance.random() < 0.5:
-            self._to_note = {chance.choice(self._counted): chance.randrange(1000) for _ in range(3)}
+            self.note({chance.choice(self._counted): chance.randrange(1000) for _ in range(3)})
         self._carry_on(watching=chance.random() < 0.3)
 
+    def note(self, counts: dict[str, int]) -> None:
+        """Have somebody count trees by hand, with the next :meth:`work` or :meth:`start`."""
+        self._to_note = counts
+
     def _carry_on(self, *, watching: bool) -> None:
+        # looked at first: one that has just ended has cleared the card
         if not self.is_running(IMPORT) and self.card.waiting():
-            self._running[IMPORT] = self._start_import(watching=watching)
+            self.start(IMPORT, watching=watching)
         if not self.is_running(BY_HAND) and self._to_note:
-            self._running[BY_HAND] = self._start_by_hand()
+            self.start(BY_HAND)
+
+    def start(self, name: str, until: Moment | None = None, *, watching: bool = False) -> None:
+        """Start a process that is not there.
+
+        Args:
+            name: which.
+            until: the moment at which it is killed.
+            watching: import as the folder watcher does it.
+        """
+        if self.is_running(name):
+            return
+        if name == IMPORT:
+            self._importing = self.card.waiting()
+        if name == BROKER:
+            self._running[name] = self._start_broker()
+        elif isinstance(until, AtSystemCall):
+            self._running[name] = self._start_traced(name, until)
+        elif name == UPLINK:
+            self._running[name] = self._device.uplink(self.places.home, QUICK, until)
+        else:
+            starter = self._server if name == SERVER else self._device
+            self._running[name] = starter.pomona(*self._words(name, watching=watching), name=name, until=until)
+
+    def die(self, name: str, until: Moment, *, watching: bool = False) -> None:
+        """Start a process and wait until it was killed at that moment.
+
+        Raises:
+            DifferenceError: it was not.
+        """
+        self.start(name, until, watching=watching)
+        process, deadline = self._running[name], time.monotonic() + _CALM_S
+        while process.poll() is None:
+            if time.monotonic() > deadline:
+                raise DifferenceError(f"{name} did not come to {until}")
+            time.sleep(0.01)
+        self._look(name)
+        if process.poll() != -signal.SIGKILL:
+            raise DifferenceError(f"{name} ended with {process.poll()} before {until}")
 
     def kill(self, name: str) -> bool:
         """End a process with SIGKILL; returns whether that is what ended it."""
@@ -210,23 +260,37 @@ class World:
         with log:
             return subprocess.Popen(command, stdout=log, stderr=log)
 
-    def _start_server(self) -> Process:
-        options = ["--database", self.places.database, "--broker", f"{self.places.host}:{self.places.server_port}"]
-        return self._server.pomona("server", "run", "--folder", self._server_folder.path, *options, name=SERVER)
+    def _start_traced(self, name: str, until: AtSystemCall) -> subprocess.Popen[bytes]:
+        folder = Path(self.places.database.partition("///")[2]).parent if name == SERVER else self.places.home
+        words = [sys.executable, "-m", "pomona", *map(str, self._words(name))]
+        with (self._logs / f"{name}-traced.log").open("ab") as log:
+            return subprocess.Popen(
+                dying_command(until, str(folder / until.file), words), cwd=ROOT, stdout=log, stderr=log
+            )
 
-    def _start_uplink(self) -> Process:
-        return self._device.uplink(self.places.home, QUICK)
-
-    def _start_import(self, *, watching: bool) -> Process:
-        self._importing = self.card.waiting()
-        options = ["--threads", 1, "--bundle", self._bundle.folder, "--home", self.places.home]
-        if watching:
-            return self._device.pomona("visit", "watch", self._inbox, "--once", *options, name="watch")
+    def _words(self, name: str, *, watching: bool = False) -> list[object]:
+        """The command line of a process."""
+        home = ["--home", self.places.home]
         visit = ["--block", "B1", "--stage", "ripening"]
-        return self._device.pomona("visit", "import", self.card.folder, *visit, *options, name=IMPORT)
+        counter = ["--threads", 1, "--bundle", self._bundle.folder]
+        match name:
+            case "server":
+                options = [
+                    "--database",
+                    self.places.database,
+                    "--broker",
+                    f"{self.places.host}:{self.places.server_port}",
+                ]
+                return ["server", "run", "--folder", self._server_folder.path, *options]
+            case "uplink":
+                return ["sync", *home]
+            case "by-hand":
+                return ["visit", "by-hand", self._hand_counts(), *visit, "--day", TAKEN_AT.date(), *home]
+            case _ if watching:
+                return ["visit", "watch", self._inbox, "--once", *counter, *home]
+        return ["visit", "import", self.card.folder, *visit, *counter, *home]
 
-    def _start_by_hand(self) -> Process:
+    def _hand_counts(self) -> Path:
         table = self.places.folder / "by-hand.csv"
         table.write_text("tree,by_hand\n" + "".join(f"{tree},{count}\n" for tree, count in self._to_note.items()))
-        visit = ["--block", "B1", "--stage", "ripening", "--day", TAKEN_AT.date()]
-        return self._device.pomona("visit", "by-hand", table, *visit, "--home", self.places.home, name=BY_HAND)
+        return table

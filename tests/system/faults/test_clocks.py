@@ -1,0 +1,121 @@
+"""Clocks that say 1970 or 2038, and that jump by years while everything runs, over real TLS."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from datetime import datetime, timezone
+from pathlib import Path
+
+import pytest
+
+from tests.system.conftest import Device, Site, wait_until
+
+LIBRARY = "libfaketimeMT.so.1"
+DEVICE, BROKER, SERVER = "device", "broker", "server"
+
+
+def faketime() -> Path:
+    found = [*Path("/usr/lib").glob(f"*/faketime/{LIBRARY}"), *Path("/usr/lib").glob(f"faketime/{LIBRARY}")]
+    assert found, "the tests of wrong clocks need libfaketime: apt-get install faketime, or run make test"
+    return found[0]
+
+
+class LyingSite(Site):
+    """A site where some have a wrong clock; the one that waits are measured by goes on, as it does in the field."""
+
+    def __init__(self, folder: Path, liars: set[str]) -> None:
+        super().__init__(folder)
+        self._liars = liars
+        self._clock = folder / "clock"
+
+    def set_clock(self, year: int) -> None:
+        """From now on it is the tenth second of a year, whoever runs already."""
+        moment = datetime(year, 1, 1, 0, 0, 10, tzinfo=timezone.utc)
+        fresh = self._clock.with_suffix(".new")
+        fresh.write_text(f"{(moment - datetime.now(timezone.utc)).total_seconds():+.0f}\n")
+        fresh.replace(self._clock)
+
+    def start(self, command: list[str]) -> subprocess.Popen[str]:
+        who = BROKER if command[0] == "mosquitto" else SERVER if SERVER in command else DEVICE
+        if who not in self._liars:
+            return super().start(command)
+        lie = [f"LD_PRELOAD={faketime()}", f"FAKETIME_TIMESTAMP_FILE={self._clock}"]
+        return super().start(["env", *lie, "FAKETIME_NO_CACHE=1", "FAKETIME_DONT_FAKE_MONOTONIC=1", *command])
+
+    def on_device(self, device: Device, *words: str) -> None:
+        """Give the device a command."""
+        process = self.start([sys.executable, "-m", "pomona", *words, "--home", str(device.folder)])
+        assert process.wait(timeout=60) == 0, self.log(process)
+
+    def add_block(self, device: Device, name: str) -> None:
+        self.on_device(device, "block", "add", name, "--orchard", device.name)
+
+    def years(self) -> dict[str, int]:
+        """When the device says that it made each block."""
+        rows = self.rows("SELECT block, recorded_at FROM record WHERE type = 'block' ORDER BY sequence")
+        return {block: int(recorded_at[:4]) for block, recorded_at in rows}
+
+
+@pytest.fixture
+def lying(tmp_path: Path, mosquitto: None) -> Iterator[dict[str, LyingSite]]:
+    """Sites that the test makes, closed after it."""
+    made: dict[str, LyingSite] = {}
+    yield made
+    for site in made.values():
+        site.close()
+
+
+@pytest.mark.parametrize(
+    ("liars", "year"),
+    [
+        ({DEVICE}, 1970),
+        ({BROKER, SERVER}, 2038),
+        pytest.param({DEVICE}, 2038, marks=pytest.mark.slow),
+        pytest.param({DEVICE}, 2090, marks=pytest.mark.slow),
+        pytest.param({BROKER, SERVER}, 1970, marks=pytest.mark.slow),
+        pytest.param({BROKER}, 1970, marks=pytest.mark.slow),
+        pytest.param({DEVICE, BROKER, SERVER}, 1970, marks=pytest.mark.slow),
+        pytest.param({DEVICE, BROKER, SERVER}, 2038, marks=pytest.mark.slow),
+    ],
+)
+def test_with_a_wrong_clock_a_device_connects_and_its_records_arrive(
+    lying: dict[str, LyingSite], tmp_path: Path, liars: set[str], year: int
+) -> None:
+    """SYNC-007."""
+    site = lying["site"] = LyingSite(tmp_path, liars)
+    site.set_clock(year)
+    site.start_broker()
+    site.start_server()
+    device = site.device("kiwi-07")
+    site.add_block(device, "B1")
+    site.on_device(device, "sync", "--once")
+    assert device.waiting() == 0
+    assert site.years() == {"B1": year if DEVICE in liars else datetime.now(timezone.utc).year}
+    (block,) = site.holdings().blocks
+    assert block.records == {"block": 1}
+
+
+@pytest.mark.slow
+def test_a_clock_that_jumps_by_years_while_all_run_breaks_no_connection_and_no_order(
+    lying: dict[str, LyingSite], tmp_path: Path
+) -> None:
+    """SYNC-013, SYNC-040: what is last is told by the device's numbers, not by its clock."""
+    site = lying["site"] = LyingSite(tmp_path, {DEVICE, BROKER, SERVER})
+    site.set_clock(2026)
+    site.start_broker()
+    server = site.start_server()
+    device = site.device("kiwi-07")
+    uplink = device.start_uplink()
+    years = (2026, 1970, 2038, 2031)
+    for year in years:
+        site.set_clock(year)
+        site.add_block(device, f"B{year}")
+        site.on_device(device, "block", "add", "same", "--orchard", device.name, "--trees", str(year))
+        wait_until(lambda: device.waiting() == 0, f"all stored in {year}")
+    assert site.years() == {f"B{year}": year for year in years[:1]} | {"same": 2031} | {f"B{y}": y for y in years[1:]}
+    assert site.rows("SELECT json_extract(body, '$.trees') FROM record WHERE block = 'same'") == [(2031,)]
+    assert site.log(uplink).count("connected to broker") == 1
+    assert site.log(server).count("connected to broker") == 1
+    assert "Traceback" not in site.log(uplink) + site.log(server)
