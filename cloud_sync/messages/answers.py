@@ -25,7 +25,10 @@ class Answer(BaseModel):
     result: Result = Field(description="what became of it")
     reason: str = Field(default="", max_length=MOST_REASON, description="why it was rejected or is to be sent again")
     revision: int | None = Field(
-        default=None, ge=1, lt=2**31, description="the revision that is held, when it is outdated"
+        default=None,
+        ge=1,
+        lt=2**31,
+        description="the revision that is held, when it is outdated, or stored and a later one is held",
     )
 
 
