@@ -159,11 +159,13 @@ class _Reader:
         count = self.header.boxes
         if parameter == _ALL_ZERO:
             return np.zeros(count, np.int64)
-        first = int(np.searchsorted(self._ones, self._at))
+        first = int(self._ones.searchsorted(self._at))
         ones = self._ones[first : first + count]
         if len(ones) < count:
             raise _cut_short()
-        upper = np.diff(ones, prepend=self._at - 1) - 1
+        upper = ones.copy()
+        upper[0] -= self._at
+        upper[1:] -= ones[:-1] + 1
         start = int(ones[-1]) + 1
         self._at = start + count * parameter
         if self._at > len(self._bits):
