@@ -120,6 +120,20 @@ def test_a_server_that_died_is_told_from_devices_that_are_silent(site: Site) -> 
 
 
 @pytest.mark.slow
+def test_each_of_several_ingest_processes_is_told_apart(site: Site) -> None:
+    site.start_broker()
+    site.start_server("--ingest", "2")
+    fleet = start_fleet(site)
+    connected = [f"pomona_ingest_connected{{process={number}}}" for number in (1, 2)]
+    wait_until(lambda: [fleet.metrics().get(name) for name in connected] == [1, 1], "both are connected")
+    device = site.device("kiwi-07")
+    device.record(200)
+    assert device.sync().stored == 200
+    stored = [f"pomona_ingest_records_total{{process={number}}}{{type=tree}}" for number in (1, 2)]
+    wait_until(lambda: sum(fleet.metrics().get(name, 0) for name in stored) >= 200, "what they stored adds up")
+
+
+@pytest.mark.slow
 def test_health_that_waits_for_a_server_does_not_pile_up(site: Site) -> None:
     """SYNC-039: a broker without a server takes all and answers nothing."""
     site.start_broker()
