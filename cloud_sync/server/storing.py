@@ -57,6 +57,9 @@ def store(session: Session, batch: Sequence[Screened]) -> list[Reply]:
     ]
 
 
+_NOTHING_NEW: dict[str, Any] = {"heard": False, "online": None, "store": None, "clock_error_s": None}
+
+
 class _Held(NamedTuple):
     revision: int
     message: str
@@ -228,12 +231,13 @@ def _note_devices(session: Session, batch: Iterable[Screened]) -> None:
         if isinstance(item, Refused):
             continue
         name = item.envelope.device if isinstance(item, Accepted) else item.device
-        known = news.setdefault(name, {"name": name, "heard": False, "online": None, "clock_error_s": None})
+        known = news.setdefault(name, {"name": name, **_NOTHING_NEW})
         if not item.received.retained:  # the broker repeats what it retained; that is no sign of life
             known["heard"] = True
         known["last_seen"] = item.received.received_at
         if isinstance(item, Accepted):
-            known["store"] = item.envelope.store
+            if not item.received.retained:
+                known["store"] = item.envelope.store
         elif isinstance(item, Asked):
             known["store"] = item.question.store
         else:

@@ -158,7 +158,7 @@ class Worker:
         for device, answer in replies:
             by_device[device].append(answer)
         for device, answers in by_device.items():
-            for portion in _portions(answers):
+            for portion in portions(answers):
                 self._answer(device, portion)
 
     def _pass_on(self, stored: Sequence[Accepted]) -> None:
@@ -211,7 +211,7 @@ class Worker:
         ]
 
 
-def _portions(answers: Iterable[Answer]) -> Iterator[Answers]:
+def portions(answers: Iterable[Answer]) -> Iterator[Answers]:
     """Split answers into messages that the broker takes."""
     portion: list[Answer] = []
     length = 0

@@ -7,6 +7,7 @@ import json
 import os
 import subprocess
 import sys
+import tracemalloc
 import zlib
 from pathlib import Path
 from typing import Any
@@ -156,6 +157,17 @@ def test_what_is_no_message_is_said_and_the_rest_go_on(recorded: bytes, reason: 
     assert all(isinstance(error, MessageError) for error in errors)
     assert reason in str(errors[0])
     assert isinstance(last, dict)
+
+
+def test_a_batch_that_would_fill_the_memory_is_not_unfolded() -> None:
+    """SYNC-017."""
+    bomb = zlib.compress(bytes(60_000_000))
+    tracemalloc.start()
+    (error,) = decoded(bomb)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert "unfolds to more than" in str(error)
+    assert peak < 4 * MOST_UNFOLDED_BYTES
 
 
 @settings(max_examples=300, deadline=None)
