@@ -235,7 +235,6 @@ class Uplink:
             f"connected to {connection.where} as {self._identity.name}"
             + (", sparingly, since the link is metered" if metered else ""),
         )
-        self._heard.clear()
         self._comparison.attach()
         self._connected_at = time.monotonic()
         self._greeted = False
@@ -255,13 +254,13 @@ class Uplink:
 
         look_at = 0.0
         while not stop.is_set() and self._left_s(limit_s) > 0:
-            self._take_in()
+            heard = self._take_in()
             answered = self._sender.settle()
             if answered:
                 self._backoff.reset()
             now = time.monotonic()
             self._compare(publish, now)
-            if answered or self._sender.has_room or self._comparison.is_busy or now >= look_at:
+            if heard or self._sender.has_room or self._comparison.is_busy or now >= look_at:
                 look_at = now + self._settings.poll_s
                 self._tell(connected=True)
                 self._sender.send(publish)
@@ -279,8 +278,11 @@ class Uplink:
         """In the network loop: note what came."""
         self._heard.append((message.topic, bytes(message.payload)))
 
-    def _take_in(self) -> None:
+    def _take_in(self) -> bool:
         """Hand on what came.
+
+        Returns:
+            Whether anything did.
 
         Raises:
             OutboxError: the outbox cannot be read or written.
@@ -297,6 +299,7 @@ class Uplink:
                     self._comparison.take_missing(payload)
                 elif topic == topics.greeting(name):
                     self._take_greeting(payload)
+        return bool(heard)
 
     def _take_greeting(self, payload: bytes) -> None:
         try:

@@ -13,10 +13,10 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import json
 import logging
+import math
 import os
-import resource
+import random
 import signal
 import sqlite3
 import statistics
@@ -25,19 +25,22 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
+from cloud_sync.digests import DigestQuestion, digest_of
 from cloud_sync.identity import read_identity
 from cloud_sync.messages import CountBody
 from cloud_sync.outbox import new_id
 from cloud_sync.server.broker import initialise
 from cloud_sync.server.folder import ServerFolder, ServerSettings
+from cloud_sync.server.reconcile import answer
 from cloud_sync.uplink import Uplink, UplinkSettings
 from device.store import Store
 from tests.benchmarks.wire import drawn_messages
 from tests.cloud_sync.helpers import enrol, example, free_port
+from tests.cloud_sync.test_comparing import Ends, insert_records
 
 _ROOT = Path(__file__).parents[2]
 DEVICE = "orchard-07"
@@ -151,15 +154,22 @@ def make_month(folder: Path, trees: int) -> None:
     store.close()
 
 
-def send_all(folder: Path) -> None:
-    """Send until nothing waits, and say how long it took; a process of its own."""
-    store = Store(folder)
-    begun = time.monotonic()
-    result = Uplink(store.outbox, read_identity(folder), UplinkSettings(metered=False)).run(threading.Event(), True)
-    took = time.monotonic() - begun
-    store.close()
-    most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    print(json.dumps({"s": took, "stored": result.stored, "processor_s": processor_s(), "most_kib": most}))
+def sync(home: Path, inside: Sequence[str]) -> tuple[str, float, float, int]:
+    """`pomona sync --once`: what it says, seconds, seconds of processor, KiB of memory at most."""
+    command = [*inside, sys.executable, "-m", "pomona", "sync", "--once", "--home", str(home)]
+    begun, processor, most_kib = time.monotonic(), 0.0, 0
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env={**os.environ, "PYTHONPATH": str(_ROOT)})
+    status = Path(f"/proc/{process.pid}/status")
+    # what the system says of a process that has ended would be the memory of this one, whose copy it began as
+    while process.poll() is None:
+        with contextlib.suppress(OSError, ValueError, IndexError):
+            most_kib = int(status.read_text().partition("VmHWM:")[2].split()[0])
+            processor = processor_s(process.pid)
+        time.sleep(0.1)
+    assert process.stdout is not None
+    said = process.stdout.read().strip()
+    assert process.returncode == 0, said
+    return said, time.monotonic() - begun, processor, most_kib
 
 
 def month(trees: int, kbit: int | None) -> None:
@@ -171,16 +181,15 @@ def month(trees: int, kbit: int | None) -> None:
         make_month(site.device, trees)
         size = (site.device / "store.sqlite").stat().st_size
         stack.enter_context(site.running())
-        command = [*inside, sys.executable, "-m", "tests.benchmarks.uplink", "send", str(site.device)]
-        done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True, cwd=_ROOT)
-        said = json.loads(done.stdout)
+        said, took, processor, most_kib = sync(site.device, inside)
         print(
-            f"{said['stored']:,} records of {trees:,} trees, store of {size / 1e6:.0f} MB: {said['s']:.0f} s, "
-            f"{said['processor_s']:.1f} s of processor, {said['most_kib'] / 1024:.0f} MiB at most"
+            f"{trees:,} trees, store of {size / 1e6:.0f} MB: {took:.0f} s, {processor:.1f} s of processor, "
+            f"{most_kib / 1024:.0f} MiB at most. {said}"
         )
         if kbit:
             print(f"{sent_bytes():,} bytes sent at {kbit} kbit/s with all headers: {sent_bytes() / trees:,.0f} a tree")
-        print(f"at the server: {site.held():,}")
+        kept = (site.device / "store.sqlite").stat().st_size
+        print(f"at the server: {site.held():,}; the store has {kept / 1e6:.0f} MB with what was sent kept")
 
 
 def back(most_backoff_s: float) -> None:
@@ -212,6 +221,53 @@ def back(most_backoff_s: float) -> None:
             stop.set()
             run.join()
         store.close()
+
+
+def compare(records: int) -> None:
+    """What it costs both ends to see that nothing is lost, and to find what is."""
+    with tempfile.TemporaryDirectory() as name, contextlib.closing(Ends(Path(name))) as ends:
+        messages, now = [new_id() for _ in range(records)], datetime.now(timezone.utc).isoformat()
+        body = example("detections")
+        with ends.store.change() as db:
+            db.conn.executemany(
+                "INSERT INTO sent VALUES (?, ?, ?, 1, ?, ?, ?, 1, '', 0, ?, ?)",
+                (
+                    (number, one, one, body.TYPE, body.VERSION, now, body.model_dump_json(), digest_of(one))
+                    for number, one in enumerate(messages, 1)
+                ),
+            )
+        insert_records(ends.database, ends.store.outbox.store, messages)
+        # what is asked in a round, of each end alone
+        width = 16 ** math.ceil(math.log(records + 1, 16))
+        question = DigestQuestion(store=ends.store.outbox.store, width=width, blocks=[0])
+        device_ms = milliseconds(lambda: ends.store.outbox.sent.digests(0, width, width // 16))
+        with ends.database.read() as session:
+            server_ms = milliseconds(lambda: answer(session, "jetson-1", question))
+        print(f"{records:,} records: {device_ms:.1f} ms of the device and {server_ms:.1f} ms of the server a round")
+        for what, lost in (
+            ("nothing", set()),
+            ("the last 1,000", set(range(records - 999, records + 1))),
+            ("20 anywhere", set(random.Random(1).sample(range(1, records), 20))),
+        ):
+            ends.lose(lambda number, lost=lost: number in lost)  # type: ignore[misc]
+            ends.bytes = ends.questions = 0
+            begun = time.perf_counter()
+            found = ends.compare()
+            took = time.perf_counter() - begun
+            print(
+                f"lost {what}: {found} found by {ends.questions} questions, {ends.bytes:,} bytes, {took:.2f} s in all"
+            )
+            ends.send()
+
+
+def milliseconds(action: Callable[[], object], rounds: int = 20) -> float:
+    """Median time of an action."""
+    times = []
+    for _ in range(rounds):
+        begun = time.perf_counter()
+        action()
+        times.append(time.perf_counter() - begun)
+    return statistics.median(times) * 1000
 
 
 def enqueue(rounds: int = 400) -> None:
@@ -293,8 +349,8 @@ def main() -> None:
     of_idle = commands.add_parser("idle")
     of_idle.add_argument("--seconds", type=float, default=60.0)
     of_idle.add_argument("--kept", type=int, default=1000)
-    of_send = commands.add_parser("send")
-    of_send.add_argument("folder", type=Path)
+    of_compare = commands.add_parser("compare")
+    of_compare.add_argument("--records", type=int, default=60_000)
     given = parser.parse_args()
     if given.command == "month":
         month(given.trees, given.kbit)
@@ -302,11 +358,10 @@ def main() -> None:
         back(given.most_backoff)
     elif given.command == "enqueue":
         enqueue()
-    elif given.command == "idle":
-        idle(given.seconds, given.kept)
+    elif given.command == "compare":
+        compare(given.records)
     else:
-        logging.basicConfig(level=logging.WARNING, format="%(message)s")
-        send_all(given.folder)
+        idle(given.seconds, given.kept)
 
 
 if __name__ == "__main__":
