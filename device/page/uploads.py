@@ -16,7 +16,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ValidationError
 
-from cloud_sync.files import sync_folder, write_whole
+from cloud_sync.files import make_folder, sync_folder, write_whole
 from cloud_sync.messages import Stage
 from cloud_sync.outbox import new_id
 from device.disk import remedy_for
@@ -96,7 +96,7 @@ class UploadFolder:
         identifier = new_id()
         path = self._folder / identifier
         try:
-            path.mkdir(parents=True)
+            make_folder(path)
         except OSError as error:
             raise StoreError(f"{path} cannot be made: {error.strerror}; {remedy_for(error)}") from error
         return identifier, path

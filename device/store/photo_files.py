@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import hashlib
 import os
 import secrets
@@ -28,11 +29,16 @@ class PhotoFiles:
         self._sweep()
 
     def _sweep(self) -> None:
-        """Remove what killed processes left half written; what is younger may still be being written."""
+        """Remove what killed processes left half written; what is young or locked may still be being written.
+
+        Age alone does not tell: a clock that was set for the first time makes everything old.
+        """
         for partial in (self.folder / ".partial").glob("*"):
             with contextlib.suppress(OSError):
                 if time.time() - partial.stat().st_mtime > _ABANDONED_AFTER_S:
-                    partial.unlink()
+                    with partial.open("rb") as file:
+                        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                        partial.unlink()
 
     def path(self, sha256: str, suffix: str) -> Path:
         """Where a photo lies, or will."""
@@ -60,10 +66,11 @@ class PhotoFiles:
                 for folder in (target.parent, partial.parent):
                     folder.mkdir(parents=True, exist_ok=True)
                 with partial.open("xb") as file:
+                    fcntl.flock(file, fcntl.LOCK_SH)
                     file.write(content)
                     file.flush()
                     os.fsync(file.fileno())
-                partial.replace(target)
+                    partial.replace(target)  # still locked
             # also when it is there: whoever put it there may have died before this
             for folder in (target.parent, self.folder, self.folder.parent):
                 sync_folder(folder)

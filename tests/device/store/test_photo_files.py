@@ -91,3 +91,24 @@ def test_a_file_in_the_folders_place_is_named(files: PhotoFiles) -> None:
     files.folder.write_bytes(b"")
     with pytest.raises(StoreError, match=r"cannot be written: .*; check the folder's permissions"):
         files.add(CONTENT, ".jpg")
+
+
+def test_only_a_copy_that_nobody_writes_any_more_is_swept(files: PhotoFiles, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also where the clock is set by decades meanwhile, so that all that is being written looks old."""
+    folder = files.folder / ".partial"
+    folder.mkdir(parents=True)
+    (folder / "young").write_bytes(b"half")
+    (folder / "old").write_bytes(b"half")
+    os.utime(folder / "old", (0, 0))
+    sync = os.fsync
+
+    def open_again(descriptor: int) -> None:
+        (written,) = {path.name for path in folder.iterdir()} - {"young", "old"}
+        os.utime(folder / written, (0, 0))
+        PhotoFiles(files.folder)  # as another process does when it starts
+        monkeypatch.setattr(os, "fsync", sync)
+        sync(descriptor)
+
+    monkeypatch.setattr(os, "fsync", open_again)
+    files.add(CONTENT, ".jpg")
+    assert sorted(path.name for path in kept(files)) == sorted([f"{SHA256}.jpg", "young"])

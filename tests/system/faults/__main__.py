@@ -18,10 +18,11 @@ from pathlib import Path
 from tests.system.faults.apart import go_apart, is_apart
 from tests.system.faults.campaign import Plan, run
 from tests.system.faults.cut_device import cut_device_power
+from tests.system.faults.cut_page import cut_page_power
 from tests.system.faults.cut_server import cut_server_power
 from tests.system.faults.worlds import NEED_RIGHTS, WORLDS
 
-_CUTS = {"device-cuts": cut_device_power, "server-cuts": cut_server_power}
+_CUTS = {"device-cuts": cut_device_power, "page-cuts": cut_page_power, "server-cuts": cut_server_power}
 
 
 def main() -> None:

@@ -25,7 +25,7 @@ from cloud_sync.server.database import Database
 from cloud_sync.server.errors import DatabaseError
 from tests.cloud_sync.helpers import enrol, envelope
 from tests.system.conftest import Site, wait_until
-from tests.system.faults.cuts import CutReport, cut_power
+from tests.system.faults.cuts import CutReport, cut_power, last_sending
 from tests.system.faults.tracing import Op, read_trace, strace
 from tests.system.faults.world import DEVICE
 
@@ -149,12 +149,7 @@ class ServerCheck:
 
     def __init__(self, asker: _Asker, ops: list[Op]) -> None:
         self._sent = asker.sent
-        sendings = [(number, op.at) for number, op in enumerate(ops, start=1) if op.kind == "sent"]
-        # an answer was sent in the last sending that had begun when it came, or in one before
-        self._answers = [
-            (max(number for number, at in sendings if at <= came), message, result)
-            for came, message, result in asker.answers
-        ]
+        self._answers = [(last_sending(ops, came), message, result) for came, message, result in asker.answers]
 
     def __call__(self, folder: Path, moment: int) -> list[str]:
         """What is wrong after so many ops."""

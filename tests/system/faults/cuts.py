@@ -76,3 +76,8 @@ def cut_power(root: Path, ops: Sequence[Op], check: Check, cuts: int, seed: int,
         report.manners[manner] += 1
     report.seconds = time.monotonic() - begun
     return report
+
+
+def last_sending(ops: Sequence[Op], came: float) -> int:
+    """After how many ops an answer was sent at the latest that came at a time: with the last sending begun by then."""
+    return max(number for number, op in enumerate(ops, start=1) if op.kind == "sent" and op.at <= came)

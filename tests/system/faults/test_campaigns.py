@@ -18,7 +18,7 @@ from tests.system.faults.apart import apart
 from tests.system.faults.worlds import NEED_RIGHTS
 
 # a few rounds that kill, part and fill everything once or twice
-SHORT = {"kills": (6, 60), "partitions": (4, 40), "packets": (2, 20), "disks": (3, 40)}
+SHORT = {"kills": (6, 60), "partitions": (4, 40), "disks": (3, 40)}
 LONG = {"kills": 1000, "brokers": 200, "partitions": 200, "packets": 200, "disks": 200}
 
 

@@ -13,6 +13,7 @@ import pytest
 
 from tests.processes import ROOT
 from tests.system.faults.cut_device import cut_device_power
+from tests.system.faults.cut_page import cut_page_power
 from tests.system.faults.cut_server import cut_server_power
 from tests.system.faults.cuts import LostError, cut_power
 from tests.system.faults.power import Disk
@@ -160,12 +161,12 @@ def test_a_call_that_is_not_understood_is_an_error(trace: Callable[[str], list[O
 
 def test_a_device_loses_nothing_it_has_acknowledged(mosquitto: None, tmp_path: Path) -> None:
     """SYNC-013."""
-    cut_device_power(tmp_path, 25, random.randrange(10**6), trees=4)
+    cut_device_power(tmp_path, 20, random.randrange(10**6), trees=3)
 
 
 def test_a_server_loses_nothing_it_has_answered_for(mosquitto: None, tmp_path: Path) -> None:
     """SYNC-022, SYNC-048."""
-    cut_server_power(tmp_path, 40, random.randrange(10**6), records=60)
+    cut_server_power(tmp_path, 30, random.randrange(10**6), records=50)
 
 
 @pytest.mark.slow
@@ -173,6 +174,12 @@ def test_a_server_loses_nothing_it_has_answered_for(mosquitto: None, tmp_path: P
 def test_a_thousand_cuts_of_a_device_lose_nothing(mosquitto: None, tmp_path: Path) -> None:
     """SYNC-013."""
     cut_device_power(tmp_path, 1000, random.randrange(10**6))
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(3600)
+def test_a_thousand_cuts_lose_no_photo_that_a_phone_has_sent(tmp_path: Path) -> None:
+    cut_page_power(tmp_path, 1000, random.randrange(10**6))
 
 
 @pytest.mark.slow

@@ -13,7 +13,6 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 
 import pytest
-from _pytest.mark import ParameterSet
 
 from cloud_sync.outbox import new_id
 from cloud_sync.server.database import Database
@@ -106,18 +105,21 @@ def waiting_after(home: Path, statement: str) -> int:
     return waiting(home)
 
 
-def shortened(states: tuple[State, ...]) -> list[ParameterSet]:
-    """One state of each stage for every day, all of them for the long run."""
-    firsts = {state.stage: state for state in reversed(states) if isinstance(state.moment, AtCall)}
-    return [
-        pytest.param(
-            state, id=f"{state.stage}: {state.name}", marks=[] if firsts[state.stage] is state else [pytest.mark.slow]
-        )
-        for state in states
-    ]
+def named(state: State) -> str:
+    return f"{state.stage}: {state.name}"
 
 
-@pytest.mark.parametrize("state", shortened(STATES))
+# one of each stage for every day, all of them for the long run
+DAILY = {state.stage: state for state in reversed(STATES) if isinstance(state.moment, AtCall)}
+
+
+@pytest.mark.parametrize(
+    "state",
+    [
+        pytest.param(state, id=named(state), marks=[] if DAILY[state.stage] is state else pytest.mark.slow)
+        for state in STATES
+    ],
+)
 def test_killed_in_this_state_nothing_lacks_and_nothing_is_double(world: World, state: State) -> None:
     """SYNC-013, SYNC-021, SYNC-022, SYNC-026, SYNC-027, SYNC-041, SYNC-048."""
     arrange(world, state)
@@ -148,7 +150,8 @@ def die(starter: Starter, moment: Moment, file: Path, words: list[object]) -> No
     assert subprocess.run(command, cwd=ROOT, check=False).returncode == -signal.SIGKILL
 
 
-@pytest.mark.parametrize("state", shortened(FIRST_STATES))
+@pytest.mark.slow
+@pytest.mark.parametrize("state", FIRST_STATES, ids=named)
 def test_killed_at_its_first_start_it_starts_again(starter: Starter, tmp_path: Path, state: State) -> None:
     if state.process == SERVER:
         server = make_server(tmp_path / "server")
@@ -166,7 +169,8 @@ def test_killed_at_its_first_start_it_starts_again(starter: Starter, tmp_path: P
         assert store.execute("SELECT type FROM outbox").fetchall() == [("orchard",), ("block",)]
 
 
-@pytest.mark.parametrize("state", shortened(OUTDATED_STATES))
+@pytest.mark.slow
+@pytest.mark.parametrize("state", OUTDATED_STATES, ids=named)
 def test_killed_while_it_learns_that_it_was_restored(
     running_site: Site, starter: Starter, tmp_path: Path, state: State
 ) -> None:

@@ -39,6 +39,7 @@ def send_both(*devices: Device) -> str:
     return "".join(logs)
 
 
+@pytest.mark.slow
 def test_a_copied_key_takes_no_record_from_either_device(running_site: Site) -> None:
     """SYNC-021, SYNC-026: they end each other's connections, get each other's answers, and all records arrive once."""
     device = running_site.device("copied-key")
