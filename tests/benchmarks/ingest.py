@@ -41,7 +41,7 @@ from cloud_sync import topics
 from cloud_sync.batch import CONTENT_TYPE, encode_batch
 from cloud_sync.connection import Connection, Terms
 from cloud_sync.identity import Identity
-from cloud_sync.messages import Answers
+from cloud_sync.messages import Answer, Answers
 from cloud_sync.outbox import new_id
 from tests.benchmarks.ingest_messages import counts
 from tests.cloud_sync.helpers import enrol, free_port, make_server
@@ -85,6 +85,7 @@ class Publisher:
     def __init__(self, identity: Identity, window: int, *, wait_for_answers: bool) -> None:
         self._room = threading.Semaphore(window)
         self._done = 0
+        self._refused: list[Answer] = []
         self._changed = threading.Event()
         self._answered = wait_for_answers
         self._sizes: deque[int] = deque()  # the broker confirms in the order of publishing
@@ -101,7 +102,7 @@ class Publisher:
 
     def _on_answer(self, message: mqtt.MQTTMessage) -> None:
         answers = Answers.model_validate_json(message.payload).answers
-        assert all(answer.result == "stored" for answer in answers), answers[0]
+        self._refused += [answer for answer in answers if answer.result != "stored"]
         self._finish(len(answers))
 
     def _on_puback(self, _mid: int, _reason: Any) -> None:
@@ -125,6 +126,7 @@ class Publisher:
         while self._done < total:
             assert self._changed.wait(60), f"no answer for a minute; {self._done} of {total}"
             self._changed.clear()
+        assert not self._refused, f"{len(self._refused)} were not stored: {self._refused[0]}"
 
     def close(self) -> None:
         """Disconnect."""
