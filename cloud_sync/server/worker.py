@@ -46,6 +46,27 @@ class Delivery:
     confirm: Callable[[], object]
 
 
+class Inbox(queue.Queue[Delivery]):
+    """What has been received and waits to be stored.
+
+    Attributes:
+        waiting_bytes: length of all that waits.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.waiting_bytes = 0
+
+    def _put(self, item: Delivery) -> None:
+        self.waiting_bytes += len(item.received.payload)
+        super()._put(item)
+
+    def _get(self) -> Delivery:
+        item = super()._get()
+        self.waiting_bytes -= len(item.received.payload)
+        return item
+
+
 class Worker:
     """Stores what comes in and answers for it.
 
