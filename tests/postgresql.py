@@ -91,6 +91,12 @@ class PostgreSQL:
         self._process.wait(20)
         psutil.wait_procs(workers, timeout=20)
 
+    @property
+    def pid(self) -> int:
+        """The process whose children are all others."""
+        assert self._process is not None
+        return self._process.pid
+
     def stop(self) -> None:
         """End it in good order."""
         if self._process is not None and self._process.poll() is None:

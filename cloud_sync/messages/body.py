@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import unicodedata
+from functools import lru_cache
 from typing import ClassVar, Literal
 from urllib.parse import quote
 
@@ -15,7 +16,8 @@ Lane = Literal["now", "bulk"]
 class Body(BaseModel):
     """What a record says. Each type has a version of its own and a natural key."""
 
-    model_config = ConfigDict(extra="allow")
+    # numbers that are not finite stay what they are, to be found and refused
+    model_config = ConfigDict(extra="allow", ser_json_inf_nan="constants")
     TYPE: ClassVar[str]
     VERSION: ClassVar[int] = 1
     LANE: ClassVar[Lane] = "now"
@@ -40,8 +42,12 @@ class Body(BaseModel):
 
     def natural_key(self) -> str:
         """What the record is about, the same on each device that saw it; its parts are percent-encoded."""
-        parts = (quote(unicodedata.normalize("NFC", part), safe="") for part in self._key())
-        return "/".join([self.TYPE, *parts])
+        return "/".join([self.TYPE, *map(_encoded, self._key())])
 
     def _key(self) -> tuple[str, ...]:
         raise NotImplementedError
+
+
+@lru_cache(maxsize=10_000)  # a block's name comes again with each of its trees
+def _encoded(part: str) -> str:
+    return quote(unicodedata.normalize("NFC", part), safe="")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import queue
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -27,7 +26,7 @@ from cloud_sync.server.feed import Feed
 from cloud_sync.server.ingest_metrics import IngestMetrics
 from cloud_sync.server.reconcile import Reconciler
 from cloud_sync.server.screening import Accepted, Received
-from cloud_sync.server.worker import Delivery, Worker
+from cloud_sync.server.worker import Delivery, Inbox, Worker
 
 _log = logging.getLogger(__name__)
 
@@ -35,6 +34,8 @@ _log = logging.getLogger(__name__)
 # several it keeps nothing: what comes while that one is away shall go to the others.
 _ALONE_EXPIRY_S, _SHARED_EXPIRY_S = 86_400, 0
 _CONNECT_TIMEOUT_S = 15.0
+# Received and not stored yet. A little above all the broker keeps for a client, with the same bound in bytes.
+MOST_WAITING, MOST_WAITING_BYTES = 12_000, 64 * 1024 * 1024
 # Answers the broker has not taken; beyond that they are dropped, and the devices ask again.
 _MOST_UNSENT = 10_000
 
@@ -74,8 +75,8 @@ class Ingest:
     """Receives, stores and answers until told to stop.
 
     Three threads: the caller's connects and waits, paho's reads the network, one writes the database. A message is
-    confirmed to the broker after its commit, and the broker sends at most :data:`MOST_UNCONFIRMED` without that, so
-    the queue between the threads is bounded without anyone having to wait.
+    confirmed to the broker after its commit, and the broker is asked to send no more than :data:`MOST_UNCONFIRMED`
+    without that. Mosquitto does not always hold to it, so the queue between the threads has a bound of its own.
 
     Args:
         identity: the server's own client, or one of them.
@@ -97,7 +98,7 @@ class Ingest:
         self._share = share
         self._metrics = metrics or IngestMetrics()
         self._feed = feed
-        self._inbox: queue.Queue[Delivery] = queue.Queue(maxsize=2 * MOST_UNCONFIRMED)
+        self._inbox = Inbox()
         announcer = Announcer(database, self._announce if share.number == 1 else _leave_to_the_first)
         on_stored = self._pass_on if feed else None
         self._worker = Worker(
@@ -182,12 +183,15 @@ class Ingest:
             datetime.now(timezone.utc),
             retained=message.retain,
         )
-        # the broker bounds QoS 1 and 2; a flood of QoS 0, which promises nothing, gets half of the queue
-        if message.qos == 0 and self._inbox.qsize() >= MOST_UNCONFIRMED:
-            return
-        try:
-            self._inbox.put_nowait(Delivery(received, partial(connection.client.ack, message.mid, message.qos)))
-        except queue.Full:
+        confirm = partial(connection.client.ack, message.mid, message.qos)
+        waiting, waiting_bytes = self._inbox.qsize(), self._inbox.waiting_bytes + len(received.payload)
+        # a flood of QoS 0, which promises nothing, gets half of the queue
+        share = 2 if message.qos == 0 else 1
+        if waiting * share < MOST_WAITING and waiting_bytes * share <= MOST_WAITING_BYTES:
+            self._inbox.put_nowait(Delivery(received, confirm))
+        elif message.qos > 0:
+            # confirmed, or the broker would count it as under way until the connection ends; nobody answers for it
+            confirm()
             _log.error("the broker sends more than was asked for; a message on %s is left to be sent again", topic)
 
     def _answer(self, device: str, answers: Answers) -> None:

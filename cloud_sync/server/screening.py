@@ -8,8 +8,9 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime, timezone
+from functools import cached_property, lru_cache
 
 from pydantic import JsonValue, ValidationError
 
@@ -19,6 +20,8 @@ from cloud_sync.digests import DigestQuestion, decode_question
 from cloud_sync.errors import IdentityError, MessageError
 from cloud_sync.messages import MOST_REASON, Envelope
 
+# escaped, and no backslash followed by five ordinary characters
+_NUL = re.compile(r"(?<!\\)(?:\\\\)*\\u0000")
 _CORRELATION = re.compile(rb"([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}):[0-9]{1,4}")
 
 
@@ -52,14 +55,24 @@ class Accepted:
         envelope: its envelope; its version is that of the body here.
         recorded_at: the device's clock, in UTC.
         natural_key: what it is about.
-        body: the checked record, as JSON values, an older one brought to the newest version.
+        text: the checked record as JSON, an older one brought to the newest version.
+        orchard: the orchard it names.
+        block: the block it names.
     """
 
     received: Received
     envelope: Envelope
     recorded_at: datetime
     natural_key: str
-    body: dict[str, JsonValue]
+    text: str
+    orchard: str | None
+    block: str | None
+
+    @cached_property
+    def body(self) -> dict[str, JsonValue]:
+        """The record as JSON values; few records are looked into, so few are parsed again."""
+        values: dict[str, JsonValue] = json.loads(self.text)
+        return values
 
 
 @dataclass(frozen=True)
@@ -124,8 +137,9 @@ def unfold(received: Received) -> Sequence[Received | Refused]:
     try:
         lines = batch.decode_batch(received.payload)
     except MessageError as error:
-        return [Refused(received, _device_of(received.topic), _correlated(received.correlation), str(error))]
-    return [replace(received, payload=line, correlation=b"", in_batch=True) for line in lines]
+        return [Refused(received, _device_of(received.topic), _correlated(received.correlation), _reason(error))]
+    topic, at, retained = received.topic, received.received_at, received.retained
+    return [Received(topic, line, b"", at, retained, in_batch=True) for line in lines]
 
 
 def screen(received: Received) -> Accepted | Refused | StateChange | Asked | None:
@@ -153,15 +167,25 @@ def screen(received: Received) -> Accepted | Refused | StateChange | Asked | Non
             kind = envelope.type
             received = _as_alone(received, device, envelope)
         _check_topic(envelope, device, kind)
-        _check_numbers(envelope)
         body = messages.decode_body(envelope)
-        envelope = envelope.model_copy(update={"version": body.VERSION})
-        values = body.model_dump(mode="json", exclude_unset=True)  # what was sent, a null too, and no more
-        return Accepted(received, envelope, _utc(envelope), body.natural_key(), values)
+        if envelope.version != body.VERSION:
+            envelope = envelope.model_copy(update={"version": body.VERSION})
+        text = body.model_dump_json(exclude_unset=True)  # what was sent, a null too, and no more
+        _check_text(envelope, text)
+        place = getattr(body, "orchard", None), getattr(body, "block", None)
+        return Accepted(received, envelope, _utc(envelope), body.natural_key(), text, *place)
     except MessageError as error:
-        return Refused(received, device, message, str(error)[:MOST_REASON])
+        return Refused(received, device, message, _reason(error))
 
 
+def _reason(error: MessageError) -> str:
+    """What is wrong, in characters that every database and terminal can hold; a device chooses part of them."""
+    return "".join(character if character.isprintable() else "\N{REPLACEMENT CHARACTER}" for character in str(error))[
+        :MOST_REASON
+    ]
+
+
+@lru_cache(maxsize=10_000)
 def _parse_topic(topic: str) -> tuple[str, str | None]:
     """Device and message type, None for the state topic."""
     try:
@@ -203,7 +227,8 @@ def _utc(envelope: Envelope) -> datetime:
 def _as_alone(line: Received, device: str, envelope: Envelope) -> Received:
     """A line of a batch as its message would have come alone, so that a dead letter of it can be read again."""
     correlation = f"{envelope.message}:{envelope.version}".encode()
-    return replace(line, topic=topics.up(device, envelope.type), correlation=correlation, in_batch=False)
+    topic = topics.up(device, envelope.type)
+    return Received(topic, line.payload, correlation, line.received_at, line.retained)
 
 
 def _check_topic(envelope: Envelope, device: str, kind: str) -> None:
@@ -213,9 +238,16 @@ def _check_topic(envelope: Envelope, device: str, kind: str) -> None:
         raise MessageError(f"the envelope says type {envelope.type!r}, the topic {kind[:64]!r}")
 
 
-def _check_numbers(envelope: Envelope) -> None:
-    """Refuse NaN and infinity also where the body's model does not look: JSON has no such numbers."""
-    try:
-        json.dumps(envelope.body, allow_nan=False)
-    except ValueError as error:
-        raise MessageError("body: holds a number that is not finite") from error
+def _check_text(envelope: Envelope, text: str) -> None:
+    """Refuse what the body's model does not look for and some database cannot hold.
+
+    JSON has no NaN and no infinity, and PostgreSQL no NUL character.
+    """
+    # strings may hold these words; only then is it worth a second look
+    if "NaN" in text or "Infinity" in text:
+        try:
+            json.dumps(json.loads(text), allow_nan=False)
+        except ValueError as error:
+            raise MessageError("body: holds a number that is not finite") from error
+    if "\0" in envelope.boot or ("\\u0000" in text and _NUL.search(text)):
+        raise MessageError("holds a NUL character, which is no part of any text")

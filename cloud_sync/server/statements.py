@@ -16,17 +16,22 @@ from sqlalchemy import (
     Insert,
     Select,
     Table,
+    Text,
+    Update,
     bindparam,
     case,
+    cast,
     column,
     delete,
     false,
     func,
     insert,
     select,
+    update,
 )
 from sqlalchemy.dialects import postgresql as of_postgresql
 from sqlalchemy.dialects import sqlite as of_sqlite
+from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Session
 from sqlalchemy.types import JSON
 
@@ -60,8 +65,14 @@ def insert_missing(session: Session, rows: Sequence[dict[str, Any]]) -> set[Key]
 
 
 def insert_all(session: Session, rows: Sequence[dict[str, Any]]) -> None:
-    """Insert records that are known to be missing."""
-    session.execute(insert(RECORDS), rows)
+    """Insert records that are known to be missing; their bodies are JSON text."""
+    session.connection().execute(_INSERT_ALL, rows)
+
+
+def update_records(session: Session, rows: Sequence[dict[str, Any]]) -> None:
+    """Give records that are there new columns; their bodies are JSON text."""
+    keyed = [{**row, "of_device": row["device"], "of_record": row["record"]} for row in rows]
+    session.connection().execute(_update_records(postgresql=is_postgresql(session)), keyed)
 
 
 def find_records(session: Session, keys: Iterable[Key]) -> Iterable[Any]:
@@ -94,11 +105,31 @@ def note_devices(session: Session, rows: Sequence[dict[str, Any]]) -> None:
 
 @cache
 def _insert_missing() -> Insert:
-    columns = [column(each.name, each.type) for each in RECORDS.columns]
+    # the body is text in the text, which costs less than to take it apart and to put it together twice
+    columns = [column(each.name, Text() if each.name == "body" else each.type) for each in RECORDS.columns]
     given = func.json_to_recordset(bindparam("given", type_=JSON)).table_valued(*columns)
     rows = given.render_derived(name="given", with_types=True)
-    statement = of_postgresql.insert(RECORDS).from_select([each.name for each in columns], select(rows))
+    values = select(*(cast(each, JSONB) if each.name == "body" else each for each in rows.c))
+    statement = of_postgresql.insert(RECORDS).from_select([each.name for each in columns], values)
     return statement.on_conflict_do_nothing().returning(RECORDS.c.device, RECORDS.c.record)
+
+
+# the body is JSON already
+_INSERT_ALL = insert(RECORDS).values(
+    {each.name: bindparam(each.name, type_=Text() if each.name == "body" else each.type) for each in RECORDS.columns}
+)
+
+
+@cache
+def _update_records(*, postgresql: bool) -> Update:
+    body: ColumnElement[Any] = bindparam("body", type_=Text())
+    values: dict[str, ColumnElement[Any]] = {
+        each.name: bindparam(each.name, type_=each.type) for each in RECORDS.columns if not each.primary_key
+    }
+    values["body"] = cast(body, JSONB) if postgresql else body
+    there = RECORDS.c
+    of_key = (there.device == bindparam("of_device")) & (there.record == bindparam("of_record"))
+    return update(RECORDS).where(of_key).values(values)
 
 
 @cache

@@ -11,13 +11,13 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from sqlalchemy import func, insert, or_, select, update
+from sqlalchemy import func, insert, or_, select
 from sqlalchemy.orm import Session
 
 from cloud_sync.digests import digest_of
 from cloud_sync.messages import Answer
 from cloud_sync.server import statements
-from cloud_sync.server.database import DeadLetter, Record, ReplacedRevision
+from cloud_sync.server.database import DeadLetter, ReplacedRevision
 from cloud_sync.server.device_health import clock_error_s, note_health
 from cloud_sync.server.screening import Accepted, Asked, Refused, StateChange
 from cloud_sync.server.statements import Key
@@ -80,7 +80,7 @@ def _store_records(session: Session, accepted: Sequence[Accepted]) -> tuple[list
     replies = _judge(session, accepted, found)
     risen = [highest[key] for key, held in found.items() if highest[key].envelope.revision > held.revision]
     if risen:
-        session.execute(update(Record), [_columns(item) for item in risen])
+        statements.update_records(session, [_columns(item) for item in risen])
     # a message that was refused once and is stored now is dead no longer
     statements.delete_dead_letters(
         session, sorted({(item.envelope.device, item.envelope.message) for item in accepted})
@@ -175,8 +175,8 @@ def _columns(item: Accepted) -> dict[str, Any]:
         "revision": envelope.revision,
         "message": envelope.message,
         "natural_key": item.natural_key,
-        "orchard": item.body.get("orchard"),
-        "block": item.body.get("block"),
+        "orchard": item.orchard,
+        "block": item.block,
         "store": envelope.store,
         "sequence": envelope.sequence,
         "boot": envelope.boot,
@@ -185,7 +185,7 @@ def _columns(item: Accepted) -> dict[str, Any]:
         "historical": envelope.historical,
         "received_at": item.received.received_at,
         "digest": digest_of(envelope.message),
-        "body": item.body,
+        "body": item.text,
     }
 
 

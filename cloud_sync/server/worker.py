@@ -28,6 +28,7 @@ _log = logging.getLogger(__name__)
 _MOST_ANSWERS = 1000
 # Far below what the broker takes: a longer packet would end the server's connection, again and again.
 _MOST_ANSWER_BYTES = 64 * 1024
+_SHORT_ANSWER_BYTES = 200  # at most, without a reason
 # between looks for documents that were published
 _LOOK_S = 5.0
 
@@ -43,6 +44,27 @@ class Delivery:
 
     received: Received
     confirm: Callable[[], object]
+
+
+class Inbox(queue.Queue[Delivery]):
+    """What has been received and waits to be stored.
+
+    Attributes:
+        waiting_bytes: length of all that waits.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.waiting_bytes = 0
+
+    def _put(self, item: Delivery) -> None:
+        self.waiting_bytes += len(item.received.payload)
+        super()._put(item)
+
+    def _get(self) -> Delivery:
+        item = super()._get()
+        self.waiting_bytes -= len(item.received.payload)
+        return item
 
 
 class Worker:
@@ -216,7 +238,7 @@ def portions(answers: Iterable[Answer]) -> Iterator[Answers]:
     portion: list[Answer] = []
     length = 0
     for answer in answers:
-        more = len(answer.model_dump_json().encode())
+        more = len(answer.model_dump_json().encode()) if answer.reason else _SHORT_ANSWER_BYTES
         if portion and (len(portion) == _MOST_ANSWERS or length + more > _MOST_ANSWER_BYTES):
             yield Answers(answers=portion)
             portion, length = [], 0

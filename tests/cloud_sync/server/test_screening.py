@@ -72,9 +72,12 @@ def test_without_correlation_data_there_is_nobody_to_answer(correlation: bytes) 
         ({"type": "weather", "body": {}}, "type 'weather' is unknown"),
         ({"version": 2}, "newer than 1"),
         ({"body": {**EXAMPLES["tree"], "latitude": "north"}}, "tree: latitude"),
-        ({"body": {**EXAMPLES["tree"], "latitude": float("nan")}}, "not finite"),
+        ({"body": {**EXAMPLES["tree"], "latitude": float("nan")}}, "tree: latitude"),
         ({"body": {**EXAMPLES["tree"], "unknown": float("nan")}}, "not finite"),
         ({"body": {**EXAMPLES["tree"], "unknown": {"deep": [float("inf")]}}}, "not finite"),
+        ({"body": {**EXAMPLES["tree"], "unknown": ["a\0b"]}}, "holds a NUL character"),
+        ({"body": {**EXAMPLES["tree"], "unknown": "\\\0"}}, "holds a NUL character"),
+        ({"boot": "a\0"}, "holds a NUL character"),
         ({"body": {**EXAMPLES["tree"], "unknown": "x" * MOST_BYTES}}, "longer than"),
         ({"recorded_at": "0001-01-01T00:00:00+14:00"}, "outside the calendar"),
         ({"recorded_at": "9999-12-31T23:00:00-05:00"}, "outside the calendar"),
@@ -235,3 +238,19 @@ def test_any_lines_whatever_are_screened(lines: list[bytes]) -> None:
     """SYNC-047."""
     items = screened(encode_batch(lines))
     assert [item.received.payload for item in items if isinstance(item, Refused)] == lines
+
+
+@pytest.mark.parametrize("text", ["NaN", "-Infinity", "\\u0000", "a\\\\u0000"])
+def test_a_text_that_only_looks_like_what_is_refused_is_stored(text: str) -> None:
+    """SYNC-012."""
+    item = screen(received(envelope(body={**EXAMPLES["tree"], "unknown": text})))
+    assert isinstance(item, Accepted)
+    assert item.body["unknown"] == text
+
+
+def test_what_a_reason_quotes_can_be_kept_and_shown() -> None:
+    """SYNC-047: the name of a field is the device's own."""
+    item = screen(received(envelope("detections", body={**EXAMPLES["detections"], "counts": {"a\0\x1b": "x"}})))
+    assert isinstance(item, Refused)
+    assert item.reason.isprintable()
+    assert "counts" in item.reason
