@@ -195,8 +195,8 @@ def test_killed_while_it_learns_that_it_was_restored(
     assert waiting(device.folder) == 1
     assert starter.pomona(*words).wait() == 0
     assert waiting(device.folder) == 0
-    held = "SELECT revision, json_extract(body, '$.tree') FROM record WHERE device = ?"
-    assert running_site.rows(held, device.name) == [(3, "after the restoration")]
+    held = "SELECT revision, json_extract(body, '$.tree') FROM record WHERE record = ?"
+    assert running_site.rows(held, record) == [(3, "after the restoration")]
 
 
 def test_every_stage_has_its_states() -> None:

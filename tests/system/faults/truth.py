@@ -16,7 +16,8 @@ from cloud_sync.server.database import Database
 from device.store import FILE_NAME, PhotoFiles
 from tests.system.faults.card import Card
 
-_TABLES = ("orchard", "block", "tree", "visit", "photo", "detections", "tree_count")
+# tables whose rows are records: they count revisions
+_TABLES = "SELECT name FROM sqlite_master WHERE type = 'table' AND sql LIKE '%revision INTEGER NOT NULL DEFAULT 1%'"
 # columns that hold an id where the message holds a name, or have another spelling
 _REFERENCES = {"orchard", "block", "tree", "visit", "photo", "photos", "labels", "counts", "boxes"}
 # all that was ever queued: the outbox forgets what the server has stored
@@ -119,12 +120,12 @@ def check_device(home: Path) -> list[str]:
             row["record"]: (row["revision"], json.loads(row["body"]))
             for row in database.execute("SELECT record, revision, body FROM journal ORDER BY revision")
         }
-        for table in _TABLES:
+        for (table,) in database.execute(_TABLES).fetchall():
             for row in database.execute(f"SELECT * FROM {table}"):
                 revision, body = messages.pop(row["id"], (0, {}))
                 if revision != row["revision"] or _contradicts(row, body):
-                    found.append(f"{table} {dict(row)} has the message {body} of revision {revision}")
-        found += [f"message {body} belongs to no row" for _, body in messages.values()]
+                    found.append(f"{table} {dict(row)} has the message {str(body)[:500]} of revision {revision}")
+        found += [f"message {str(body)[:500]} belongs to no row" for _, body in messages.values()]
         files = PhotoFiles(home / "photos")
         for row in database.execute("SELECT sha256, suffix FROM photo"):
             path = files.path(row["sha256"], row["suffix"])

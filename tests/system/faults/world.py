@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import random
 import signal
 import subprocess
@@ -21,6 +23,7 @@ from device.store import Store
 from tests.cloud_sync.helpers import enrol, free_port
 from tests.disc_bundle import make_disc_bundle
 from tests.drawing import TAKEN_AT
+from tests.postgresql import PostgreSQL
 from tests.processes import ROOT
 from tests.system.faults.card import OTHER_RECORDS, RECORDS_A_TREE, TREES_AT_ONCE, Card
 from tests.system.faults.moments import AtSystemCall, Moment, dying_command
@@ -42,6 +45,8 @@ QUICK = UplinkSettings(
 # what takes longer than this to come right again is as good as lost
 _CALM_S = 120.0
 IMPORT, BY_HAND, UPLINK, SERVER, BROKER = "import", "by-hand", "uplink", "server", "broker"
+# of a server with several processes one, and a database that is a process of its own
+SHARE, DATABASE = "share", "database"
 
 
 class DifferenceError(AssertionError):
@@ -61,6 +66,7 @@ class Places:
         server_port: where the server finds it.
         host: address the broker listens on.
         enter: words before a command that make it run on the host of ``device``, ``broker`` or ``server``.
+        options: further words of ``pomona server run``.
     """
 
     folder: Path
@@ -71,6 +77,7 @@ class Places:
     server_port: int
     host: str = "127.0.0.1"
     enter: Callable[[str], Sequence[str]] = lambda _host: ()
+    options: Sequence[str] = ()
 
     @classmethod
     def below(cls, folder: Path) -> Places:
@@ -88,6 +95,7 @@ class World:
         may_end: whether a process may end so: its name, exit code and what it said. Otherwise only a kill and an
             orderly end are right.
         trees_at_once: trees whose sides a come before their sides b.
+        postgresql: the server of the database, where it is one.
 
     Attributes:
         places: as given.
@@ -101,11 +109,14 @@ class World:
         records: int,
         may_end: Callable[[str, int, str], bool] = lambda *_: False,
         trees_at_once: int = TREES_AT_ONCE,
+        postgresql: PostgreSQL | None = None,
     ) -> None:
         self.places = places
         self.ended: Tally[tuple[str, int]] = Tally()
         self._may_end = may_end
+        self._postgresql = postgresql
         self._running: dict[str, Process | subprocess.Popen[bytes]] = {}
+        self._database_is_up = postgresql is not None
         self._importing: list[Path] = []
         self._counted: list[str] = []
         self._to_note: dict[str, int] = {}
@@ -139,6 +150,9 @@ class World:
 
     def mend(self) -> None:
         """Start what ought to run for ever and does not."""
+        if self._postgresql is not None and not self._database_is_up:
+            self._postgresql.start()
+            self._database_is_up = True
         for name in (BROKER, SERVER, UPLINK):
             self.start(name)
 
@@ -200,6 +214,10 @@ class World:
 
     def kill(self, name: str) -> bool:
         """End a process with SIGKILL; returns whether that is what ended it."""
+        if name == DATABASE:
+            return self._kill_database()
+        if name == SHARE:
+            return self._kill_share()
         if not self.is_running(name):
             return False
         process = self._running[name]
@@ -207,6 +225,20 @@ class World:
         code = process.wait()
         self._look(name)
         return code == -signal.SIGKILL
+
+    def _kill_database(self) -> bool:
+        if self._postgresql is None or not self._database_is_up:
+            return False
+        self._postgresql.kill()
+        self._database_is_up = False
+        return True
+
+    def _kill_share(self) -> bool:
+        server = self._running.get(SERVER)
+        with contextlib.suppress(OSError, IndexError):  # what ends by itself meanwhile
+            os.kill(_children(server.pid if server else 0, of="spawn_main")[-1], signal.SIGKILL)
+            return True
+        return False
 
     def settle(self) -> int:
         """Let everything come right, without faults, and compare; returns how many records were the same.
@@ -294,3 +326,13 @@ class World:
         table = self.places.folder / "by-hand.csv"
         table.write_text("tree,by_hand\n" + "".join(f"{tree},{count}\n" for tree, count in self._to_note.items()))
         return table
+
+
+def _children(process: int, of: str) -> list[int]:
+    """Processes that a process has started, with a word in their command line."""
+    children = [Path("/proc", child) for tasks in _tasks(process) for child in tasks.read_text().split()]
+    return sorted(int(child.name) for child in children if of.encode() in (child / "cmdline").read_bytes())
+
+
+def _tasks(process: int) -> list[Path]:
+    return list(Path(f"/proc/{process}/task").glob("*/children"))
