@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -10,13 +11,21 @@ from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
 from cloud_sync import batch, topics
-from cloud_sync.device_state import DeviceState
-from cloud_sync.json_schemas import record_schema, summary
-from cloud_sync.messages import BODIES, MOST_BYTES, Answers, Body, Envelope
+from cloud_sync.json_schemas import OTHERS, record_schema, summary
+from cloud_sync.messages import BODIES, MOST_BYTES, Body, Envelope
 
 FILE = Path(__file__).with_name("asyncapi.yaml")
 _HEADER = "# Made by `python -m cloud_sync.asyncapi` from the models; edit those, not this file.\n"
 _MQTT = "0.2.0"  # version of AsyncAPI's MQTT binding
+# what the device does with each message that carries no records, and where
+_OTHERS: dict[str, tuple[str, Callable[[str], str]]] = {
+    "answers": ("receive", topics.acknowledgements),
+    "state": ("send", topics.state),
+    "question": ("send", topics.question),
+    "digest": ("receive", topics.digest),
+    "missing": ("receive", topics.missing),
+    "greeting": ("receive", topics.greeting),
+}
 
 
 class MissingYamlError(RuntimeError):
@@ -40,8 +49,10 @@ def document() -> dict[str, Any]:
         "operations": {
             "sendRecord": _operation("send", "record", retain=False),
             "sendBatch": _operation("send", "batch", retain=False),
-            "receiveAnswers": _operation("receive", "answers", retain=False),
-            "sendState": _operation("send", "state", retain=True),
+            **{
+                f"{action}{name.capitalize()}": _operation(action, name, retain=name == "state")
+                for name, (action, _) in _OTHERS.items()
+            },
         },
         "components": {"messages": _messages(), "schemas": _schemas()},
     }
@@ -78,15 +89,13 @@ def _channels() -> dict[str, Any]:
             "parameters": device,
             "messages": {"batch": {"$ref": "#/components/messages/batch"}},
         },
-        "answers": {
-            "address": topics.acknowledgements("{device}"),
-            "parameters": device,
-            "messages": {"answers": {"$ref": "#/components/messages/answers"}},
-        },
-        "state": {
-            "address": topics.state("{device}"),
-            "parameters": device,
-            "messages": {"state": {"$ref": "#/components/messages/state"}},
+        **{
+            name: {
+                "address": topic("{device}"),
+                "parameters": device,
+                "messages": {name: {"$ref": f"#/components/messages/{name}"}},
+            }
+            for name, (_, topic) in _OTHERS.items()
         },
         "stored": {
             "address": topics.stored("{device}", "{type}"),
@@ -134,8 +143,10 @@ def _messages() -> dict[str, Any]:
             },
             "bindings": {"mqtt": {"correlationData": correlation, "bindingVersion": _MQTT}},
         },
-        "answers": {"summary": summary(Answers), "payload": {"$ref": "#/components/schemas/Answers"}},
-        "state": {"summary": summary(DeviceState), "payload": {"$ref": "#/components/schemas/DeviceState"}},
+        **{
+            name: {"summary": summary(model), "payload": {"$ref": f"#/components/schemas/{model.__name__}"}}
+            for name, model in OTHERS.items()
+        },
         "stored": {
             "summary": "A stored record as plain JSON: envelope, natural_key, and the body with its boxes unpacked.",
             "contentType": "application/json",
@@ -145,7 +156,7 @@ def _messages() -> dict[str, Any]:
 
 
 def _schemas() -> dict[str, Any]:
-    models: list[type[BaseModel]] = [Envelope, *BODIES.values(), Answers, DeviceState]
+    models: list[type[BaseModel]] = [Envelope, *BODIES.values(), *OTHERS.values()]
     _, definitions = models_json_schema(
         [(model, "validation") for model in models], ref_template="#/components/schemas/{model}"
     )

@@ -91,6 +91,7 @@ class Connection:
         is_open: the broker has accepted us and our subscriptions.
         session_present: it still knew us.
         most_packet_bytes: longest packet it takes, None when it names no limit.
+        receive_maximum: most unconfirmed packets it takes, None when it names no limit.
         failure: what ended the connection.
 
     Args:
@@ -116,6 +117,7 @@ class Connection:
         self.is_open = False
         self.session_present = False
         self.most_packet_bytes: int | None = None
+        self.receive_maximum: int | None = None
         self.failure: BrokerError | None = None
         self._subscriptions = subscriptions
         self._former = list(terms.former)
@@ -247,6 +249,7 @@ class Connection:
         if not reason.is_failure:
             self.session_present = flags.session_present
             self.most_packet_bytes = getattr(properties, "MaximumPacketSize", None)
+            self.receive_maximum = getattr(properties, "ReceiveMaximum", None)
             if self._former and flags.session_present:
                 client.unsubscribe(self._former)
             client.subscribe([(topic, SubscribeOptions(qos=1)) for topic in self._subscriptions])

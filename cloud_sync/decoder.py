@@ -12,11 +12,13 @@ import zlib
 from collections.abc import Iterator
 from typing import BinaryIO
 
-from pydantic import BaseModel, JsonValue, ValidationError
+from pydantic import BaseModel, JsonValue, TypeAdapter, ValidationError
 
 from cloud_sync import batch
 from cloud_sync.device_state import DeviceState
+from cloud_sync.digests import DigestAnswer, DigestQuestion, Missing
 from cloud_sync.errors import MessageError
+from cloud_sync.greeting import Greeting
 from cloud_sync.messages import MOST_BYTES, Answers, decode_body, decode_envelope
 from cloud_sync.plain import plain_record
 
@@ -24,7 +26,14 @@ _TOPIC = re.compile(rb"pomona/[^ ]* ")
 _HEXADECIMAL = re.compile(rb"(?:[0-9a-fA-F]{2})+")
 # what zlib writes first: 32 KiB of memory, then one of four levels
 _ZLIB_STARTS = (b"\x78\x01", b"\x78\x5e", b"\x78\x9c", b"\x78\xda")
-_OTHERS: dict[str, type[BaseModel]] = {"answers": Answers, "online": DeviceState}
+# by a field that each has and no other message; question and digest of a comparison are told apart by their blocks
+_OTHERS: dict[str, TypeAdapter[BaseModel]] = {
+    "answers": TypeAdapter(Answers),
+    "online": TypeAdapter(DeviceState),
+    "accepts": TypeAdapter(Greeting),
+    "width": TypeAdapter(DigestQuestion | DigestAnswer),
+    "ranges": TypeAdapter(Missing),
+}
 
 Decoded = dict[str, JsonValue] | MessageError
 
@@ -90,15 +99,15 @@ def _decoded(payload: bytes) -> Decoded:
 
 
 def _other(payload: bytes) -> dict[str, JsonValue] | None:
-    """Answers or a device's state; None where it is neither."""
+    """What carries no record; None where it is a record, or nothing."""
     try:
         fields = json.loads(payload)
     except (ValueError, RecursionError):
         return None
-    for field, model in _OTHERS.items():
+    for field, kind in _OTHERS.items():
         if isinstance(fields, dict) and field in fields:
             try:
-                return model.model_validate(fields).model_dump(mode="json", exclude_unset=True)
+                return kind.validate_python(fields).model_dump(mode="json", exclude_unset=True)
             except ValidationError as error:
                 raise MessageError(f"{field}: {error.errors(include_url=False)[0]['msg']}") from error
     return None

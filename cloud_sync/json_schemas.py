@@ -10,11 +10,20 @@ from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
 from cloud_sync.device_state import DeviceState
+from cloud_sync.digests import DigestAnswer, DigestQuestion, Missing
+from cloud_sync.greeting import Greeting
 from cloud_sync.messages import BODIES, Answers, Body, Envelope
 
 FOLDER = Path(__file__).with_name("schemas")
 _DIALECT = "https://json-schema.org/draft/2020-12/schema"
-_OTHERS: dict[str, type[BaseModel]] = {"answers": Answers, "state": DeviceState}
+OTHERS: dict[str, type[BaseModel]] = {
+    "answers": Answers,
+    "state": DeviceState,
+    "question": DigestQuestion,
+    "digest": DigestAnswer,
+    "missing": Missing,
+    "greeting": Greeting,
+}
 
 
 def summary(model: type[BaseModel]) -> str:
@@ -44,12 +53,12 @@ def record_schema(body: type[Body], references: str) -> dict[str, Any]:
 
 
 def schemas() -> dict[str, dict[str, Any]]:
-    """The schemas by the names of their files, without suffix: the types of record, the answers and the state."""
+    """The schemas by the names of their files, without suffix: the types of record and the others."""
     found = {
         name: {"title": name, "description": summary(body), **record_schema(body, "#/$defs"), **_parts(Envelope, body)}
         for name, body in BODIES.items()
     }
-    for name, model in _OTHERS.items():
+    for name, model in OTHERS.items():
         found[name] = {"title": name, "$ref": f"#/$defs/{model.__name__}", **_parts(model)}
     return {name: {"$schema": _DIALECT, **schema} for name, schema in found.items()}
 

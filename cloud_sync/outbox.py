@@ -2,19 +2,36 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
-from collections.abc import Iterable
+import sqlite3
+import time
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 import uuid6
 from sqlite_utils import Database
 from sqlite_utils.migrations import Migrations
 
 from cloud_sync import clock
-from cloud_sync.messages import Body, HealthBody
+from cloud_sync.greeting import Greeting
+from cloud_sync.lanes import Lane, Recent
+from cloud_sync.messages import BODIES, Body, HealthBody
+from cloud_sync.sent import SentLog, create_sent
 
 MIGRATIONS = Migrations("outbox")
+
+_RECENT_FOR_S = 60.0  # how long it may be taken for granted what is recent
+_BULK = [kind for kind, body in BODIES.items() if body.LANE == "bulk"]
+_IS_BULK = f"type IN ({', '.join(map(repr, _BULK))})"
+_IS_RECENT = "(boot = :boot OR (clock_synchronised = 1 AND recorded_at >= :since))"
+_IN_LANE = {
+    Lane.FRESH: f"NOT {_IS_BULK} AND {_IS_RECENT}",
+    Lane.BACKLOG: f"NOT {_IS_BULK} AND NOT {_IS_RECENT}",
+    Lane.BULK: _IS_BULK,
+}
 
 
 @MIGRATIONS()
@@ -53,6 +70,40 @@ def index_health(db: Database) -> None:
     db.execute("CREATE INDEX outbox_health ON outbox (sequence) WHERE type = 'health'")
 
 
+@MIGRATIONS()
+def keep_what_was_stored(db: Database) -> None:
+    """What was answered for is kept, so that a server that lost it can be given it again; and the queue has lanes."""
+    # historical: as what it was sent, once that is decided for good
+    db.execute("ALTER TABLE outbox ADD COLUMN historical INTEGER CHECK (historical IN (0, 1))")
+    create_sent(db)
+    # holds all that tells the lane of a message, so that those of another lane cost nothing but this
+    db.execute("DROP INDEX outbox_waiting")
+    db.execute(
+        "CREATE INDEX outbox_waiting ON outbox (sequence, type, boot, clock_synchronised, recorded_at, rejected) "
+        "WHERE rejected IS NULL"
+    )
+    db.execute("ALTER TABLE store_identity ADD COLUMN server TEXT")
+
+
+class OutboxError(RuntimeError):
+    """The outbox cannot be read or written, for instance because the disk is full."""
+
+    exit_code = 1
+
+
+@contextlib.contextmanager
+def outbox_errors() -> Iterator[None]:
+    """Turn what SQLite says of the disk and of locks into an error that names the remedy.
+
+    Raises:
+        OutboxError: the outbox cannot be read or written.
+    """
+    try:
+        yield
+    except sqlite3.OperationalError as error:
+        raise OutboxError(f"the outbox cannot be used: {error}; free some disk space or stop what locks it") from error
+
+
 def new_id() -> str:
     """A fresh id: UUID version 7, which sorts by time where the clock is right and is unique where it is not."""
     return str(uuid6.uuid7())
@@ -67,7 +118,7 @@ class Waiting:
         message: its id.
         type: type of the record.
         version: version of the body.
-        payload: the envelope as JSON.
+        payload: the envelope as JSON; empty when its body was not kept and cannot be made again.
     """
 
     sequence: int
@@ -95,12 +146,20 @@ class OutboxState:
 class Outbox:
     """The queue of one store. Its owner opens the transactions, so that a record and its message commit together.
 
+    Attributes:
+        store: id of the database.
+        sent: what the server has stored.
+        remake: makes the body of a record again, given its type and id, where it was not kept; None when it cannot.
+
     Args:
         db: the store's database, migrated.
     """
 
     def __init__(self, db: Database) -> None:
         self._db = db
+        self._recent: tuple[float, Recent] | None = None
+        self.sent = SentLog(db)
+        self.remake: Callable[[str, str], Body | None] = lambda _kind, _record: None
         self.store: str = next(iter(db.query("SELECT store FROM store_identity")))["store"]
 
     def enqueue(self, record: str, revision: int, body: Body) -> None:
@@ -117,18 +176,16 @@ class Outbox:
         if not self._db.conn.in_transaction:
             raise RuntimeError("a message is queued in the transaction that stores its record")
         (raised,) = self._db.execute("SELECT raised FROM store_identity").fetchone()
-        self._db.table("outbox").insert(
-            {
-                "message": new_id(),
-                "record": record,
-                "revision": revision + raised,
-                "type": body.TYPE,
-                "version": body.VERSION,
-                "recorded_at": clock.now().isoformat(),
-                "clock_synchronised": int(clock.is_synchronised()),
-                "boot": clock.boot_id(),
-                "body": body.model_dump_json(exclude_none=True),
-            }
+        # plain SQL: this stands in the way of counting, and the library's insert takes seven times as long
+        self._db.execute(
+            "INSERT INTO outbox "
+            "(message, record, revision, type, version, recorded_at, clock_synchronised, boot, body) "
+            "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            [
+                *(new_id(), record, revision + raised, body.TYPE, body.VERSION),
+                *(clock.now().isoformat(), int(clock.is_synchronised()), clock.boot_id()),
+                body.model_dump_json(exclude_none=True),
+            ],
         )
 
     def report(self, record: str, revision: int, body: HealthBody) -> None:
@@ -145,8 +202,35 @@ class Outbox:
         self._db.execute("DELETE FROM outbox WHERE type = 'health'")  # literal, so that its index serves
         self.enqueue(record, revision, body)
 
+    def lane(self, lane: Lane, start: int, at_most: int) -> list[int]:
+        """Numbers of the next messages of a lane.
+
+        Args:
+            lane: the lane.
+            start: lowest number.
+            at_most: how many.
+        """
+        recent = self._what_is_recent()
+        rows = self._db.execute(
+            "SELECT sequence FROM outbox WHERE rejected IS NULL AND sequence >= :start "  # noqa: S608  (our own names)
+            f"AND {_IN_LANE[lane]} ORDER BY sequence LIMIT :at_most",
+            {"start": start, "at_most": at_most, "boot": recent.boot, "since": recent.since},
+        )
+        return [sequence for (sequence,) in rows]
+
+    def newest(self) -> int:
+        """The highest number there is, 0 when nothing waits."""
+        (newest,) = self._db.execute("SELECT max(sequence) FROM outbox").fetchone()
+        return newest or 0
+
+    def count_waiting(self, *, with_bulk: bool) -> int:
+        """How many messages wait, with or without bulk."""
+        lanes = "" if with_bulk else f" AND NOT {_IS_BULK}"
+        (count,) = self._db.execute(f"SELECT count(*) FROM outbox WHERE rejected IS NULL{lanes}").fetchone()  # noqa: S608
+        return int(count)
+
     def waiting(self, device: str, after: int, at_most: int) -> list[Waiting]:
-        """The next messages to send, in order.
+        """Messages that wait, in order.
 
         Args:
             device: name to put into the envelopes.
@@ -161,7 +245,10 @@ class Outbox:
             for row in rows
         ]
 
-    def _envelope(self, device: str, row: dict[str, object]) -> bytes:
+    def _envelope(self, device: str, row: dict[str, Any]) -> bytes:
+        body = row["body"] or self._remade(row["type"], row["record"])
+        if not body:
+            return b""
         envelope = {
             "message": row["message"],
             "device": device,
@@ -172,32 +259,60 @@ class Outbox:
             "recorded_at": row["recorded_at"],
             "clock_synchronised": bool(row["clock_synchronised"]),
             "boot": row["boot"],
+            **({"historical": True} if self._is_historical(row) else {}),
             "type": row["type"],
             "version": row["version"],
-            "body": json.loads(str(row["body"])),
+            "body": json.loads(body),
         }
         return json.dumps(envelope, ensure_ascii=False, separators=(",", ":")).encode()
 
+    def _remade(self, kind: str, record: str) -> str:
+        body = self.remake(kind, record)
+        return body.model_dump_json(exclude_none=True) if body else ""
+
+    def _is_historical(self, row: dict[str, Any]) -> bool:
+        if row["historical"] is not None:
+            return bool(row["historical"])
+        return self._what_is_recent().is_historical(
+            row["recorded_at"], clock_synchronised=bool(row["clock_synchronised"]), boot=row["boot"]
+        )
+
+    def _what_is_recent(self) -> Recent:
+        now = time.monotonic()
+        if self._recent is None or now - self._recent[0] > _RECENT_FOR_S:
+            self._recent = now, Recent.now()
+        return self._recent[1]
+
     def stored(self, messages: Iterable[str]) -> int:
-        """Forget messages the server has committed, and older revisions of their records; returns how many were here.
+        """Take out messages the server has committed, and older revisions of their records; returns how many were here.
 
         What a newer revision has replaced must not stay: answered later, it would look like the work of a store that
         has lost the newer one.
         """
         with self._db.atomic():
-            return sum(
-                self._db.execute(
-                    "DELETE FROM outbox WHERE record = (SELECT record FROM outbox WHERE message = :message) "
-                    "AND revision <= (SELECT revision FROM outbox WHERE message = :message)",
-                    {"message": message},
-                ).rowcount
-                for message in messages
-            )
+            return sum(self._take_out(message) for message in messages)
+
+    def _take_out(self, message: str) -> int:
+        found = list(self._db.query("DELETE FROM outbox WHERE message = ? RETURNING *", [message]))
+        if not found:
+            return 0
+        (row,) = found
+        self._keep(row)
+        older = self._db.execute(
+            "DELETE FROM outbox WHERE record = ? AND revision < ?", [row["record"], row["revision"]]
+        )
+        return 1 + int(older.rowcount)
+
+    def _keep(self, row: dict[str, Any]) -> None:
+        # bulk is not kept twice: what it was made from is on this device
+        kept = {"historical": int(self._is_historical(row)), "body": "" if row["type"] in _BULK else row["body"]}
+        self.sent.keep({**row, **kept})
 
     def outdated(self, message: str, held: int) -> bool:
         """Act on the server's word that it holds the message's revision, or a higher one, from another message.
 
-        Where a newer revision waits here, it stands for this one, which is forgotten. Where none does, this store does
+        Where a newer revision waits here, it stands for this one, which is forgotten. A message that was stored before
+        has been overtaken by a revision this store does not know, and is let be. Otherwise, this store does
         not know what it has sent before, as one that was restored from a backup: the message is queued anew with a
         revision above the one held, and all later revisions of this store are raised with it.
 
@@ -214,6 +329,10 @@ class Outbox:
             if not found or self._has_newer(found[0]["record"], found[0]["revision"]):
                 return False
             (row,) = found
+            if row["historical"] is not None:  # stored before and put back for a comparison: what is held came later
+                self._keep(row)
+                self.sent.overtaken.add(message)
+                return False
             self._db.execute("UPDATE store_identity SET raised = raised + ?", [held + 1 - row["revision"]])
             again = {**row, "message": new_id(), "revision": held + 1, "rejected": None}
             del again["sequence"]
@@ -231,6 +350,17 @@ class Outbox:
     def replay_rejected(self) -> int:
         """Put refused messages back into the queue, for a server that has learned; returns how many."""
         return int(self._db.execute("UPDATE outbox SET rejected = NULL WHERE rejected IS NOT NULL").rowcount)
+
+    def greeted(self, greeting: Greeting) -> int:
+        """Note what the server says of itself, and where it has learned put refused messages back; returns how many."""
+        (known,) = self._db.execute("SELECT server FROM store_identity").fetchone()
+        said = greeting.model_dump_json()
+        if known == said:
+            return 0
+        with self._db.atomic():
+            self._db.execute("UPDATE store_identity SET server = ?", [said])
+            has_learned = known is not None and greeting.knows_more_than(Greeting.model_validate_json(known))
+            return self.replay_rejected() if has_learned else 0
 
     def state(self, *, health: bool = True) -> OutboxState:
         """How much waits and how much was refused.

@@ -23,7 +23,7 @@ def plain_record(envelope: Envelope, body: Body) -> dict[str, JsonValue]:
     for field in body.BOXES:
         if field in values:
             values[field] = plain_boxes(values[field], values.get("labels", ()))
-    said = envelope.model_dump(mode="json", exclude={"body"})
+    said = envelope.model_dump(mode="json", exclude={"body"}, exclude_unset=True)
     return {**said, "version": body.VERSION, "natural_key": body.natural_key(), "body": values}
 
 

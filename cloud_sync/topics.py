@@ -22,6 +22,8 @@ EVERY_STORED_RECORD = f"{ROOT}/+/stored/#"
 
 # stands where a record's type stands, so no type of record is called so
 BATCH = "batch"
+# and so here
+DIGEST = "digest"
 
 
 def check_device_name(name: str) -> str:
@@ -60,6 +62,26 @@ def up(device: str, message_type: str) -> str:
 def batch(device: str) -> str:
     """Where a device sends many records in one message."""
     return up(device, BATCH)
+
+
+def question(device: str) -> str:
+    """Where a device asks what the server holds of a store."""
+    return up(device, DIGEST)
+
+
+def digest(device: str) -> str:
+    """Where the server says what it holds of a store."""
+    return f"{ROOT}/{device}/down/{DIGEST}"
+
+
+def missing(device: str) -> str:
+    """Where the server says which numbers of a store it misses."""
+    return f"{ROOT}/{device}/down/missing"
+
+
+def greeting(device: str) -> str:
+    """Where the server says what it is to a device that has come."""
+    return f"{ROOT}/{device}/down/server"
 
 
 def stored(device: str, message_type: str) -> str:

@@ -12,24 +12,36 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+import paho.mqtt.client as mqtt
 from paho.mqtt.properties import Properties
+from pydantic import ValidationError
 
 from cloud_sync import clock, topics
 from cloud_sync.backoff import Backoff
+from cloud_sync.comparing import Comparison
 from cloud_sync.connection import Connection, RefusedError, Terms
 from cloud_sync.device_state import DeviceState
 from cloud_sync.errors import BrokerError, IdentityError
+from cloud_sync.gathering import Gathering
+from cloud_sync.greeting import Greeting
 from cloud_sync.identity import Identity
-from cloud_sync.outbox import Outbox
-from cloud_sync.sender import OutboxError, Sender
+from cloud_sync.metered import is_metered
+from cloud_sync.outbox import Outbox, OutboxError, outbox_errors
+from cloud_sync.sender import Sender
 from cloud_sync.window import SendWindow
 
 _log = logging.getLogger(__name__)
 
 # A connection that lasted so long was no part of a storm: the next attempt may come soon.
 _STEADY_S = 60.0
+# The server greets a device that has come within so long; what it says later is that it has come itself.
+_GREETING_S = 10.0
+# A run that shall end does not wait longer for it, which an older server never sends.
+_GREETED_WITHIN_S = 2.0
+# Where bytes are paid for: fewer and larger batches, for the same records.
+_SPARING = Gathering(most_bytes=256 * 1024, most_wait_s=300.0, with_bulk=False)
 
 
 @dataclass(frozen=True)
@@ -46,9 +58,12 @@ class UplinkSettings:
         connect_timeout_s: how long the broker may take to accept us.
         keepalive_s: seconds of silence after which the connection is probed.
         session_expiry_s: how long the broker keeps answers for us while we are away.
+        compare_s: about how often what the server holds is compared with what it has stored.
+        spread_s: within so long it is compared when the server has come back.
+        metered: whether bytes are paid for; None asks NetworkManager.
     """
 
-    window: int = 100
+    window: int = 400
     resend_s: float = 30.0
     most_resend_s: float = 600.0
     poll_s: float = 1.0
@@ -57,6 +72,9 @@ class UplinkSettings:
     connect_timeout_s: float = 15.0
     keepalive_s: int = 60
     session_expiry_s: int = 3600
+    compare_s: float = 3600.0
+    spread_s: float = 30.0
+    metered: bool | None = None
 
 
 @dataclass(frozen=True)
@@ -83,7 +101,7 @@ class UplinkResult:
     Attributes:
         stored: messages that left because the server has stored them, or a later revision of their record.
         rejected: messages the server or the broker refused; the outbox keeps them with the reason.
-        waiting: messages still in the outbox, without the refused ones.
+        waiting: messages still in the outbox, without the refused ones; bulk too that a metered link held back.
     """
 
     stored: int
@@ -111,11 +129,15 @@ class Uplink:
         self._watch = watch
         self._identity = identity
         self._settings = settings or UplinkSettings()
-        self._store = outbox.store
+        self._outbox = outbox
         window = SendWindow(self._settings.window, self._settings.resend_s, self._settings.most_resend_s)
         self._sender = Sender(outbox, identity.name, window)
+        self._comparison = Comparison(outbox.store, outbox.sent, self._settings.compare_s, self._settings.spread_s)
+        self._heard: list[tuple[str, bytes]] = []
         self._backoff = Backoff(self._settings.least_backoff_s, self._settings.most_backoff_s)
         self._condition = ""
+        self._connected_at = 0.0
+        self._greeted = False
 
     def run(self, stop: threading.Event, until_empty: bool, time_limit_s: float | None = None) -> UplinkResult:
         """Send until told to stop.
@@ -150,7 +172,8 @@ class Uplink:
                         f"{cause}. Nothing was lost, they stay in the outbox; see that the broker and "
                         "`pomona server run` are running, then sync again"
                     )
-            return UplinkResult(self._sender.stored, self._sender.rejected, self._sender.waiting())
+            waiting = self._sender.waiting(also_what_is_held_back=True)
+            return UplinkResult(self._sender.stored, self._sender.rejected, waiting)
 
     @contextlib.contextmanager
     def _only_one(self) -> Iterator[None]:
@@ -179,23 +202,23 @@ class Uplink:
         return max(0.0, self._sender.progress_at + time_limit_s - time.monotonic())
 
     def _connect_and_send(self, stop: threading.Event, until_empty: bool, time_limit_s: float | None) -> None:
+        name = self._identity.name
         connection = Connection(
             self._identity,
             Terms(session_expiry_s=self._settings.session_expiry_s, keepalive_s=self._settings.keepalive_s),
-            subscriptions=[topics.acknowledgements(self._identity.name)],
-            on_message=lambda message: self._sender.note_answers(bytes(message.payload)),
+            subscriptions=[
+                *(topics.acknowledgements(name), topics.greeting(name)),
+                *(topics.digest(name), topics.missing(name)),
+            ],
+            on_message=self._note,
             on_puback=self._sender.note_puback,
-            will=(topics.state(self._identity.name), self._state(online=False)),
+            will=(topics.state(name), self._state(online=False)),
         )
         opened_at = time.monotonic()
         try:
             connection.begin()
             connection.wait_open(min(self._settings.connect_timeout_s, self._left_s(time_limit_s)))
-            self._say(logging.INFO, f"connected to {connection.where} as {self._identity.name}")
-            self._sender.attach(
-                session_present=connection.session_present, most_packet_bytes=connection.most_packet_bytes
-            )
-            connection.client.publish(topics.state(self._identity.name), self._state(online=True), qos=1, retain=True)
+            self._attach(connection, until_empty)
             self._send(connection, stop, until_empty, time_limit_s)
             connection.end()
         finally:
@@ -203,22 +226,99 @@ class Uplink:
             if time.monotonic() - opened_at > _STEADY_S:
                 self._backoff.reset()
 
+    def _attach(self, connection: Connection, until_empty: bool) -> None:
+        metered = is_metered() if self._settings.metered is None else self._settings.metered
+        sparing = replace(_SPARING, most_wait_s=0.0) if until_empty else _SPARING
+        self._sender.gatherer.settings = sparing if metered else Gathering()
+        self._say(
+            logging.INFO,
+            f"connected to {connection.where} as {self._identity.name}"
+            + (", sparingly, since the link is metered" if metered else ""),
+        )
+        self._heard.clear()
+        self._comparison.attach()
+        self._connected_at = time.monotonic()
+        self._greeted = False
+        self._sender.attach(
+            session_present=connection.session_present,
+            most_packet_bytes=connection.most_packet_bytes,
+            receive_maximum=connection.receive_maximum,
+        )
+        topic = topics.state(self._identity.name)
+        self._sender.note_other(
+            connection.client.publish(topic, self._state(online=True), qos=1, retain=True).mid, topic
+        )
+
     def _send(self, connection: Connection, stop: threading.Event, until_empty: bool, limit_s: float | None) -> None:
-        def publish(topic: str, payload: bytes, properties: Properties) -> int:
+        def publish(topic: str, payload: bytes, properties: Properties | None = None) -> int:
             return connection.client.publish(topic, payload, qos=1, properties=properties).mid
 
         look_at = 0.0
         while not stop.is_set() and self._left_s(limit_s) > 0:
+            self._take_in()
             answered = self._sender.settle()
             if answered:
                 self._backoff.reset()
-            if answered or time.monotonic() >= look_at:
-                look_at = time.monotonic() + self._settings.poll_s
+            now = time.monotonic()
+            self._compare(publish, now)
+            if answered or self._sender.has_room or self._comparison.is_busy or now >= look_at:
+                look_at = now + self._settings.poll_s
                 self._tell(connected=True)
                 self._sender.send(publish)
-                if self._is_done(stop, until_empty):
+                if self._is_done(stop, until_empty) and self._has_compared(now):
                     return
-            connection.step(max(0.0, look_at - time.monotonic()))
+            connection.step(0.0 if self._comparison.is_busy else max(0.0, look_at - time.monotonic()))
+
+    def _has_compared(self, now: float) -> bool:
+        """Whether what the server holds was compared, or it is none that does so."""
+        if not self._greeted:
+            return now - self._connected_at > _GREETED_WITHIN_S
+        return self._comparison.is_over(now)
+
+    def _note(self, message: mqtt.MQTTMessage) -> None:
+        """In the network loop: note what came."""
+        self._heard.append((message.topic, bytes(message.payload)))
+
+    def _take_in(self) -> None:
+        """Hand on what came.
+
+        Raises:
+            OutboxError: the outbox cannot be read or written.
+        """
+        name = self._identity.name
+        heard, self._heard = self._heard, []
+        with outbox_errors():
+            for topic, payload in heard:
+                if topic == topics.acknowledgements(name):
+                    self._sender.note_answers(payload)
+                elif topic == topics.digest(name):
+                    self._comparison.take_answer(payload)
+                elif topic == topics.missing(name):
+                    self._comparison.take_missing(payload)
+                elif topic == topics.greeting(name):
+                    self._take_greeting(payload)
+
+    def _take_greeting(self, payload: bytes) -> None:
+        try:
+            greeting = Greeting.model_validate_json(payload)
+        except ValidationError:
+            _log.warning("a greeting of %d bytes from the server cannot be read and is ignored", len(payload))
+            return
+        now = time.monotonic()
+        self._comparison.greeted(now, at_once=now - self._connected_at < _GREETING_S)
+        self._greeted = True
+        if replayed := self._outbox.greeted(greeting):
+            self._sender.gatherer.look_at_all()
+            _log.info("%d refused messages are sent again, since the server is now %s", replayed, greeting.version)
+
+    def _compare(self, publish: Callable[[str, bytes], int], now: float) -> None:
+        if self._comparison.is_busy:
+            self._sender.gatherer.look_at_all()
+        with outbox_errors():
+            question = self._comparison.step(now, quiet=self._sender.is_quiet)
+        if question is not None:
+            topic = topics.question(self._identity.name)
+            self._sender.note_other(publish(topic, question.model_dump_json().encode()), topic)
 
     def _tell(self, *, connected: bool) -> None:
         if self._watch is not None:
@@ -226,7 +326,7 @@ class Uplink:
 
     def _state(self, *, online: bool) -> bytes:
         # the last will is published when nobody knows how late it is
-        return DeviceState(online=online, store=self._store, clock=clock.now() if online else None).payload()
+        return DeviceState(online=online, store=self._outbox.store, clock=clock.now() if online else None).payload()
 
     def _say(self, level: int, condition: str) -> None:
         """One log line when the condition changes, not one an attempt."""

@@ -12,6 +12,11 @@ from __future__ import annotations
 import enum
 from dataclasses import dataclass
 
+from cloud_sync.lanes import Lane
+
+# How much of the window a lane may fill, so that there is always room for those before it.
+_SHARES = {Lane.FRESH: 1.0, Lane.BACKLOG: 0.75, Lane.BULK: 0.1}
+
 
 class Leg(enum.Enum):
     """How far a message is known to have come."""
@@ -24,6 +29,7 @@ class Leg(enum.Enum):
 @dataclass
 class _Flight:
     sequence: int
+    lane: Lane
     leg: Leg
     times_sent: int
     due_at: float
@@ -53,16 +59,29 @@ class SendWindow:
     def __contains__(self, message: str) -> bool:
         return message in self._flights
 
-    @property
-    def room(self) -> int:
-        """How many more messages may be sent."""
-        return self._size - len(self._flights)
+    def room(self, lane: Lane) -> int:
+        """How many more messages of a lane may be sent."""
+        in_lane = sum(flight.lane is lane for flight in self._flights.values())
+        return min(self._size - len(self._flights), max(1, int(self._size * _SHARES[lane])) - in_lane)
 
-    def sent(self, message: str, sequence: int, now: float) -> None:
+    def sequences(self) -> set[int]:
+        """Numbers of the unanswered messages."""
+        return {flight.sequence for flight in self._flights.values()}
+
+    def times_sent(self, message: str) -> int:
+        """How often an unanswered message was sent; 0 when it is none."""
+        flight = self._flights.get(message)
+        return flight.times_sent if flight else 0
+
+    def lane_of(self, message: str) -> Lane:
+        """The lane an unanswered message was sent in."""
+        return self._flights[message].lane
+
+    def sent(self, message: str, sequence: int, now: float, lane: Lane = Lane.FRESH) -> None:
         """Note that a message was handed to the connection, for the first time or again."""
         if not self._flights:
             self._heard_at = now  # nothing was asked, so the silence begins here
-        flight = self._flights.setdefault(message, _Flight(sequence, Leg.SENT, 0, now))
+        flight = self._flights.setdefault(message, _Flight(sequence, lane, Leg.SENT, 0, now))
         flight.leg = Leg.SENT
         flight.times_sent += 1
         flight.due_at = now + min(self._resend_s * 2 ** min(flight.times_sent - 1, 30), self._most_resend_s)
@@ -71,6 +90,11 @@ class SendWindow:
         """Note the broker's PUBACK."""
         if flight := self._flights.get(message):
             flight.leg = Leg.TAKEN
+
+    def returned(self, message: str) -> None:
+        """Note that what carried a message was refused: it is to be sent again by other means."""
+        if flight := self._flights.get(message):
+            flight.leg = Leg.LOST
 
     def answered(self, message: str) -> None:
         """Note the server's last word on a message: it is no longer waited for."""

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import base64
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
 from typing import Any
 
-from cloud_sync.messages import CountBody, DetectionsBody, PhotoBody, Stage, ThumbnailBody, TreeBody, VisitBody
+from cloud_sync.messages import CountBody, DetectionsBody, PhotoBody, Stage, TreeBody, VisitBody
 from device.errors import InputError
 from device.names import clean_name, some
 from device.orchards import Block
@@ -17,6 +16,7 @@ from device.packed_boxes import pack_boxes
 from device.photo_naming import TreePhoto
 from device.sides import LARGER, Rule, count_by_side, counted_photos, join
 from device.store import Store
+from device.thumbnails import thumbnail_body
 from export.runtime.counter import Counter, PhotoCount
 from export.runtime.photos import Photo
 
@@ -169,8 +169,7 @@ def record_photo(
 
 def record_thumbnail(store: Store, photo_id: str, sha256: str, jpeg: bytes) -> None:
     """Queue the small picture of a photo, once; the store keeps the photo itself."""
-    body = ThumbnailBody(photo=sha256, jpeg=base64.b64encode(jpeg).decode("ascii"))
-    store.record("thumbnail", {"photo": photo_id}, {}, body)
+    store.record("thumbnail", {"photo": photo_id}, {}, thumbnail_body(sha256, jpeg))
 
 
 def record_detections(store: Store, photo_id: str, sha256: str, counter: Counter, count: PhotoCount) -> None:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal, get_args
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 # A device chooses part of what a reason quotes, and a thousand reasons travel in few packets.
 MOST_REASON = 200
+
+Result = Literal["stored", "outdated", "rejected", "retry"]
 
 
 class Answer(BaseModel):
@@ -20,10 +22,13 @@ class Answer(BaseModel):
     model_config = ConfigDict(extra="allow")
 
     message: str = Field(max_length=64, description="id of the message answered")
-    result: Literal["stored", "outdated", "rejected", "retry"] = Field(description="what became of it")
+    result: Result = Field(description="what became of it")
     reason: str = Field(default="", max_length=MOST_REASON, description="why it was rejected or is to be sent again")
     revision: int | None = Field(
-        default=None, ge=1, lt=2**31, description="the revision that is held, when it is outdated"
+        default=None,
+        ge=1,
+        lt=2**31,
+        description="the revision that is held, when it is outdated, or stored and a later one is held",
     )
 
 
@@ -33,3 +38,12 @@ class Answers(BaseModel):
     model_config = ConfigDict(extra="allow")
 
     answers: list[Answer] = Field(max_length=1000, description="one a message")
+
+    @field_validator("answers", mode="before")
+    @classmethod
+    def _leave_out_unknown_results(cls, answers: Any) -> Any:
+        """A newer server may say what this device has no word for; its other answers stand."""
+        if not isinstance(answers, list):
+            return answers
+        known = get_args(Result)
+        return [one for one in answers if not isinstance(one, dict) or one.get("result", known[0]) in known]

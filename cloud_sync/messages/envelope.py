@@ -24,6 +24,7 @@ class Envelope(BaseModel):
     recorded_at: AwareDatetime = Field(description="the device's clock when the record was made")
     clock_synchronised: bool = Field(description="whether that clock was known to be right")
     boot: str = Field(max_length=64, description="id of the boot the record was made in")
+    historical: bool = Field(default=False, description="recorded more than a day before this message was sent")
     type: str = Field(max_length=64, pattern=r"^[a-z][a-z0-9_]*$", description="type of the record")
     version: int = Field(ge=1, le=1000, description="version of the body")
     body: dict[str, JsonValue] = Field(description="the record")

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING
 import click
 
 from cloud_sync.server.document_commands import documents, publish, withdraw
-from cloud_sync.server.options import DATABASE, FOLDER, opened_database
+from cloud_sync.server.keeping_commands import dead_letters, export, prune
+from cloud_sync.server.options import BROKER, DATABASE, FOLDER, broker_address, opened_database
 
 if TYPE_CHECKING:
     from cloud_sync.server.folder import ServerFolder
@@ -160,7 +161,7 @@ def reader(name: str, folder: Path, out: Path | None, revoked: bool) -> None:
 @server.command()
 @FOLDER
 @DATABASE
-@click.option("--broker", metavar="HOST:PORT", help="Where the broker listens.  [default: on this machine]")
+@BROKER
 @click.option(
     "--ingest",
     "processes",
@@ -179,7 +180,7 @@ def run(folder: Path, database: str | None, broker: str | None, processes: int |
     from cloud_sync.server.folder import ServerFolder
 
     home = ServerFolder(folder)
-    host, port = _broker_address(home, broker)
+    host, port = broker_address(home, broker)
     if processes is None:
         processes = 1 if database is None or database.startswith("sqlite") else 2
     ingest.log_to_stderr()
@@ -252,47 +253,6 @@ def holdings(folder: Path, database: str | None, as_json: bool) -> None:
         click.echo(f"{held.devices} devices, {held.dead_letters} dead letters")
 
 
-@server.command("dead-letters")
-@FOLDER
-@DATABASE
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object a line, with the payload in base64.")
-def dead_letters(folder: Path, database: str | None, as_json: bool) -> None:
-    """Show messages that were refused, and why.
-
-    Example: pomona server dead-letters --folder pomona-server
-    """
-    from rich.console import Console
-    from sqlalchemy import select
-
-    from cloud_sync.server.database import DeadLetter
-    from cloud_sync.server.folder import ServerFolder
-    from cloud_sync.server.tables import dead_letter_as_dict, dead_letters_table
-
-    with opened_database(ServerFolder(folder), database) as opened, opened.read() as session:
-        letters = list(session.scalars(select(DeadLetter).order_by(DeadLetter.id)))
-    if as_json:
-        for letter in letters:
-            click.echo(json.dumps(dead_letter_as_dict(letter), ensure_ascii=False))
-    else:
-        Console().print(dead_letters_table(letters))
-
-
-def _broker_address(folder: ServerFolder, broker: str | None) -> tuple[str, int]:
-    from cloud_sync.hosts import check_host
-
-    settings = folder.read_settings()
-    if broker is None:
-        return settings.local_host, settings.port
-    host, _, number = broker.rpartition(":")
-    if not host or not number.isascii() or not number.isdigit() or not 1 <= int(number) <= 65535:
-        raise click.BadParameter(f"{broker!r} is not HOST:PORT", param_hint="--broker")
-    try:
-        check_host(host)
-    except ValueError as error:
-        raise click.BadParameter(str(error), param_hint="--broker") from error
-    return host, int(number)
-
-
 def _echo_authority(folder: ServerFolder) -> None:
     from cloud_sync import keys
 
@@ -300,5 +260,5 @@ def _echo_authority(folder: ServerFolder) -> None:
     click.echo(f"Authority: {fingerprint}. See that `pomona sync accept` shows the same on each device.")
 
 
-for command in (publish, withdraw, documents):
+for command in (publish, withdraw, documents, dead_letters, prune, export):
     server.add_command(command)

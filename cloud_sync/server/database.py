@@ -72,12 +72,16 @@ class Record(Base):
     boot: Mapped[str] = mapped_column(String(64))
     recorded_at: Mapped[datetime] = mapped_column(UtcDateTime)
     clock_synchronised: Mapped[bool]
+    historical: Mapped[bool]
     received_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    digest: Mapped[int] = mapped_column(BigInteger)
     body: Mapped[dict[str, Any]] = mapped_column(JSON().with_variant(JSONB(), "postgresql"))
 
     __table_args__ = (
         Index("ix_record_natural_key", "natural_key", postgresql_using="hash"),
         Index("record_by_place", "orchard", "block", "type"),
+        # holds all that a comparison reads
+        Index("record_by_sequence", "device", "store", "sequence", "digest"),
     )
 
 

@@ -38,3 +38,9 @@ class IngestError(RuntimeError):
     def __init__(self, text: str, exit_code: int) -> None:
         super().__init__(text)
         self.exit_code = exit_code
+
+
+class MissingPyArrowError(RuntimeError):
+    """PyArrow, which only the export needs, is not installed."""
+
+    exit_code = 1

@@ -25,6 +25,7 @@ from cloud_sync.server.broker import MOST_UNCONFIRMED
 from cloud_sync.server.database import Database
 from cloud_sync.server.feed import Feed
 from cloud_sync.server.ingest_metrics import IngestMetrics
+from cloud_sync.server.reconcile import Reconciler
 from cloud_sync.server.screening import Accepted, Received
 from cloud_sync.server.worker import Delivery, Worker
 
@@ -99,7 +100,15 @@ class Ingest:
         self._inbox: queue.Queue[Delivery] = queue.Queue(maxsize=2 * MOST_UNCONFIRMED)
         announcer = Announcer(database, self._announce if share.number == 1 else _leave_to_the_first)
         on_stored = self._pass_on if feed else None
-        self._worker = Worker(database, self._inbox, self._answer, announcer, self._metrics, on_stored=on_stored)
+        self._worker = Worker(
+            database,
+            self._inbox,
+            self._answer,
+            announcer,
+            self._metrics,
+            on_stored=on_stored,
+            reconciler=Reconciler(database, self._publish),
+        )
         self._connection: Connection | None = None
 
     def run(self, stop: threading.Event, on_ready: Callable[[], None]) -> None:

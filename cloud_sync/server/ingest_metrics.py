@@ -19,7 +19,7 @@ from typing import IO
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector, generate_latest
 
 from cloud_sync.messages import Answer
-from cloud_sync.server.screening import Accepted, Refused, StateChange
+from cloud_sync.server.screening import Accepted, Asked, Refused, StateChange
 
 _log = logging.getLogger(__name__)
 
@@ -73,7 +73,7 @@ class IngestMetrics:
 
     def count_batch(
         self,
-        batch: Sequence[Accepted | Refused | StateChange],
+        batch: Sequence[Accepted | Refused | StateChange | Asked],
         replies: Iterable[tuple[str, Answer]],
         seconds: float,
     ) -> None:

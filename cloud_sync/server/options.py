@@ -27,6 +27,7 @@ DATABASE = click.option(
     help="PostgreSQL, such as postgresql://pomona@host/pomona, or another SQLite file; also from POMONA_DATABASE.  "
     "[default: SQLite in the folder]",
 )
+BROKER = click.option("--broker", metavar="HOST:PORT", help="Where the broker listens.  [default: on this machine]")
 
 
 @contextlib.contextmanager
@@ -53,3 +54,29 @@ def opened_database(folder: ServerFolder, url: str | None, *, create: bool = Fal
         yield opened
     finally:
         opened.close()
+
+
+def broker_address(folder: ServerFolder, broker: str | None) -> tuple[str, int]:
+    """Where the broker is.
+
+    Args:
+        folder: the server's folder.
+        broker: HOST:PORT as it was given; None where the folder's settings tell.
+
+    Raises:
+        BadParameter: it is no such thing.
+        FolderError: it is no server's folder.
+    """
+    from cloud_sync.hosts import check_host
+
+    settings = folder.read_settings()
+    if broker is None:
+        return settings.local_host, settings.port
+    host, _, number = broker.rpartition(":")
+    if not host or not number.isascii() or not number.isdigit() or not 1 <= int(number) <= 65535:
+        raise click.BadParameter(f"{broker!r} is not HOST:PORT", param_hint="--broker")
+    try:
+        check_host(host)
+    except ValueError as error:
+        raise click.BadParameter(str(error), param_hint="--broker") from error
+    return host, int(number)

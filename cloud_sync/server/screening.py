@@ -15,6 +15,7 @@ from pydantic import JsonValue, ValidationError
 
 from cloud_sync import batch, messages, topics
 from cloud_sync.device_state import DeviceState
+from cloud_sync.digests import DigestQuestion, decode_question
 from cloud_sync.errors import IdentityError, MessageError
 from cloud_sync.messages import MOST_REASON, Envelope
 
@@ -93,6 +94,21 @@ class StateChange:
     state: DeviceState
 
 
+@dataclass(frozen=True)
+class Asked:
+    """A device's question what is held of its store.
+
+    Attributes:
+        received: the message it came in.
+        device: its name.
+        question: what it asks.
+    """
+
+    received: Received
+    device: str
+    question: DigestQuestion
+
+
 def unfold(received: Received) -> Sequence[Received | Refused]:
     """Part a batch into its lines; whatever else came stays whole.
 
@@ -112,7 +128,7 @@ def unfold(received: Received) -> Sequence[Received | Refused]:
     return [replace(received, payload=line, correlation=b"", in_batch=True) for line in lines]
 
 
-def screen(received: Received) -> Accepted | Refused | StateChange | None:
+def screen(received: Received) -> Accepted | Refused | StateChange | Asked | None:
     """Judge a message.
 
     Args:
@@ -129,6 +145,8 @@ def screen(received: Received) -> Accepted | Refused | StateChange | None:
             if not received.payload:
                 return None
             return StateChange(received, device, _decode_state(received.payload))
+        if kind == topics.DIGEST:
+            return Asked(received, device, decode_question(received.payload))
         envelope = messages.decode_envelope(received.payload)
         message = envelope.message
         if received.in_batch:

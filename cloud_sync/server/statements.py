@@ -137,7 +137,7 @@ def _note_devices(*, postgresql: bool) -> Insert:
         set_={
             "last_seen": case((heard, new.excluded.last_seen), else_=_DEVICES.c.last_seen),
             "online": func.coalesce(online, _DEVICES.c.online),
-            "store": new.excluded.store,
+            "store": func.coalesce(new.excluded.store, _DEVICES.c.store),
             "clock_error_s": func.coalesce(new.excluded.clock_error_s, _DEVICES.c.clock_error_s),
         },
     )

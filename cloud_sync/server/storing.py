@@ -14,17 +14,18 @@ from typing import Any, NamedTuple
 from sqlalchemy import func, insert, or_, select, update
 from sqlalchemy.orm import Session
 
+from cloud_sync.digests import digest_of
 from cloud_sync.messages import Answer
 from cloud_sync.server import statements
 from cloud_sync.server.database import DeadLetter, Record, ReplacedRevision
 from cloud_sync.server.device_health import clock_error_s, note_health
-from cloud_sync.server.screening import Accepted, Refused, StateChange
+from cloud_sync.server.screening import Accepted, Asked, Refused, StateChange
 from cloud_sync.server.statements import Key
 
 # A device that sends nothing but nonsense shall not fill the disk. It keeps what it sent, so nothing is lost.
 MOST_DEAD_LETTERS = 1000
 
-Screened = Accepted | Refused | StateChange
+Screened = Accepted | Refused | StateChange | Asked
 Reply = tuple[str, Answer]
 """A device and what to tell it."""
 
@@ -54,6 +55,9 @@ def store(session: Session, batch: Sequence[Screened]) -> list[Reply]:
         for item in refused
         if item.device is not None and item.message is not None
     ]
+
+
+_NOTHING_NEW: dict[str, Any] = {"heard": False, "online": None, "store": None, "clock_error_s": None}
 
 
 class _Held(NamedTuple):
@@ -131,6 +135,8 @@ def _judge(session: Session, accepted: Sequence[Accepted], found: Mapping[Key, _
             held[key] = _Held(envelope.revision, envelope.message)
         elif _brought_by(session, (key[0], key[1], envelope.revision), before, replaced) != envelope.message:
             answer = Answer(message=envelope.message, result="outdated", revision=before.revision)
+        elif before.revision > envelope.revision:
+            answer = Answer(message=envelope.message, result="stored", revision=before.revision)
         replies.append((envelope.device, answer))
     if replaced:
         session.execute(insert(ReplacedRevision), list(replaced.values()))
@@ -176,7 +182,9 @@ def _columns(item: Accepted) -> dict[str, Any]:
         "boot": envelope.boot,
         "recorded_at": item.recorded_at,
         "clock_synchronised": envelope.clock_synchronised,
+        "historical": envelope.historical,
         "received_at": item.received.received_at,
+        "digest": digest_of(envelope.message),
         "body": item.body,
     }
 
@@ -222,16 +230,19 @@ def _note_devices(session: Session, batch: Iterable[Screened]) -> None:
     for item in batch:
         if isinstance(item, Refused):
             continue
-        name = item.device if isinstance(item, StateChange) else item.envelope.device
-        known = news.setdefault(name, {"name": name, "heard": False, "online": None, "clock_error_s": None})
+        name = item.envelope.device if isinstance(item, Accepted) else item.device
+        known = news.setdefault(name, {"name": name, **_NOTHING_NEW})
         if not item.received.retained:  # the broker repeats what it retained; that is no sign of life
             known["heard"] = True
         known["last_seen"] = item.received.received_at
         if isinstance(item, Accepted):
-            known["store"] = item.envelope.store
-            continue
-        known["store"], known["online"] = item.state.store, item.state.online
-        if (error_s := clock_error_s(item)) is not None:
-            known["clock_error_s"] = error_s
+            if not item.received.retained:
+                known["store"] = item.envelope.store
+        elif isinstance(item, Asked):
+            known["store"] = item.question.store
+        else:
+            known["store"], known["online"] = item.state.store, item.state.online
+            if (error_s := clock_error_s(item)) is not None:
+                known["clock_error_s"] = error_s
     if news:
         statements.note_devices(session, [news[name] for name in sorted(news)])

@@ -31,9 +31,10 @@ def holdings_table(holdings: Holdings) -> Table:
 
 def dead_letters_table(letters: Iterable[DeadLetter]) -> Table:
     """One row a message."""
-    table = Table("received", "device", "topic", "bytes", "reason")
+    table = Table("number", "received", "device", "topic", "bytes", "reason")
     for letter in letters:
         table.add_row(
+            str(letter.id),
             letter.received_at.isoformat(timespec="seconds"),
             _plain(letter.device or "?"),
             _plain(letter.topic),
@@ -46,6 +47,7 @@ def dead_letters_table(letters: Iterable[DeadLetter]) -> Table:
 def dead_letter_as_dict(letter: DeadLetter) -> dict[str, Any]:
     """A dead letter as JSON values, its payload in base64."""
     return {
+        "id": letter.id,
         "received_at": letter.received_at.isoformat(),
         "device": letter.device,
         "topic": letter.topic,
@@ -55,6 +57,11 @@ def dead_letter_as_dict(letter: DeadLetter) -> dict[str, Any]:
     }
 
 
+def printable(text: str) -> str:
+    """Text from devices with nothing that steers the terminal."""
+    return "".join(character if character.isprintable() else "\N{REPLACEMENT CHARACTER}" for character in text)
+
+
 def _plain(text: str) -> Text:
-    """Text from devices: no markup, and nothing that steers the terminal."""
-    return Text("".join(character if character.isprintable() else "\N{REPLACEMENT CHARACTER}" for character in text))
+    """The same without markup."""
+    return Text(printable(text))

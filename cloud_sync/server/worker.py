@@ -18,6 +18,7 @@ from cloud_sync.server import backends
 from cloud_sync.server.announcing import Announcer
 from cloud_sync.server.database import Database
 from cloud_sync.server.ingest_metrics import IngestMetrics
+from cloud_sync.server.reconcile import Reconciler
 from cloud_sync.server.screening import Accepted, Received, Refused, StateChange, screen, unfold
 from cloud_sync.server.storing import Reply, Screened, store
 
@@ -54,6 +55,7 @@ class Worker:
         announcer: knows trees by the server's codes, and tells devices which documents they should have.
         metrics: counts what is done.
         on_stored: told of records after they were committed and answered; a message may come again.
+        reconciler: compares what is held with what devices have sent; None leaves that to another process.
         batch: most messages in one transaction, the lines of batches counted singly.
     """
 
@@ -66,6 +68,7 @@ class Worker:
         metrics: IngestMetrics | None = None,
         *,
         on_stored: Callable[[Sequence[Accepted]], object] | None = None,
+        reconciler: Reconciler | None = None,
         batch: int = 500,
     ) -> None:
         self._metrics = metrics or IngestMetrics()
@@ -75,6 +78,7 @@ class Worker:
         self._announcer = announcer
         self._look_at = 0.0
         self._on_stored = on_stored
+        self._reconciler = reconciler
         self._batch = batch
         self._in_trouble = False
 
@@ -86,6 +90,8 @@ class Worker:
                 if deliveries:
                     self.process(deliveries)
                 self._look_for_documents()
+                if self._reconciler is not None:
+                    self._aside(self._reconciler.ask_for_gaps)
                 self._metrics.save(self._inbox.qsize())
         finally:
             stop.set()  # a server that receives and does not store must not look alive
@@ -105,12 +111,16 @@ class Worker:
         screened = chain.from_iterable(_screened(delivery.received) for delivery in deliveries)
         # a few batches can unfold to more than the memory holds, so no more of them is unfolded than is stored at once
         while some := list(islice(screened, self._batch)):
+            if self._reconciler is not None:
+                self._aside(partial(self._reconciler.greet, some))
             started = time.perf_counter()
             replies = self._store([self._renamed(item) for item in some])
             self._metrics.count_batch(some, replies, time.perf_counter() - started)
             self._reply(replies)
             self._greet(some)
             self._pass_on(list(_stored(some, replies)))
+            if self._reconciler is not None:
+                self._aside(partial(self._reconciler.follow, some))
         for delivery in deliveries:
             delivery.confirm()
 
@@ -137,12 +147,18 @@ class Worker:
         if isinstance(error, Exception):
             _log.error("devices are not told of documents, which is tried again: %s", error)
 
+    @staticmethod
+    def _aside(action: Callable[[], None]) -> None:
+        """What no message depends on: devices ask again."""
+        if isinstance(error := _guarded(action), Exception):
+            _log.error("what is held cannot be compared with what devices have sent: %s", error)
+
     def _reply(self, replies: Iterable[Reply]) -> None:
         by_device: dict[str, list[Answer]] = defaultdict(list)
         for device, answer in replies:
             by_device[device].append(answer)
         for device, answers in by_device.items():
-            for portion in _portions(answers):
+            for portion in portions(answers):
                 self._answer(device, portion)
 
     def _pass_on(self, stored: Sequence[Accepted]) -> None:
@@ -195,7 +211,7 @@ class Worker:
         ]
 
 
-def _portions(answers: Iterable[Answer]) -> Iterator[Answers]:
+def portions(answers: Iterable[Answer]) -> Iterator[Answers]:
     """Split answers into messages that the broker takes."""
     portion: list[Answer] = []
     length = 0

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import logging
+from functools import partial
 from pathlib import Path
+from typing import Literal
 
 import click
 from click.core import ParameterSource
@@ -49,15 +51,19 @@ def sync(
         _refuse_options(ctx, ctx.invoked_subcommand)
         return
     from cloud_sync.identity import read_identity
-    from cloud_sync.uplink import Uplink
+    from cloud_sync.uplink import Uplink, UplinkSettings
+    from device.link import read_metered
     from device.reporting import Reporter
+    from device.thumbnails import remake_thumbnail
 
     logging.basicConfig(level=logging.INFO if verbose or not once else logging.ERROR, format="%(message)s")
     identity = read_identity(home)
     stop = stop_on_signals()
     with opened_store(home, create=True) as store:  # an enrolled device may have recorded nothing yet
+        store.outbox.remake = partial(remake_thumbnail, store)
+        settings = UplinkSettings(metered={"yes": True, "no": False, "auto": None}[read_metered(store)])
         reporter = Reporter(store, identity.name, inbox=inbox, every_s=round(60 * health_every))
-        uplink = Uplink(store.outbox, identity, watch=reporter.note)
+        uplink = Uplink(store.outbox, identity, settings, watch=reporter.note)
         result = uplink.run(stop, until_empty=once, time_limit_s=time_limit if once else None)
     click.echo(f"{result.stored} stored at the server, {result.rejected} refused, {result.waiting} waiting.")
 
@@ -129,7 +135,7 @@ def status(home: Path) -> None:
 def thumbnails(switch: str | None, home: Path) -> None:
     """Send a small picture, 20 kB at most, of each photo imported from now on, or none; without a word, say which.
 
-    They are sent when nothing else waits.
+    All other records go first.
 
     \b
     Example:
@@ -142,6 +148,33 @@ def thumbnails(switch: str | None, home: Path) -> None:
             want_thumbnails(store, wanted=switch == "on")
         wanted = thumbnails_wanted(store)
     click.echo(f"Photos imported from now on are sent {'with a' if wanted else 'without their'} small picture.")
+
+
+@sync.command("metered")
+@click.argument("answer", required=False, type=click.Choice(("yes", "no", "auto")))
+@home_option
+def metered(answer: Literal["yes", "no", "auto"] | None, home: Path) -> None:
+    """Spare a link that is paid for by the byte, or do not, or ask NetworkManager; without a word, say which.
+
+    Over a metered link records are sent in larger batches, every five minutes, and small pictures wait for another
+    link. It counts from the next `pomona sync` on.
+
+    \b
+    Example:
+      pomona sync metered yes
+    """
+    from device.link import read_metered, write_metered
+
+    with opened_store(home) as store:
+        if answer is not None:
+            write_metered(store, answer)
+        known = read_metered(store)
+    said = {
+        "yes": "The link is metered: small pictures wait.",
+        "no": "The link is not metered: everything is sent.",
+        "auto": "NetworkManager is asked whether the link is metered.",
+    }
+    click.echo(said[known])
 
 
 @sync.command("replay")

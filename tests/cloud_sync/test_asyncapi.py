@@ -80,6 +80,10 @@ def test_channels_are_the_topics(document: dict[str, Any]) -> None:
         "batch": topics.batch("{device}"),
         "answers": topics.acknowledgements("{device}"),
         "state": topics.state("{device}"),
+        "question": topics.question("{device}"),
+        "digest": topics.digest("{device}"),
+        "missing": topics.missing("{device}"),
+        "greeting": topics.greeting("{device}"),
         "stored": topics.stored("{device}", "{type}"),
     }
 

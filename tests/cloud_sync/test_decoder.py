@@ -7,6 +7,7 @@ import json
 import os
 import subprocess
 import sys
+import tracemalloc
 import zlib
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,9 @@ from hypothesis import strategies as st
 from cloud_sync.batch import MOST_UNFOLDED_BYTES, encode_batch
 from cloud_sync.decoder import decode_stream
 from cloud_sync.device_state import DeviceState
+from cloud_sync.digests import BlockDigest, DigestAnswer, DigestQuestion, Missing
 from cloud_sync.errors import MessageError
+from cloud_sync.greeting import Greeting
 from cloud_sync.messages import Answer, Answers
 from cloud_sync.outbox import new_id
 from tests.cloud_sync.helpers import EXAMPLES, PHOTO_HASH, envelope
@@ -109,6 +112,19 @@ def test_answers_and_state_are_said_too() -> None:
     assert decoded(said + b"\n" + state.payload()) == [json.loads(said), json.loads(state.payload())]
 
 
+def test_what_is_said_of_comparisons_is_said_too() -> None:
+    """SYNC-061."""
+    store = new_id()
+    for message in (
+        Greeting(version="1.0", accepts={"tree": 1}),
+        DigestQuestion(store=store, width=256, blocks=[0]),
+        DigestAnswer(store=store, width=16, blocks=[BlockDigest(block=0, messages=[7])]),
+        Missing(store=store, ranges=[(1, 3)]),
+    ):
+        payload = message.model_dump_json(exclude_unset=True).encode()
+        assert decoded(payload) == [json.loads(payload)]
+
+
 @pytest.mark.parametrize(
     ("recorded", "reason"),
     [
@@ -141,6 +157,17 @@ def test_what_is_no_message_is_said_and_the_rest_go_on(recorded: bytes, reason: 
     assert all(isinstance(error, MessageError) for error in errors)
     assert reason in str(errors[0])
     assert isinstance(last, dict)
+
+
+def test_a_batch_that_would_fill_the_memory_is_not_unfolded() -> None:
+    """SYNC-017."""
+    bomb = zlib.compress(bytes(60_000_000))
+    tracemalloc.start()
+    (error,) = decoded(bomb)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert "unfolds to more than" in str(error)
+    assert peak < 4 * MOST_UNFOLDED_BYTES
 
 
 @settings(max_examples=300, deadline=None)

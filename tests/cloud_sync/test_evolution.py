@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import base64
+import json
 import queue
 from typing import Any, ClassVar
 
 import pytest
-from pydantic import Field, JsonValue
+from pydantic import Field, JsonValue, ValidationError
 from sqlalchemy import select
 
 from cloud_sync.boxes import unpack_boxes
 from cloud_sync.errors import MessageError
-from cloud_sync.messages import BODIES, Body, decode_body
+from cloud_sync.messages import BODIES, Answers, Body, decode_body
 from cloud_sync.messages.envelope import Envelope
+from cloud_sync.outbox import new_id
 from cloud_sync.server.database import Database, DeadLetter, Record
 from cloud_sync.server.screening import Accepted, Refused, screen
 from cloud_sync.server.worker import Delivery, Worker
@@ -149,3 +151,13 @@ def test_a_message_refused_by_an_old_server_is_stored_by_a_new_one(
     worker.process([sent])
     assert held() == (1, 0)
     assert results == ["rejected", "stored"]
+
+
+def test_an_answer_of_a_newer_server_is_passed_over_and_the_others_stand() -> None:
+    """SYNC-019."""
+    said = [{"message": new_id(), "result": result} for result in ("stored", "postponed", "rejected")]
+    heard = Answers.model_validate_json(json.dumps({"answers": said}))
+    assert [answer.result for answer in heard.answers] == ["stored", "rejected"]
+    for broken in ([{"message": new_id()}], [{"message": new_id(), "result": ["stored"]}, "stored"], "stored"):
+        with pytest.raises(ValidationError):
+            Answers.model_validate_json(json.dumps({"answers": broken}))

@@ -157,6 +157,19 @@ def test_an_outdated_message_without_a_newer_revision_is_queued_anew_above_the_o
     assert not store.outbox.outdated(before.message, 5), "the answer may come twice"
 
 
+def test_what_was_stored_before_does_not_undo_what_has_overtaken_it(store: Store) -> None:
+    """SYNC-112: not even where the server has forgotten that it had stored it."""
+    enqueue(store, [tree("1")])
+    (message,) = messages_of(store.outbox)
+    store.outbox.stored([message])
+    store.outbox.sent.queue_again([1])
+    assert not store.outbox.outdated(message, 7)
+    assert messages_of(store.outbox) == []
+    assert store.outbox.sent.queue_again([1]) == 0, "until the next greeting"
+    store.outbox.sent.overtaken.clear()
+    assert store.outbox.sent.queue_again([1]) == 1
+
+
 def test_what_is_done_survives_the_process(store: Store, tmp_path: Path) -> None:
     """SYNC-013: each operation commits by itself, so that another connection sees it."""
     enqueue(store, [tree("1"), tree("2"), tree("3")])

@@ -5,35 +5,17 @@ from __future__ import annotations
 import json
 import sqlite3
 import time
-from typing import Any
 
 import pytest
-from paho.mqtt.packettypes import PacketTypes
-from paho.mqtt.properties import Properties
-from paho.mqtt.reasoncodes import ReasonCode
 
 from cloud_sync.connection import RefusedError
 from cloud_sync.messages import MOST_BYTES, OrchardBody
-from cloud_sync.outbox import new_id
-from cloud_sync.sender import OutboxError, Sender
+from cloud_sync.outbox import OutboxError, new_id
+from cloud_sync.sender import Sender
 from cloud_sync.window import SendWindow
 from device.store.database import Store
 from tests.cloud_sync.helpers import enqueue, messages_of, tree
-
-
-class Wire:
-    """Stands for the connection: notes what is published and gives packet ids."""
-
-    def __init__(self) -> None:
-        self.published: list[tuple[str, bytes, Any]] = []
-
-    def __call__(self, topic: str, payload: bytes, properties: Properties) -> int:
-        self.published.append((topic, payload, properties))
-        return len(self.published)
-
-    @property
-    def sequences(self) -> list[int]:
-        return [json.loads(payload)["sequence"] for _, payload, _ in self.published]
+from tests.cloud_sync.wire import Wire, answers, puback
 
 
 @pytest.fixture
@@ -46,22 +28,22 @@ def sender(store: Store) -> Sender:
     return Sender(store.outbox, "jetson-1", SendWindow(10, 30.0, 600.0))
 
 
-def puback(identifier: int = 0) -> ReasonCode:
-    return ReasonCode(PacketTypes.PUBACK, identifier=identifier)
+def test_messages_go_out_in_order(store: Store, sender: Sender, wire: Wire) -> None:
+    """SYNC-020."""
+    enqueue(store, [tree(str(number)) for number in range(50)])
+    for _ in range(10):
+        sender.send(wire)
+        sender.note_puback(len(wire.published), puback())
+        sender.note_answers(answers(messages_of(store.outbox)[:10], "stored"))
+        sender.settle()
+    assert wire.sequences == list(range(1, 51))
 
 
-def answers(messages: list[str], result: str, reason: str = "") -> bytes:
-    return json.dumps(
-        {"answers": [{"message": message, "result": result, "reason": reason} for message in messages]}
-    ).encode()
-
-
-def test_messages_go_out_in_order_with_correlation_data(store: Store, sender: Sender, wire: Wire) -> None:
-    """SYNC-011, SYNC-020."""
-    enqueue(store, [tree("1"), tree("2"), tree("3")])
+def test_a_message_that_goes_alone_has_correlation_data(store: Store, sender: Sender, wire: Wire) -> None:
+    """SYNC-011."""
+    enqueue(store, [tree("1")])
     sender.send(wire)
-    assert wire.sequences == [1, 2, 3]
-    topic, payload, properties = wire.published[0]
+    ((topic, payload, properties),) = wire.published
     assert topic == "pomona/v1/jetson-1/up/tree"
     assert properties.CorrelationData == f"{json.loads(payload)['message']}:1".encode()
     assert properties.ContentType == "application/json"
@@ -150,9 +132,7 @@ def test_outdated_is_sent_again_at_once_above_the_revision_held(
     assert "restored from a backup" in caplog.text
     assert sender.progress_at == before, "nothing has left the queue"
     sender.send(wire)
-    assert [(json.loads(payload)["sequence"], json.loads(payload)["revision"]) for _, payload, _ in wire.published] == [
-        *((1, 1), (2, 1), (3, 4))
-    ]
+    assert [(envelope["sequence"], envelope["revision"]) for envelope in wire.envelopes] == [(1, 1), (2, 1), (3, 4)]
     assert (sender.waiting(), sender.stored, sender.rejected) == (2, 0, 0)
 
 

@@ -6,6 +6,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
+from cloud_sync.lanes import Lane
 from cloud_sync.window import SendWindow
 
 
@@ -25,9 +26,9 @@ def names(due: list[tuple[str, int]]) -> list[str]:
 def test_only_the_server_s_answer_makes_room() -> None:
     """SYNC-023."""
     window = filled(100)
-    assert window.room == 0
+    assert window.room(Lane.FRESH) == 0
     window.answered("m7")
-    assert window.room == 1
+    assert window.room(Lane.FRESH) == 1
     assert "m7" not in window
 
 
@@ -123,7 +124,7 @@ class WindowMachine(RuleBasedStateMachine):
     def wait(self, seconds: float) -> None:
         self.now += seconds
 
-    @precondition(lambda self: self.window.room > 0)
+    @precondition(lambda self: self.window.room(Lane.FRESH) > 0)
     @rule()
     def send_new(self) -> None:
         self.unanswered[f"m{self.next}"] = self.next
@@ -160,7 +161,7 @@ class WindowMachine(RuleBasedStateMachine):
     @invariant()
     def holds_what_is_unanswered(self) -> None:
         assert len(self.window) == len(self.unanswered)
-        assert self.window.room == 5 - len(self.unanswered) >= 0
+        assert self.window.room(Lane.FRESH) == 5 - len(self.unanswered) >= 0
         assert all(message in self.window for message in self.unanswered)
 
     def teardown(self) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -11,9 +12,10 @@ import pytest
 from PIL import Image
 
 from cloud_sync.messages import MOST_JPEG_BYTES, ThumbnailBody, decode_body, decode_envelope
+from cloud_sync.outbox import new_id
 from device.orchards import Block
 from device.store import Store
-from device.thumbnails import make_thumbnail, thumbnails_wanted, want_thumbnails
+from device.thumbnails import make_thumbnail, remake_thumbnail, thumbnails_wanted, want_thumbnails
 from export.runtime.counter import Counter
 from export.runtime.photos import Photo, read_photo
 from tests.device.visiting import bring_in, photograph, queued, table
@@ -89,3 +91,30 @@ def test_the_hardest_picture_fits_as_well(shape: tuple[int, int]) -> None:
 
 def test_a_plain_picture_is_as_good_as_it_can_be() -> None:
     assert len(make_thumbnail(photo_of(np.full((600, 800, 3), 90, np.uint8)))) < 2000
+
+
+def test_a_thumbnail_that_was_stored_is_made_again_from_its_photo(
+    store: Store, block: Block, counter: Counter, tmp_path: Path
+) -> None:
+    """SYNC-107: the picture is not kept in the store, and the server may have lost it."""
+    bring_in(store, counter, block, photograph(tmp_path, "T01", 5))
+    store.outbox.remake = partial(remake_thumbnail, store)
+    before = store.outbox.waiting("jetson-1", 0, 100)
+    store.outbox.stored([item.message for item in before])
+    store.outbox.sent.queue_again(item.sequence for item in before)
+    *others, picture = store.outbox.waiting("jetson-1", 0, 100)
+    assert others == before[:-1]
+    first, again = (decode_body(decode_envelope(item.payload)) for item in (before[-1], picture))
+    assert isinstance(first, ThumbnailBody)
+    assert isinstance(again, ThumbnailBody)
+    assert again.photo == first.photo
+    pixels = [np.asarray(opened(base64.b64decode(body.jpeg))).astype(int) for body in (first, again)]
+    assert np.abs(pixels[0] - pixels[1]).mean() < 3  # decoded at another size, so not to the last bit
+    (photo,) = table(store, "photo")
+    store.photos.path(photo["sha256"], photo["suffix"]).unlink()
+    assert store.outbox.waiting("jetson-1", 0, 100)[-1].payload == b""
+
+
+def test_only_thumbnails_are_made_again(store: Store) -> None:
+    assert remake_thumbnail(store, "thumbnail", new_id()) is None
+    assert remake_thumbnail(store, "count", new_id()) is None

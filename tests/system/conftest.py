@@ -30,7 +30,9 @@ from tests.cloud_sync.helpers import enqueue, enrol, free_port, make_server, tre
 _ROOT = Path(__file__).parents[2]
 
 # timers short enough for a test, and a window that fills at once
-QUICK = UplinkSettings(window=20, resend_s=0.5, poll_s=0.1, least_backoff_s=0.1, most_backoff_s=0.5)
+QUICK = UplinkSettings(
+    window=20, resend_s=0.5, poll_s=0.1, least_backoff_s=0.1, most_backoff_s=0.5, spread_s=0.5, metered=False
+)
 
 # a device's uplink as a process of its own: folder and settings as arguments, runs until it is stopped
 _UPLINK = """

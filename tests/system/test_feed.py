@@ -93,7 +93,7 @@ def test_mosquitto_sub_and_pomona_decode_read_what_a_device_sends(site: Site, tm
     files = ["--cafile", str(identity.trust_root), "--cert", str(identity.certificate), "--key", str(identity.key)]
     where = ["-V", "5", "-h", "localhost", "-p", str(site.port), *files, "-i", identity.name]
     listening = subprocess.Popen(
-        ["mosquitto_sub", *where, "-q", "1", "-W", "60", "-C", "2", "-t", "pomona/v1/+/up/#", "-F", "%t %x"],
+        ["mosquitto_sub", *where, "-q", "1", "-W", "60", "-C", "1", "-t", "pomona/v1/+/up/#", "-F", "%t %x"],
         stdout=subprocess.PIPE,
     )
     time.sleep(1.0)

@@ -218,3 +218,26 @@ def test_members_that_are_refused_end_the_server(site: Site, postgresql: Postgre
     assert done.returncode == 1
     assert 'role "nobody" does not exist' in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_a_replay_tells_the_device_at_once(site: Site) -> None:
+    """SYNC-053: what it kept as rejected leaves its outbox, though it has not asked again."""
+    site.start_broker()
+    server = site.start_server("--ingest", "2")
+    device = site.device("jetson-1")
+    device.record(1)
+    device.store.db.execute("UPDATE outbox SET version = 2")
+    assert device.sync().rejected == 1
+    uplink = device.start_uplink(QUICK)
+    learned = (
+        "import pomona, sys; from cloud_sync.messages import BODIES; BODIES['tree'].VERSION = 2; "
+        "BODIES['tree'].upgrade = classmethod(lambda kind, version, body: body); pomona.main()"
+    )
+    folder = str(site.server_folder.path)
+    command = [sys.executable, "-c", learned, "server", "dead-letters", "replay", "--all", "--folder", folder]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=Path(__file__).parents[2])
+    assert done.stdout == "1 stored now, 0 still refused.\n1 devices are told.\n", done.stderr
+    wait_until(lambda: not list(device.store.db.query("SELECT 1 FROM outbox")), "answered")
+    assert len(site.keys_of("jetson-1")) == 1
+    site.stop(uplink)
+    site.stop(server)

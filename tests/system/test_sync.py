@@ -23,6 +23,7 @@ from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 
 from cloud_sync import topics
+from cloud_sync.batch import decode_batch
 from cloud_sync.connection import Connection, RefusedError, Terms
 from cloud_sync.errors import BrokerError
 from cloud_sync.identity import Identity
@@ -412,7 +413,11 @@ def test_a_broker_that_queues_without_end_gets_a_window_and_no_more(site: Site) 
     assert 2 <= time.monotonic() - begun < 5
     tap.close()
     assert device.waiting() == 100
-    sequences = [json.loads(message.payload)["sequence"] for message in tap.messages]
+    sequences = [
+        json.loads(line)["sequence"]
+        for message in tap.messages
+        for line in (decode_batch(bytes(message.payload)) if message.topic.endswith("/batch") else [message.payload])
+    ]
     assert set(sequences) == set(range(1, 11))
     assert sequences[:10] == list(range(1, 11))
     assert 11 <= len(sequences) <= 14  # the window once, then one again after 0.2, 0.4 and 0.8 s

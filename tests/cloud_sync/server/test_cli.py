@@ -16,11 +16,13 @@ from cryptography import x509
 from cloud_sync import keys
 from cloud_sync.errors import IdentityError
 from cloud_sync.identity import create_request, install_enrolment
+from cloud_sync.messages import BODIES
 from cloud_sync.server.broker import initialise
-from cloud_sync.server.cli import _broker_address, server
+from cloud_sync.server.cli import server
 from cloud_sync.server.database import Database
 from cloud_sync.server.errors import FolderError, MissingDatabaseError
 from cloud_sync.server.folder import ServerFolder, ServerSettings
+from cloud_sync.server.options import broker_address
 from cloud_sync.server.worker import Delivery, Worker
 from tests.cloud_sync.helpers import EXAMPLES, enrol, envelope, received
 
@@ -143,7 +145,7 @@ def test_a_broker_that_is_no_host_is_wrong_input(server_folder: ServerFolder) ->
 def test_the_server_s_client_goes_where_the_broker_listens(tmp_path: Path, bind: str | None, host: str) -> None:
     folder = ServerFolder(tmp_path)
     initialise(folder, ServerSettings(hosts=["sync.example.org"], bind=bind))
-    assert _broker_address(folder, None) == (host, 8883)
+    assert broker_address(folder, None) == (host, 8883)
     certificate = keys.read_certificate(folder.broker / "broker.pem")
     names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
     assert host in [str(name.value) for name in names]
@@ -207,3 +209,50 @@ def test_names_from_devices_cannot_steer_the_terminal(server_folder: ServerFolde
     assert "\x1b" not in table
     assert "\x1b" not in run("dead-letters", "--folder", server_folder.path).output
     assert "[bold]" in table
+
+
+def test_dead_letters_are_replayed_and_deleted_as_chosen(
+    server_folder: ServerFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """SYNC-053."""
+    place = ["--folder", server_folder.path]
+    fill(
+        server_folder,
+        envelope("tree", version=2),
+        envelope("tree", version=7),
+        envelope("visit", device="b", version=9),
+    )
+    for command in ("replay", "delete"):
+        wrong = run("dead-letters", command, *place)
+        assert (wrong.exit_code, "say which: --id N, --device NAME or --all" in wrong.output) == (2, True)
+    monkeypatch.setattr(BODIES["tree"], "VERSION", 2)
+    done = run("dead-letters", "replay", "--all", *place)
+    assert "1 stored now, 2 still refused." in done.output
+    assert "1 x tree version 7 is newer than 2, which is known here" in done.output
+    # there is no broker here
+    assert "The devices are not told: broker 127.0.0.1:8883 cannot be reached" in done.output
+    assert "1 dead letters deleted" in run("dead-letters", "delete", "--device", "b", *place).output
+    (left,) = run("dead-letters", "--json", *place).output.splitlines()
+    assert "1 dead letters deleted" in run("dead-letters", "delete", "--id", json.loads(left)["id"], *place).output
+
+
+def test_pruning_says_what_went(server_folder: ServerFolder) -> None:
+    place = ["--folder", server_folder.path]
+    fill(server_folder, envelope("tree"), envelope("tree", version=7))
+    kept = run("prune", "--older-than", "400d", *place).output
+    assert kept == "0 notes of replaced revisions, 0 dead letters, 0 records deleted.\n"
+    would = run("prune", "--older-than", "0h", "--records", "tree", "--pretend", *place).output
+    assert would == "0 notes of replaced revisions, 1 dead letters, 1 records would go.\n"
+    gone = run("prune", "--older-than", "0h", "--records", "tree", *place).output
+    assert gone == "0 notes of replaced revisions, 1 dead letters, 1 records deleted.\n"
+    for wrong, said in ((["--older-than", "soon"], "is no age"), (["--older-than", "1d", "--records", "x"], "no type")):
+        result = run("prune", *wrong, *place)
+        assert (result.exit_code, said in result.output) == (2, True)
+
+
+def test_records_are_exported_to_a_folder(server_folder: ServerFolder, tmp_path: Path) -> None:
+    fill(server_folder, envelope("tree"), envelope("visit"))
+    said = run("export", tmp_path / "out", "--folder", server_folder.path).output
+    assert said == f"{tmp_path}/out/tree.parquet: 1 records\n{tmp_path}/out/visit.parquet: 1 records\n"
+    later = run("export", tmp_path / "later", "--since", "2199-01-01", "--folder", server_folder.path).output
+    assert later.count(": 0 records") == 2

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from cloud_sync.batch import encode_batch
 from cloud_sync.messages import MOST_BYTES, MOST_REASON
 from cloud_sync.outbox import new_id
-from cloud_sync.server.screening import Accepted, Refused, StateChange, screen, unfold
+from cloud_sync.server.screening import Accepted, Asked, Refused, StateChange, screen, unfold
 from tests.cloud_sync.helpers import EXAMPLES, envelope, received
 
 STORE = "0190a000-0000-7000-8000-000000000001"
@@ -158,7 +158,7 @@ def test_any_message_whatever_is_screened(payload: bytes, topic: str, correlatio
     assert not isinstance(screen(received(payload, topic=topic, correlation=correlation)), Accepted)
 
 
-def screened(payload: bytes, **how: Any) -> list[Accepted | Refused | StateChange | None]:
+def screened(payload: bytes, **how: Any) -> list[Accepted | Refused | StateChange | Asked | None]:
     """What becomes of a message on a device's topic of batches."""
     how = {"topic": "pomona/v1/jetson-1/up/batch", **how}
     return [part if isinstance(part, Refused) else screen(part) for part in unfold(received(payload, **how))]

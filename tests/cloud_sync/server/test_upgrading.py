@@ -13,9 +13,10 @@ from typing import Any
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
-from sqlalchemy import create_engine, text
+from sqlalchemy import create_engine, select, text
 from sqlalchemy.engine import Connection, make_url
 
+from cloud_sync.digests import digest_of
 from cloud_sync.messages import Answers
 from cloud_sync.server import backends, upgrading
 from cloud_sync.server.database import Base, Database, Record
@@ -28,14 +29,16 @@ from tests.postgresql import PostgreSQL
 
 # what each version before the last has no place for
 NEWER: dict[str, dict[str, set[str]]] = {
-    "2": {"record": {"position"}, "replaced_revision": {"replaced_at"}},
+    "3": {"record": {"position", "historical", "digest"}},
+    "2": {"record": {"position", "historical", "digest"}, "replaced_revision": {"replaced_at"}},
     "1": {
-        "record": {"position"},
+        "record": {"position", "historical", "digest"},
         "replaced_revision": {"replaced_at"},
         "device": {"clock_error_s", "clock_synchronised", "health", "health_at"},
     },
 }
 TABLES = {
+    "3": ("record", "replaced_revision", "dead_letter", "device", "health_sample", "document", "tree_code"),
     "2": ("record", "replaced_revision", "dead_letter", "device", "health_sample", "document", "tree_code"),
     "1": ("record", "replaced_revision", "dead_letter", "device"),
 }
@@ -104,7 +107,7 @@ def test_the_versions_lead_to_the_tables_of_the_models(url: str) -> None:
     database.close()
 
 
-@pytest.mark.parametrize("version", ["2", "1"])
+@pytest.mark.parametrize("version", ["3", "2", "1"])
 def test_upgrading_and_downgrading_keep_all_that_is_held(url: str, version: str) -> None:
     database = Database(url)
     fill(database)
@@ -113,7 +116,7 @@ def test_upgrading_and_downgrading_keep_all_that_is_held(url: str, version: str)
     assert numbers == {table: len(EXAMPLES) + 1 if table == "record" else 1 for table in TABLES[version]}
     change(database, lambda connection: upgrading.change_version(connection, version))
     assert contents(database, version) == before
-    with pytest.raises(MissingDatabaseError, match=f"has version {version}, .* 3; start `pomona server run`"):
+    with pytest.raises(MissingDatabaseError, match=f"has version {version}, .* 4; start `pomona server run`"):
         Database(url, create=False)
     database.close()
     again = Database(url)
@@ -221,3 +224,17 @@ def test_without_postgis_all_else_works_and_the_log_says_what_to_do(
     database.close()
     said = "CREATE EXTENSION postgis" if has_postgis(url.render_as_string()) else "postgresql-postgis"
     assert said in caplog.text
+
+
+def test_records_of_an_older_version_can_be_compared(url: str) -> None:
+    """SYNC-108: their digests are made when the database is upgraded."""
+    database = Database(url)
+    fill(database)
+    change(database, lambda connection: upgrading.change_version(connection, "3"))
+    database.close()
+    upgraded = Database(url)
+    with upgraded.read() as session:
+        rows = session.execute(select(Record.message, Record.digest, Record.historical)).all()
+    assert len(rows) == len(EXAMPLES) + 1
+    assert all(digest == digest_of(message) and not historical for message, digest, historical in rows)
+    upgraded.close()

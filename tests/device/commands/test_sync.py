@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from cloud_sync import keys
+from device.link import read_metered
 from device.orchards import Block
 from device.store import Store
 from tests.cloud_sync.helpers import enrolment_file, make_server
@@ -76,3 +77,13 @@ def test_the_key_s_and_the_authority_s_fingerprints_are_shown_to_be_compared(
     accepted = run_pomona("sync", "accept", file)
     authority = keys.fingerprint(keys.read_certificate(server.root_certificate).public_key())
     assert f"Authority: {authority}. See that `pomona server init` showed the same on the server." in accepted.out
+
+
+def test_a_link_is_metered_when_somebody_says_so(run_pomona: Pomona, store: Store) -> None:
+    """SYNC-105: until then NetworkManager is asked."""
+    assert run_pomona("sync", "metered").out == "NetworkManager is asked whether the link is metered.\n"
+    for answer, metered, said in (("yes", "yes", "is metered: small pictures wait"), ("no", "no", "is not metered")):
+        assert said in run_pomona("sync", "metered", answer).out
+        assert read_metered(store) == metered
+    assert run_pomona("sync", "metered", "auto").out == run_pomona("sync", "metered").out
+    assert run_pomona("sync", "metered", "perhaps").exit_code == 2
