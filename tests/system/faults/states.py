@@ -470,3 +470,21 @@ OUTDATED_STATES = (
         AtCall("cloud_sync.outbox:Outbox.outdated", after=True),
     ),
 )
+
+# of a device whose server was restored from a backup and has lost what it answered for
+LOST_STATES = (
+    State(
+        "acknowledge",
+        "found what the server has lost, not put back",
+        "no message waits",
+        UPLINK,
+        AtCall("cloud_sync.sent:SentLog.queue_again"),
+    ),
+    State(
+        "acknowledge",
+        "put back what the server has lost, not sent",
+        "what was lost waits again",
+        UPLINK,
+        AtCall("cloud_sync.sent:SentLog.queue_again", after=True),
+    ),
+)

@@ -20,7 +20,15 @@ from tests.system.faults.worlds import NEED_RIGHTS
 
 # a few rounds that kill, part and fill everything once or twice
 SHORT = {"kills": (6, 60), "partitions": (4, 40), "disks": (3, 40)}
-LONG = {"kills": 1000, "postgresql": 200, "brokers": 200, "partitions": 200, "packets": 200, "disks": 200}
+LONG = {
+    "kills": 1000,
+    "postgresql": 200,
+    "brokers": 200,
+    "partitions": 200,
+    "packets": 200,
+    "disks": 200,
+    "restores": 100,
+}
 
 
 def run(campaign: str, rounds: int, records: int, temporary: Path) -> str:

@@ -41,6 +41,8 @@ QUICK = UplinkSettings(
     most_backoff_s=0.2,
     connect_timeout_s=2.0,
     keepalive_s=1,
+    compare_s=2.0,
+    spread_s=0.3,
 )
 # what takes longer than this to come right again is as good as lost
 _CALM_S = 120.0
@@ -96,6 +98,7 @@ class World:
             orderly end are right.
         trees_at_once: trees whose sides a come before their sides b.
         postgresql: the server of the database, where it is one.
+        is_restored: the server forgets at times, so what was sent may have to be sent again.
 
     Attributes:
         places: as given.
@@ -110,11 +113,13 @@ class World:
         may_end: Callable[[str, int, str], bool] = lambda *_: False,
         trees_at_once: int = TREES_AT_ONCE,
         postgresql: PostgreSQL | None = None,
+        is_restored: bool = False,
     ) -> None:
         self.places = places
         self.ended: Tally[tuple[str, int]] = Tally()
         self._may_end = may_end
         self._postgresql = postgresql
+        self._is_restored = is_restored
         self._running: dict[str, Process | subprocess.Popen[bytes]] = {}
         self._database_is_up = postgresql is not None
         self._importing: list[Path] = []
@@ -247,6 +252,19 @@ class World:
             DifferenceError: it does not come right, or something differs.
         """
         until = time.monotonic() + _CALM_S
+        while True:
+            self._come_to_rest(until)
+            result = compare(self.places.home, self.places.database, DEVICE, thumbnails_remade=self._is_restored)
+            found = [*result.found, *check_card(self.places.home, self.card)]
+            if not found:
+                return result.records
+            if not self._is_restored or time.monotonic() > until:
+                told = "\n  ".join(found[:20])
+                raise DifferenceError(f"{len(found)} differences, data in {self.places.folder}:\n  {told}")
+            time.sleep(0.2)
+
+    def _come_to_rest(self, until: float) -> None:
+        """Wait until all photos are in and nothing waits to be sent."""
         while self.card.waiting() or self._to_note or waiting(self.places.home):
             self.mend()
             self._carry_on(watching=False)
@@ -256,11 +274,6 @@ class World:
                     f"{waiting(self.places.home)} messages in the outbox; logs in {self._logs}"
                 )
             time.sleep(0.02)
-        result = compare(self.places.home, self.places.database, DEVICE)
-        if found := [*result.found, *check_card(self.places.home, self.card)]:
-            told = "\n  ".join(found[:20])
-            raise DifferenceError(f"{len(found)} differences, data in {self.places.folder}:\n  {told}")
-        return result.records
 
     def close(self) -> None:
         """End all processes."""
@@ -277,6 +290,8 @@ class World:
         del self._running[name]
         self.ended[name, code] += 1
         said = process.log.read_text() if isinstance(process, Process) else ""
+        if name == UPLINK and "no longer has" in said and not self._is_restored:
+            raise DifferenceError(f"the server has lost what it had stored: {said}")
         if "Traceback" in said or (code not in {0, -signal.SIGKILL} and not self._may_end(name, code, said)):
             raise DifferenceError(f"{name} ended with {code}: {said}")
         if code == 0 and name == IMPORT:

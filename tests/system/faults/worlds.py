@@ -14,6 +14,7 @@ from tests.system.faults.kills import EVERYTHING, WITH_POSTGRESQL, Kills, may_en
 from tests.system.faults.packets import ADDRESSES, BadLinks, Network
 from tests.system.faults.partitions import Partitions
 from tests.system.faults.proxy import Proxy
+from tests.system.faults.restores import Restores
 from tests.system.faults.world import BROKER, Places, World
 
 _STORE_MB, _PHOTOS_MB, _SERVER_MB = 128, 512, 128
@@ -84,6 +85,16 @@ def packets(folder: Path, records: int) -> Iterator[tuple[World, Fault]]:
             yield world, BadLinks(network)
 
 
+@contextlib.contextmanager
+def restores(folder: Path, records: int) -> Iterator[tuple[World, Fault]]:
+    """The server is put back to backups."""
+    places = Places.below(folder)
+    backups = folder / "backups"
+    backups.mkdir(parents=True)
+    with contextlib.closing(World(places, records, is_restored=True)) as world:
+        yield world, Restores(Path(places.database.removeprefix("sqlite:///")), backups)
+
+
 WORLDS = {
     "kills": kills,
     "postgresql": postgresql,
@@ -91,6 +102,7 @@ WORLDS = {
     "partitions": partitions,
     "packets": packets,
     "disks": disks,
+    "restores": restores,
 }
 # those that mount file systems or make networks
 NEED_RIGHTS = frozenset({"disks", "packets"})
