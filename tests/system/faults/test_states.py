@@ -215,9 +215,10 @@ def test_killed_while_it_gives_a_restored_server_what_it_lost(site: Site, starte
     assert site.keys_of("giver") == []
     assert isinstance(state.moment, AtCall)
     assert starter.uplink(device.folder, QUICK, until=state.moment).wait() == -signal.SIGKILL
-    assert waiting(device.folder) >= len(keys) * state.moment.after
-    assert starter.pomona("sync", "--once", "--home", device.folder).wait() == 0
-    assert sorted(set(site.keys_of("giver")) & set(keys)) == sorted(keys)
+    assert (waiting(device.folder) > 1) is state.moment.after
+    uplink = starter.uplink(device.folder, QUICK)
+    wait_until(lambda: set(keys) <= set(site.keys_of("giver")), "the server has all again")
+    assert uplink.stop() == 0
 
 
 def test_every_stage_has_its_states() -> None:
