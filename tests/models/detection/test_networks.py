@@ -143,3 +143,7 @@ def test_each_network_trains_and_comes_back(tmp_path: Path, name: str) -> None:
     assert type(network) is type(build_network(name, 1))
     assert all(torch.isfinite(value).all() for value in network.state_dict().values())
     assert (settings.output / "results.html").exists()
+
+
+def test_rt_detr_knows_what_its_loss_asks_for() -> None:
+    assert build_network("rtdetr-l", nc=3).init_criterion().nc == 3

