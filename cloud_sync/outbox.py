@@ -212,14 +212,20 @@ class Outbox:
 
         Args:
             record: id of the record.
-            revision: its revision, higher than any before.
+            revision: its revision, at least; it becomes higher than any that was queued or stored here.
             body: what it says.
 
         Raises:
             RuntimeError: called outside a transaction.
         """
+        # a process that was started again within the second comes with the revision of the one before
+        known, raised = self._db.execute(
+            "SELECT max(coalesce((SELECT max(revision) FROM outbox WHERE record = :record), 0), "
+            "coalesce((SELECT max(revision) FROM sent WHERE record = :record), 0)), raised FROM store_identity",
+            {"record": record},
+        ).fetchone()
         self._db.execute("DELETE FROM outbox WHERE type = 'health'")  # literal, so that its index serves
-        self.enqueue(record, revision, body)
+        self.enqueue(record, max(revision, known - raised + 1), body)
 
     def lane(self, lane: Lane, start: int, at_most: int) -> list[int]:
         """Numbers of the next messages of a lane.

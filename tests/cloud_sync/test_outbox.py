@@ -118,6 +118,19 @@ def test_an_answer_for_health_that_was_replaced_on_its_way_changes_nothing(store
     assert store.outbox.stored([second]) == 1
 
 
+def test_health_of_a_process_that_was_started_again_within_the_second_comes_above_the_former_s(store: Store) -> None:
+    """SYNC-039, SYNC-035: else the server would hold it for the work of a store that was restored."""
+    record, revisions = new_id(), []
+    for _ in range(3):
+        with store.change():
+            store.outbox.report(record, 900, health(900))
+        (waiting,) = store.outbox.waiting("jetson-1", 0, 10)
+        revisions.append(decode_envelope(waiting.payload).revision)
+        if len(revisions) == 2:
+            assert store.outbox.stored([waiting.message]) == 1
+    assert revisions == [900, 901, 902]
+
+
 def test_replacing_health_looks_at_nothing_else_in_the_queue(store: Store) -> None:
     """SYNC-039: a month offline must not be read every quarter of an hour."""
     plan = store.db.execute("EXPLAIN QUERY PLAN DELETE FROM outbox WHERE type = 'health'").fetchall()

@@ -12,7 +12,7 @@ from tests.drawing import draw_discs, encode, in_rows
 _MOST_APPLES = 9
 # so few that a count changes soon after it was made, and often is on its way
 TREES_AT_ONCE = 5
-RECORDS_A_TREE = 6  # tree, two photos, their detections, count
+RECORDS_A_TREE = 8  # tree, two photos, their detections and thumbnails, count
 OTHER_RECORDS = 3  # orchard, block, visit
 
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
 import sqlite3
 import sys
-import threading
 import time
 from collections.abc import Callable
 from contextlib import closing
@@ -15,10 +15,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
+import pomona
 from cloud_sync.errors import IdentityError
 from cloud_sync.identity import read_identity
 from cloud_sync.server.folder import ServerFolder
-from cloud_sync.uplink import Uplink
 from device.by_hand import HandCounted, record_hand_counts
 from device.errors import StoreError
 from device.orchards import BlockSettings, register_block
@@ -36,6 +36,7 @@ from tests.drawing import TAKEN_AT
 from tests.system.conftest import Site
 from tests.system.faults.card import Card
 from tests.system.faults.cuts import CutReport, cut_power
+from tests.system.faults.starter import hurry
 from tests.system.faults.tracing import Op, read_trace, strace
 from tests.system.faults.truth import check_device, keep_journal, waiting
 from tests.system.faults.world import DEVICE, QUICK
@@ -117,11 +118,10 @@ class _Progress:
 
 
 def _send(home: Path) -> None:
-    stop = threading.Event()
-    signal.signal(signal.SIGTERM, lambda *_: stop.set())
-    store = Store(home)
-    Uplink(store.outbox, read_identity(home), QUICK).run(stop, until_empty=False)
-    store.close()
+    hurry(QUICK)
+    sys.argv = ["pomona", "sync", "--home", str(home)]
+    with contextlib.suppress(SystemExit):
+        pomona.main()
     os._exit(0)
 
 

@@ -7,9 +7,10 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from tests.system.faults.world import BROKER, BY_HAND, IMPORT, SERVER, UPLINK, World
+from tests.system.faults.world import BROKER, BY_HAND, DATABASE, IMPORT, SERVER, SHARE, UPLINK, World
 
 EVERYTHING = (IMPORT, BY_HAND, UPLINK, SERVER, BROKER)
+WITH_POSTGRESQL = (*EVERYTHING, SHARE, DATABASE)
 
 
 @dataclass(frozen=True)
@@ -26,7 +27,7 @@ class Kills:
 
     def strike(self, world: World, chance: random.Random) -> list[str]:
         """Kill one at least, mostly not many, so that some are killed that have run for long."""
-        number = min(chance.choice((1, 1, 1, 2, 2, 3, len(EVERYTHING))), len(self.victims))
+        number = min(chance.choice((1, 1, 1, 2, 2, 3, len(WITH_POSTGRESQL))), len(self.victims))
         chosen = chance.sample(self.victims, number)
         moments = sorted((chance.uniform(0, self.within_s), name, chance.random() < 0.5) for name in chosen)
         begun = time.monotonic()
@@ -41,3 +42,8 @@ class Kills:
 
     def mend(self) -> None:
         """The next round starts what is missing."""
+
+
+def may_end_without_database(name: str, code: int, said: str) -> bool:
+    """A server that starts may end where its database, or one of its processes, was killed before it was ready."""
+    return name == SERVER and code == 1 and ("before it was ready" in said or "database postgresql" in said)

@@ -46,8 +46,8 @@ class State:
 
 
 # One tree is brought in, photo by photo; the second is the one in whose import the process is killed. The first leaves
-# four messages (tree, photo, detections, count), the second three (photo, detections, the count anew).
-_FIRST, _BOTH = {"photos": 1, "wait": 4}, {"photos": 2, "wait": 7}
+# five messages (tree, photo, detections, count, thumbnail), the second four (all but the tree).
+_FIRST, _BOTH = {"photos": 1, "wait": 5}, {"photos": 2, "wait": 9}
 _ONLY_FIRST = "the first photo, whole"
 _NOTHING_MORE = "all messages wait"
 
@@ -138,7 +138,7 @@ STATES = (
         "the first photo, in the inbox too",
         IMPORT,
         AtCall("device.watching:InboxWatcher._move"),
-        {"photos": 1, "wait": 4},
+        {"photos": 1, "wait": 5},
         watching=True,
     ),
     State(
@@ -147,7 +147,7 @@ STATES = (
         "the first photo",
         IMPORT,
         AtCall("device.watching:InboxWatcher._move", after=True),
-        {"photos": 1, "wait": 4},
+        {"photos": 1, "wait": 5},
         watching=True,
     ),
     State(
@@ -171,7 +171,7 @@ STATES = (
         "row there, its message not",
         "neither",
         IMPORT,
-        AtCall("cloud_sync.outbox:Outbox.enqueue", 6),
+        AtCall("cloud_sync.outbox:Outbox.enqueue", 7),
         _FIRST,
     ),
     State(
@@ -179,7 +179,7 @@ STATES = (
         "message there, not committed",
         "neither",
         IMPORT,
-        AtCall("cloud_sync.outbox:Outbox.enqueue", 7, after=True),
+        AtCall("cloud_sync.outbox:Outbox.enqueue", 9, after=True),
         _FIRST,
     ),
     State(
@@ -196,7 +196,7 @@ STATES = (
         "the first photo: a kill takes nothing from the kernel, a power cut might",
         IMPORT,
         AtSystemCall("fdatasync", _LOG, 2),
-        {"photos": 1, "wait": 4, "files": 1},
+        {"photos": 1, "wait": 5, "files": 1},
     ),
     State(
         "publish",
@@ -468,5 +468,23 @@ OUTDATED_STATES = (
         "the message waits under a new id",
         UPLINK,
         AtCall("cloud_sync.outbox:Outbox.outdated", after=True),
+    ),
+)
+
+# of a device whose server was restored from a backup and has lost what it answered for
+LOST_STATES = (
+    State(
+        "acknowledge",
+        "found what the server has lost, not put back",
+        "no message waits",
+        UPLINK,
+        AtCall("cloud_sync.sent:SentLog.queue_again"),
+    ),
+    State(
+        "acknowledge",
+        "put back what the server has lost, not sent",
+        "what was lost waits again",
+        UPLINK,
+        AtCall("cloud_sync.sent:SentLog.queue_again", after=True),
     ),
 )

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.postgresql import programs
 from tests.processes import ROOT
 from tests.system.faults.apart import apart
 from tests.system.faults.worlds import NEED_RIGHTS
@@ -21,17 +22,29 @@ pytestmark = pytest.mark.slow  # the truth these compare with does not know thum
 
 # a few rounds that kill, part and fill everything once or twice
 SHORT = {"kills": (6, 60), "partitions": (4, 40), "disks": (3, 40)}
-LONG = {"kills": 1000, "brokers": 200, "partitions": 200, "packets": 200, "disks": 200}
+LONG = {
+    "kills": 1000,
+    "postgresql": 200,
+    "brokers": 200,
+    "partitions": 200,
+    "packets": 200,
+    "disks": 200,
+    "restores": 100,
+}
 
 
 def run(campaign: str, rounds: int, records: int, temporary: Path) -> str:
     if campaign in NEED_RIGHTS and subprocess.run(apart(["-c", ""]), capture_output=True, check=False).returncode:
         pytest.skip("needs root, or a kernel that lets users make namespaces")
+    if campaign == "postgresql" and programs() is None:
+        pytest.skip("needs PostgreSQL: apt-get install postgresql")
     seed = random.randrange(10**6)
+    # PostgreSQL does not run as root, and others may not enter pytest's folder
+    folder = {} if campaign == "postgresql" else {"TMPDIR": str(temporary)}
     command = [sys.executable, "-m", "tests.system.faults", campaign, f"--rounds={rounds}", f"--records={records}"]
     done = subprocess.run(
         [*command, f"--seed={seed}"],
-        env={**os.environ, "PYTHONPATH": str(ROOT), "TMPDIR": str(temporary)},
+        env={**os.environ, "PYTHONPATH": str(ROOT), **folder},
         cwd=ROOT,
         capture_output=True,
         text=True,

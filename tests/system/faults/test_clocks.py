@@ -44,13 +44,13 @@ class LyingSite(Site):
         lie = [f"LD_PRELOAD={faketime()}", f"FAKETIME_TIMESTAMP_FILE={self._clock}"]
         return super().start(["env", *lie, "FAKETIME_NO_CACHE=1", "FAKETIME_DONT_FAKE_MONOTONIC=1", *command])
 
-    def on_device(self, device: Device, *words: str) -> None:
+    def command(self, device: Device, *words: str) -> None:
         """Give the device a command."""
         process = self.start([sys.executable, "-m", "pomona", *words, "--home", str(device.folder)])
         assert process.wait(timeout=60) == 0, self.log(process)
 
     def add_block(self, device: Device, name: str) -> None:
-        self.on_device(device, "block", "add", name, "--orchard", device.name)
+        self.command(device, "block", "add", name, "--orchard", device.name)
 
     def years(self) -> dict[str, int]:
         """When the device says that it made each block."""
@@ -90,7 +90,7 @@ def test_with_a_wrong_clock_a_device_connects_and_its_records_arrive(
     site.start_server()
     device = site.device("kiwi-07")
     site.add_block(device, "B1")
-    site.on_device(device, "sync", "--once")
+    site.command(device, "sync", "--once")
     assert device.waiting() == 0
     assert site.years() == {"B1": year if DEVICE in liars else datetime.now(timezone.utc).year}
     (block,) = site.holdings().blocks
@@ -112,7 +112,7 @@ def test_a_clock_that_jumps_by_years_while_all_run_breaks_no_connection_and_no_o
     for year in years:
         site.set_clock(year)
         site.add_block(device, f"B{year}")
-        site.on_device(device, "block", "add", "same", "--orchard", device.name, "--trees", str(year))
+        site.command(device, "block", "add", "same", "--orchard", device.name, "--trees", str(year))
         wait_until(lambda: device.waiting() == 0, f"all stored in {year}")
     assert site.years() == {f"B{year}": year for year in years[:1]} | {"same": 2031} | {f"B{y}": y for y in years[1:]}
     assert site.rows("SELECT json_extract(body, '$.trees') FROM record WHERE block = 'same'") == [(2031,)]

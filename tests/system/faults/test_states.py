@@ -24,7 +24,7 @@ from tests.system.conftest import QUICK, Site, wait_until
 from tests.system.faults.card import OTHER_RECORDS, RECORDS_A_TREE
 from tests.system.faults.moments import AtCall, Moment, dying_command
 from tests.system.faults.starter import Starter
-from tests.system.faults.states import FIRST_STATES, OUTDATED_STATES, STATES, State
+from tests.system.faults.states import FIRST_STATES, LOST_STATES, OUTDATED_STATES, STATES, State
 from tests.system.faults.truth import check_device, server_records, waiting
 from tests.system.faults.world import BY_HAND, DEVICE, IMPORT, SERVER, UPLINK, Places, World
 
@@ -197,8 +197,30 @@ def test_killed_while_it_learns_that_it_was_restored(
     assert waiting(device.folder) == 1
     assert starter.pomona(*words).wait() == 0
     assert waiting(device.folder) == 0
-    held = "SELECT revision, json_extract(body, '$.tree') FROM record WHERE device = ?"
-    assert running_site.rows(held, device.name) == [(3, "after the restoration")]
+    held = "SELECT revision, json_extract(body, '$.tree') FROM record WHERE record = ?"
+    assert running_site.rows(held, record) == [(3, "after the restoration")]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("state", LOST_STATES, ids=named)
+def test_killed_while_it_gives_a_restored_server_what_it_lost(site: Site, starter: Starter, state: State) -> None:
+    """SYNC-107, SYNC-111."""
+    site.start_broker()
+    server = site.start_server()
+    device = site.device("giver")
+    keys = device.record(20)
+    assert device.sync().waiting == 0
+    device.store.close()
+    site.stop(server)
+    site.server_folder.database.unlink()
+    site.start_server()
+    assert site.keys_of("giver") == []
+    assert isinstance(state.moment, AtCall)
+    assert starter.uplink(device.folder, QUICK, until=state.moment).wait() == -signal.SIGKILL
+    assert (waiting(device.folder) > 1) is state.moment.after
+    uplink = starter.uplink(device.folder, QUICK)
+    wait_until(lambda: set(keys) <= set(site.keys_of("giver")), "the server has all again")
+    assert uplink.stop() == 0
 
 
 def test_every_stage_has_its_states() -> None:
@@ -207,6 +229,6 @@ def test_every_stage_has_its_states() -> None:
 
 def test_the_page_tells_the_table() -> None:
     told = [line for line in PAGE.read_text(encoding="utf-8").splitlines() if line.startswith("|")]
-    states = [*STATES, *FIRST_STATES, *OUTDATED_STATES]
+    states = [*STATES, *FIRST_STATES, *OUTDATED_STATES, *LOST_STATES]
     rows = [state.row for stage in STAGES for state in states if state.stage == stage]
     assert [line for line in told if line.split("|")[1].strip() in STAGES] == rows

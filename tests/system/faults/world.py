@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import random
 import signal
 import subprocess
@@ -21,6 +23,7 @@ from device.store import Store
 from tests.cloud_sync.helpers import enrol, free_port
 from tests.disc_bundle import make_disc_bundle
 from tests.drawing import TAKEN_AT
+from tests.postgresql import PostgreSQL
 from tests.processes import ROOT
 from tests.system.faults.card import OTHER_RECORDS, RECORDS_A_TREE, TREES_AT_ONCE, Card
 from tests.system.faults.moments import AtSystemCall, Moment, dying_command
@@ -38,10 +41,14 @@ QUICK = UplinkSettings(
     most_backoff_s=0.2,
     connect_timeout_s=2.0,
     keepalive_s=1,
+    compare_s=2.0,
+    spread_s=0.3,
 )
 # what takes longer than this to come right again is as good as lost
 _CALM_S = 120.0
 IMPORT, BY_HAND, UPLINK, SERVER, BROKER = "import", "by-hand", "uplink", "server", "broker"
+# of a server with several processes one, and a database that is a process of its own
+SHARE, DATABASE = "share", "database"
 
 
 class DifferenceError(AssertionError):
@@ -61,6 +68,7 @@ class Places:
         server_port: where the server finds it.
         host: address the broker listens on.
         enter: words before a command that make it run on the host of ``device``, ``broker`` or ``server``.
+        options: further words of ``pomona server run``.
     """
 
     folder: Path
@@ -71,6 +79,7 @@ class Places:
     server_port: int
     host: str = "127.0.0.1"
     enter: Callable[[str], Sequence[str]] = lambda _host: ()
+    options: Sequence[str] = ()
 
     @classmethod
     def below(cls, folder: Path) -> Places:
@@ -88,6 +97,8 @@ class World:
         may_end: whether a process may end so: its name, exit code and what it said. Otherwise only a kill and an
             orderly end are right.
         trees_at_once: trees whose sides a come before their sides b.
+        postgresql: the server of the database, where it is one.
+        is_restored: the server forgets at times, so what was sent may have to be sent again.
 
     Attributes:
         places: as given.
@@ -101,11 +112,16 @@ class World:
         records: int,
         may_end: Callable[[str, int, str], bool] = lambda *_: False,
         trees_at_once: int = TREES_AT_ONCE,
+        postgresql: PostgreSQL | None = None,
+        is_restored: bool = False,
     ) -> None:
         self.places = places
         self.ended: Tally[tuple[str, int]] = Tally()
         self._may_end = may_end
+        self._postgresql = postgresql
+        self._is_restored = is_restored
         self._running: dict[str, Process | subprocess.Popen[bytes]] = {}
+        self._database_is_up = postgresql is not None
         self._importing: list[Path] = []
         self._counted: list[str] = []
         self._to_note: dict[str, int] = {}
@@ -139,6 +155,9 @@ class World:
 
     def mend(self) -> None:
         """Start what ought to run for ever and does not."""
+        if self._postgresql is not None and not self._database_is_up:
+            self._postgresql.start()
+            self._database_is_up = True
         for name in (BROKER, SERVER, UPLINK):
             self.start(name)
 
@@ -200,6 +219,10 @@ class World:
 
     def kill(self, name: str) -> bool:
         """End a process with SIGKILL; returns whether that is what ended it."""
+        if name == DATABASE:
+            return self._kill_database()
+        if name == SHARE:
+            return self._kill_share()
         if not self.is_running(name):
             return False
         process = self._running[name]
@@ -208,6 +231,20 @@ class World:
         self._look(name)
         return code == -signal.SIGKILL
 
+    def _kill_database(self) -> bool:
+        if self._postgresql is None or not self._database_is_up:
+            return False
+        self._postgresql.kill()
+        self._database_is_up = False
+        return True
+
+    def _kill_share(self) -> bool:
+        server = self._running.get(SERVER)
+        with contextlib.suppress(OSError, IndexError):  # what ends by itself meanwhile
+            os.kill(_children(server.pid if server else 0, of="spawn_main")[-1], signal.SIGKILL)
+            return True
+        return False
+
     def settle(self) -> int:
         """Let everything come right, without faults, and compare; returns how many records were the same.
 
@@ -215,6 +252,19 @@ class World:
             DifferenceError: it does not come right, or something differs.
         """
         until = time.monotonic() + _CALM_S
+        while True:
+            self._come_to_rest(until)
+            result = compare(self.places.home, self.places.database, DEVICE, thumbnails_remade=self._is_restored)
+            found = [*result.found, *check_card(self.places.home, self.card)]
+            if not found:
+                return result.records
+            if not self._is_restored or time.monotonic() > until:
+                told = "\n  ".join(found[:20])
+                raise DifferenceError(f"{len(found)} differences, data in {self.places.folder}:\n  {told}")
+            time.sleep(0.2)
+
+    def _come_to_rest(self, until: float) -> None:
+        """Wait until all photos are in and nothing waits to be sent."""
         while self.card.waiting() or self._to_note or waiting(self.places.home):
             self.mend()
             self._carry_on(watching=False)
@@ -224,11 +274,6 @@ class World:
                     f"{waiting(self.places.home)} messages in the outbox; logs in {self._logs}"
                 )
             time.sleep(0.02)
-        result = compare(self.places.home, self.places.database, DEVICE)
-        if found := [*result.found, *check_card(self.places.home, self.card)]:
-            told = "\n  ".join(found[:20])
-            raise DifferenceError(f"{len(found)} differences, data in {self.places.folder}:\n  {told}")
-        return result.records
 
     def close(self) -> None:
         """End all processes."""
@@ -245,6 +290,8 @@ class World:
         del self._running[name]
         self.ended[name, code] += 1
         said = process.log.read_text() if isinstance(process, Process) else ""
+        if name == UPLINK and "no longer has" in said and not self._is_restored:
+            raise DifferenceError(f"the server has lost what it had stored: {said}")
         if "Traceback" in said or (code not in {0, -signal.SIGKILL} and not self._may_end(name, code, said)):
             raise DifferenceError(f"{name} ended with {code}: {said}")
         if code == 0 and name == IMPORT:
@@ -294,3 +341,13 @@ class World:
         table = self.places.folder / "by-hand.csv"
         table.write_text("tree,by_hand\n" + "".join(f"{tree},{count}\n" for tree, count in self._to_note.items()))
         return table
+
+
+def _children(process: int, of: str) -> list[int]:
+    """Processes that a process has started, with a word in their command line."""
+    children = [Path("/proc", child) for tasks in _tasks(process) for child in tasks.read_text().split()]
+    return sorted(int(child.name) for child in children if of.encode() in (child / "cmdline").read_bytes())
+
+
+def _tasks(process: int) -> list[Path]:
+    return list(Path(f"/proc/{process}/task").glob("*/children"))

@@ -7,12 +7,14 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
+from tests.postgresql import PostgreSQL
 from tests.system.faults.campaign import Fault
 from tests.system.faults.disks import FullDisks, SmallDisk, may_end_for_want_of_space
-from tests.system.faults.kills import EVERYTHING, Kills
+from tests.system.faults.kills import EVERYTHING, WITH_POSTGRESQL, Kills, may_end_without_database
 from tests.system.faults.packets import ADDRESSES, BadLinks, Network
 from tests.system.faults.partitions import Partitions
 from tests.system.faults.proxy import Proxy
+from tests.system.faults.restores import Restores
 from tests.system.faults.world import BROKER, Places, World
 
 _STORE_MB, _PHOTOS_MB, _SERVER_MB = 128, 512, 128
@@ -23,6 +25,17 @@ def kills(folder: Path, records: int) -> Iterator[tuple[World, Fault]]:
     """Everything is killed."""
     with contextlib.closing(World(Places.below(folder), records)) as world:
         yield world, Kills(EVERYTHING)
+
+
+@contextlib.contextmanager
+def postgresql(folder: Path, records: int) -> Iterator[tuple[World, Fault]]:
+    """Everything is killed, of a server with two processes over PostgreSQL, which is killed too."""
+    made = PostgreSQL()
+    with contextlib.ExitStack() as stack:
+        stack.callback(made.remove)
+        places = replace(Places.below(folder), database=made.make_database(), options=("--ingest", "2"))
+        world = World(places, records, may_end_without_database, postgresql=made)
+        yield stack.enter_context(contextlib.closing(world)), Kills(WITH_POSTGRESQL, within_s=1.5)
 
 
 @contextlib.contextmanager
@@ -72,6 +85,24 @@ def packets(folder: Path, records: int) -> Iterator[tuple[World, Fault]]:
             yield world, BadLinks(network)
 
 
-WORLDS = {"kills": kills, "brokers": brokers, "partitions": partitions, "packets": packets, "disks": disks}
+@contextlib.contextmanager
+def restores(folder: Path, records: int) -> Iterator[tuple[World, Fault]]:
+    """The server is put back to backups."""
+    places = Places.below(folder)
+    backups = folder / "backups"
+    backups.mkdir(parents=True)
+    with contextlib.closing(World(places, records, is_restored=True)) as world:
+        yield world, Restores(Path(places.database.removeprefix("sqlite:///")), backups)
+
+
+WORLDS = {
+    "kills": kills,
+    "postgresql": postgresql,
+    "brokers": brokers,
+    "partitions": partitions,
+    "packets": packets,
+    "disks": disks,
+    "restores": restores,
+}
 # those that mount file systems or make networks
 NEED_RIGHTS = frozenset({"disks", "packets"})
