@@ -230,7 +230,7 @@ def compare(records: int) -> None:
         body = example("detections")
         with ends.store.change() as db:
             db.conn.executemany(
-                "INSERT INTO sent VALUES (?, ?, ?, 1, ?, ?, ?, 1, '', 0, ?, ?)",
+                "INSERT INTO sent VALUES (?, ?, ?, 1, ?, ?, ?, 1, '', 0, ?, ?, NULL)",
                 (
                     (number, one, one, body.TYPE, body.VERSION, now, body.model_dump_json(), digest_of(one))
                     for number, one in enumerate(messages, 1)

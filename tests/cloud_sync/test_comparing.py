@@ -200,7 +200,7 @@ def test_what_a_round_costs_does_not_grow_with_the_store(ends: Ends) -> None:
     messages = [new_id() for _ in range(count)]
     with ends.store.change() as db:
         db.conn.executemany(
-            "INSERT INTO sent VALUES (?, ?, ?, 1, 'tree', 1, '', 1, '', 0, '{}', ?)",
+            "INSERT INTO sent VALUES (?, ?, ?, 1, 'tree', 1, '', 1, '', 0, '{}', ?, NULL)",
             ((number, message, message, digest_of(message)) for number, message in enumerate(messages, 1)),
         )
     insert_records(ends.database, ends.store.outbox.store, messages)
