@@ -115,10 +115,10 @@ def test_a_clock_the_kernel_vouches_for_does(
     server_folder: ServerFolder, identity: Identity, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """SYNC-084."""
-    issue_broker(server_folder, RELEASED + 400 * DAY, monkeypatch)
-    set_clock(monkeypatch, RELEASED + 399 * DAY, synchronised=True)
+    issue_broker(server_folder, RELEASED + 4000 * DAY, monkeypatch)
+    set_clock(monkeypatch, RELEASED + 3999 * DAY, synchronised=True)
     connect(server_folder, identity)
-    set_clock(monkeypatch, RELEASED + 401 * DAY, synchronised=True)
+    set_clock(monkeypatch, RELEASED + 4001 * DAY, synchronised=True)
     with pytest.raises(ssl.SSLCertVerificationError):
         connect(server_folder, identity)
 
@@ -127,10 +127,10 @@ def test_what_the_server_once_said_does_too(
     server_folder: ServerFolder, identity: Identity, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """SYNC-084."""
-    issue_broker(server_folder, RELEASED + 400 * DAY, monkeypatch)
+    issue_broker(server_folder, RELEASED + 4000 * DAY, monkeypatch)
     set_clock(monkeypatch, NEVER_SET, synchronised=False)
     connect(server_folder, identity)
-    Timekeeper(identity.certificate.parent).learn_floor(RELEASED + 401 * DAY)
+    Timekeeper(identity.certificate.parent).learn_floor(RELEASED + 4001 * DAY)
     with pytest.raises(ssl.SSLCertVerificationError):
         connect(server_folder, identity)
 

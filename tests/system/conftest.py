@@ -66,7 +66,7 @@ class Device:
         self.name = name
         self.folder = site.folder / "devices" / name
         self.store = Store(self.folder)
-        self.identity: Identity = enrol(site.server_folder, self.folder, name)
+        self.identity: Identity = site.enrol(self.folder, name)
 
     def record(self, count: int, prefix: str = "tree") -> list[str]:
         """Make so many trees of a block that is named like the device; returns their natural keys."""
@@ -171,6 +171,9 @@ class Site:
         made = Device(self, name)
         self._devices.append(made)
         return made
+
+    def enrol(self, folder: Path, name: str) -> Identity:
+        return enrol(self.server_folder, folder, name)
 
     def holdings(self) -> Holdings:
         database = Database.in_file(self.server_folder.database)
