@@ -276,9 +276,10 @@ class World:
             time.sleep(0.02)
 
     def close(self) -> None:
-        """End all processes."""
-        for name in list(self._running):
-            self.kill(name)
+        """End all processes, whatever became of them."""
+        for process in self._running.values():
+            process.kill()
+            process.wait()
         for starter in {self._device, self._server}:
             starter.close()
 
@@ -327,6 +328,7 @@ class World:
                     self.places.database,
                     "--broker",
                     f"{self.places.host}:{self.places.server_port}",
+                    *self.places.options,
                 ]
                 return ["server", "run", "--folder", self._server_folder.path, *options]
             case "uplink":
