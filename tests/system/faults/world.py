@@ -43,6 +43,7 @@ QUICK = UplinkSettings(
     keepalive_s=1,
     compare_s=2.0,
     spread_s=0.3,
+    ask_again_s=1.0,
 )
 # what takes longer than this to come right again is as good as lost
 _CALM_S = 120.0
