@@ -18,8 +18,6 @@ from tests.processes import ROOT
 from tests.system.faults.apart import apart
 from tests.system.faults.worlds import NEED_RIGHTS
 
-pytestmark = pytest.mark.slow  # the truth these compare with does not know thumbnails yet
-
 # a few rounds that kill, part and fill everything once or twice
 SHORT = {"kills": (6, 60), "partitions": (4, 40), "disks": (3, 40)}
 LONG = {
