@@ -81,6 +81,13 @@ def waiting(home: Path) -> int:
     return int(number)
 
 
+def queued(home: Path) -> int:
+    """How many messages were ever queued."""
+    with _reading(home) as database:
+        (number,) = database.execute("SELECT count(*) FROM journal").fetchone()
+    return int(number)
+
+
 def compare(home: Path, url: str, device: str, *, thumbnails_remade: bool = False) -> Differences:
     """Device and server record for record, once everything was sent.
 
