@@ -12,7 +12,7 @@ from __future__ import annotations
 import logging
 import random
 from collections import deque
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from pydantic import ValidationError
 
@@ -25,6 +25,8 @@ _log = logging.getLogger(__name__)
 _MOST_AT_ONCE = 500
 # As long as messages are under way the two ends differ anyway; but some device is never done.
 _MOST_WAIT_FOR_QUIET_S = 600.0
+# A question without an answer is asked so often, each time with twice the patience.
+_MOST_TIMES_ASKED = 3
 
 
 @dataclass(frozen=True)
@@ -32,6 +34,7 @@ class _Question:
     width: int
     blocks: list[int]
     asked_at: float
+    times_asked: int = 1
 
 
 class Comparison:
@@ -42,11 +45,12 @@ class Comparison:
         sent: what the server has stored.
         every_s: about so long after a round the next one begins.
         spread_s: devices that were connected when the server came back ask within so long, not all at the same moment.
-        patience_s: how long an answer may take; without it the round is given up.
+        patience_s: how long an answer may take before the question is asked again: an ingest process that was killed
+            takes with it what the broker had given it.
     """
 
     def __init__(
-        self, store: str, sent: SentLog, every_s: float, spread_s: float = 30.0, patience_s: float = 60.0
+        self, store: str, sent: SentLog, every_s: float, spread_s: float = 30.0, patience_s: float = 10.0
     ) -> None:
         self._store = store
         self._sent = sent
@@ -127,7 +131,10 @@ class Comparison:
             sqlite3.OperationalError: the store cannot be read or written.
         """
         self._put_back()
-        if self._asked is not None and now - self._asked.asked_at > self._patience_s:
+        asked = self._asked
+        if asked is not None and now - asked.asked_at > self._patience_s * 2 ** (asked.times_asked - 1):
+            if asked.times_asked < _MOST_TIMES_ASKED:
+                return self._ask_again(asked, now)
             self._give_up()
         if self._is_running and self._asked is None and not self._open and not self._missing:
             self._is_running = False
@@ -160,6 +167,10 @@ class Comparison:
             blocks.append(self._open.pop()[1])
         self._asked = _Question(width, blocks, now)
         return DigestQuestion(store=self._store, width=width, blocks=blocks)
+
+    def _ask_again(self, asked: _Question, now: float) -> DigestQuestion:
+        self._asked = replace(asked, asked_at=now, times_asked=asked.times_asked + 1)
+        return DigestQuestion(store=self._store, width=asked.width, blocks=asked.blocks)
 
     def _compare(self, width: int, said: BlockDigest) -> None:
         low = said.block * width

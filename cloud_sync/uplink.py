@@ -60,6 +60,7 @@ class UplinkSettings:
         session_expiry_s: how long the broker keeps answers for us while we are away.
         compare_s: about how often what the server holds is compared with what it has stored.
         spread_s: within so long it is compared when the server has come back.
+        ask_again_s: seconds without an answer after which a question about that is asked again.
         metered: whether bytes are paid for; None asks NetworkManager.
     """
 
@@ -74,6 +75,7 @@ class UplinkSettings:
     session_expiry_s: int = 3600
     compare_s: float = 3600.0
     spread_s: float = 30.0
+    ask_again_s: float = 10.0
     metered: bool | None = None
 
 
@@ -132,7 +134,8 @@ class Uplink:
         self._outbox = outbox
         window = SendWindow(self._settings.window, self._settings.resend_s, self._settings.most_resend_s)
         self._sender = Sender(outbox, identity.name, window)
-        self._comparison = Comparison(outbox.store, outbox.sent, self._settings.compare_s, self._settings.spread_s)
+        timers = self._settings.compare_s, self._settings.spread_s, self._settings.ask_again_s
+        self._comparison = Comparison(outbox.store, outbox.sent, *timers)
         self._heard: list[tuple[str, bytes]] = []
         self._backoff = Backoff(self._settings.least_backoff_s, self._settings.most_backoff_s)
         self._condition = ""

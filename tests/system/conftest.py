@@ -31,7 +31,14 @@ _ROOT = Path(__file__).parents[2]
 
 # timers short enough for a test, and a window that fills at once
 QUICK = UplinkSettings(
-    window=20, resend_s=0.5, poll_s=0.1, least_backoff_s=0.1, most_backoff_s=0.5, spread_s=0.5, metered=False
+    window=20,
+    resend_s=0.5,
+    poll_s=0.1,
+    least_backoff_s=0.1,
+    most_backoff_s=0.5,
+    spread_s=0.5,
+    ask_again_s=1.0,
+    metered=False,
 )
 
 # a device's uplink as a process of its own: folder and settings as arguments, runs until it is stopped

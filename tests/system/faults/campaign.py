@@ -72,13 +72,12 @@ def run(world: World, fault: Fault, plan: Plan, say: Callable[[str], object]) ->
     """
     say(f"seed {plan.seed}")
     report, begun = Report(), time.monotonic()
-    photos = -(-len(range(world.card.trees * 2)) // plan.rounds)
-    checked = 0
+    photos, checked = 2 * world.card.trees, 0
     try:
         for number in range(1, plan.rounds + 1):
             chance = random.Random(f"{plan.seed}/{number}")
             world.mend()
-            world.work(photos, chance)
+            world.work(photos * number // plan.rounds - photos * (number - 1) // plan.rounds, chance)
             report.done.update(fault.strike(world, chance))
             fault.mend()
             report.rounds = number

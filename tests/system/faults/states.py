@@ -372,7 +372,7 @@ STATES = (
         "committed, not answered",
         f"{_NOTHING_MORE}; the server has some",
         SERVER,
-        AtCall(_PUBLISH),
+        AtCall("cloud_sync.server.ingest:Ingest._answer"),
         {"wait": 0},
     ),
     State(
@@ -380,7 +380,7 @@ STATES = (
         "answered, not confirmed to the broker",
         "the server has some; what it answered for may be forgotten",
         SERVER,
-        AtCall(_PUBLISH, after=True),
+        AtCall("cloud_sync.server.ingest:Ingest._answer", after=True),
     ),
     State(
         "ingest",

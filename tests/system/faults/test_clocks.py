@@ -50,10 +50,14 @@ class LyingSite(Site):
         lie = [f"LD_PRELOAD={faketime()}", f"FAKETIME_TIMESTAMP_FILE={self._clock}"]
         return super().start(["env", *lie, "FAKETIME_NO_CACHE=1", "FAKETIME_DONT_FAKE_MONOTONIC=1", *command])
 
-    def command(self, device: Device, *words: str) -> None:
-        """Give the device a command."""
+    def try_command(self, device: Device, *words: str) -> str:
+        """Give the device a command; returns what it complains of."""
         process = self.start([sys.executable, "-m", "pomona", *words, "--home", str(device.folder)])
-        assert process.wait(timeout=60) == 0, self.log(process)
+        return "" if process.wait(timeout=60) == 0 else self.log(process)
+
+    def command(self, device: Device, *words: str) -> None:
+        """Give the device a command that must succeed."""
+        assert self.try_command(device, *words) == ""
 
     def enrol(self, folder: Path, name: str) -> Identity:
         """The server signs by its own clock."""
@@ -72,7 +76,7 @@ class LyingSite(Site):
         self.command(device, "block", "add", name, "--orchard", device.name)
 
     def years(self) -> dict[str, int]:
-        """When the device says that it made each block."""
+        """When the device says that it made each block: never before the day on which it was enrolled."""
         rows = self.rows("SELECT block, recorded_at FROM record WHERE type = 'block' ORDER BY sequence")
         return {block: int(recorded_at[:4]) for block, recorded_at in rows}
 
@@ -116,25 +120,49 @@ def test_with_a_wrong_clock_a_device_connects_and_its_records_arrive(
     assert block.records == {"block": 1}
 
 
+@pytest.mark.parametrize(
+    "liars", [{BROKER, SERVER}, pytest.param({DEVICE, BROKER, SERVER}, marks=pytest.mark.slow)], ids=len
+)
+def test_to_a_broker_years_ahead_a_device_s_certificate_has_ended_and_nothing_is_lost(
+    lying: dict[str, LyingSite], tmp_path: Path, liars: set[str]
+) -> None:
+    """SYNC-007: once its clock is right, everything arrives."""
+    site = lying["site"] = LyingSite(tmp_path, liars)
+    site.set_clock(NOW)
+    site.start_broker()
+    site.start_server()
+    device = site.device("kiwi-07")
+    site.add_block(device, "B1")
+    site.set_clock(2038)
+    said = site.try_command(device, "sync", "--once")
+    assert "refuses the certificate of 'kiwi-07'" in said
+    assert "certificate expired" in said
+    assert device.waiting() == len(("orchard", "block"))
+    site.set_clock(NOW)
+    site.command(device, "sync", "--once")
+    assert device.waiting() == 0
+    assert list(site.years()) == ["B1"]
+
+
 @pytest.mark.slow
 def test_a_clock_that_jumps_by_years_while_all_run_breaks_no_connection_and_no_order(
     lying: dict[str, LyingSite], tmp_path: Path
 ) -> None:
     """SYNC-013, SYNC-040: what is last is told by the device's numbers, not by its clock."""
     site = lying["site"] = LyingSite(tmp_path, {DEVICE, BROKER, SERVER})
-    site.set_clock(2026)
+    site.set_clock(NOW)
     site.start_broker()
     server = site.start_server()
     device = site.device("kiwi-07")
     uplink = device.start_uplink()
-    years = (2026, 1970, 2038, 2031)
+    years = (NOW, 1970, 2038, 2031)
     for year in years:
         site.set_clock(year)
         site.add_block(device, f"B{year}")
         site.command(device, "block", "add", "same", "--orchard", device.name, "--trees", str(year))
         wait_until(lambda: device.waiting() == 0, f"all stored in {year}")
     # no record is dated before the device was enrolled
-    assert site.years() == {"B2026": 2026, "B1970": 2026, "B2038": 2038, "B2031": 2031, "same": 2031}
+    assert site.years() == {f"B{NOW}": NOW, "B1970": NOW, "B2038": 2038, "B2031": 2031, "same": 2031}
     assert site.rows("SELECT json_extract(body, '$.trees') FROM record WHERE block = 'same'") == [(2031,)]
     assert site.log(uplink).count("connected to broker") == 1
     assert site.log(server).count("connected to broker") == 1

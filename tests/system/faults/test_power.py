@@ -19,8 +19,6 @@ from tests.system.faults.cuts import LostError, cut_power
 from tests.system.faults.power import Disk
 from tests.system.faults.tracing import Op, TraceError, read_trace, strace
 
-pytestmark = pytest.mark.slow  # the truth these compare with does not know thumbnails yet
-
 PRELUDE = """
 import os, sqlite3, sys
 from pathlib import Path

@@ -16,8 +16,9 @@ from cloud_sync.server.database import Database
 from device.store import FILE_NAME, PhotoFiles
 from tests.system.faults.card import Card
 
-# how the device fares is said on the way and is no row of a table
-_MESSAGES = "SELECT record, revision, body FROM journal WHERE type != 'health' ORDER BY revision"
+# How the device fares is no row of a table, and there is a later word on it at any moment.
+_IS_RECORD = "type != 'health'"
+_MESSAGES = f"SELECT record, type, revision, message, body FROM journal WHERE {_IS_RECORD} ORDER BY revision"
 # tables whose rows are records: they count revisions
 _TABLES = "SELECT name FROM sqlite_master WHERE type = 'table' AND sql LIKE '%revision INTEGER NOT NULL DEFAULT 1%'"
 # columns that hold an id where the message holds a name, or have another spelling
@@ -62,20 +63,28 @@ def keep_journal(home: Path) -> None:
 def device_records(home: Path) -> dict[str, Held]:
     """The latest revision of each record that was ever queued, by id."""
     with _reading(home) as database:
-        rows = database.execute("SELECT record, type, revision, message, body FROM journal ORDER BY revision")
+        rows = database.execute(_MESSAGES)
         return {row["record"]: _held(row["type"], row["revision"], row["message"], row["body"]) for row in rows}
 
 
 def server_records(url: str, device: str) -> dict[str, Held]:
     """What the server holds of a device, by record id."""
-    rows = _ask(url, "SELECT record, type, revision, message, body FROM record WHERE device = :device", device=device)
+    columns = "record, type, revision, message, body"
+    rows = _ask(url, f"SELECT {columns} FROM record WHERE device = :device AND {_IS_RECORD}", device=device)
     return {record: _held(kind, revision, message, body) for record, kind, revision, message, body in rows}
 
 
 def waiting(home: Path) -> int:
-    """How many messages wait in the outbox."""
+    """How many records wait in the outbox."""
     with _reading(home) as database:
-        (number,) = database.execute("SELECT count(*) FROM outbox").fetchone()
+        (number,) = database.execute(f"SELECT count(*) FROM outbox WHERE {_IS_RECORD}").fetchone()
+    return int(number)
+
+
+def queued(home: Path) -> int:
+    """How many messages were ever queued."""
+    with _reading(home) as database:
+        (number,) = database.execute("SELECT count(*) FROM journal").fetchone()
     return int(number)
 
 

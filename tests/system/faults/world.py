@@ -28,7 +28,7 @@ from tests.processes import ROOT
 from tests.system.faults.card import OTHER_RECORDS, RECORDS_A_TREE, TREES_AT_ONCE, Card
 from tests.system.faults.moments import AtSystemCall, Moment, dying_command
 from tests.system.faults.starter import Process, Starter
-from tests.system.faults.truth import check_card, compare, keep_journal, waiting
+from tests.system.faults.truth import check_card, compare, keep_journal, queued, waiting
 
 DEVICE = "kiwi-07"
 # The rules of the wire as they are, at another scale: what waits half a minute in the field waits a moment here.
@@ -43,8 +43,9 @@ QUICK = UplinkSettings(
     keepalive_s=1,
     compare_s=2.0,
     spread_s=0.3,
+    ask_again_s=1.0,
 )
-# what takes longer than this to come right again is as good as lost
+# what makes no progress for so long is as good as lost
 _CALM_S = 120.0
 IMPORT, BY_HAND, UPLINK, SERVER, BROKER = "import", "by-hand", "uplink", "server", "broker"
 # of a server with several processes one, and a database that is a process of its own
@@ -251,9 +252,8 @@ class World:
         Raises:
             DifferenceError: it does not come right, or something differs.
         """
-        until = time.monotonic() + _CALM_S
+        until = self._come_to_rest()
         while True:
-            self._come_to_rest(until)
             result = compare(self.places.home, self.places.database, DEVICE, thumbnails_remade=self._is_restored)
             found = [*result.found, *check_card(self.places.home, self.card)]
             if not found:
@@ -262,23 +262,30 @@ class World:
                 told = "\n  ".join(found[:20])
                 raise DifferenceError(f"{len(found)} differences, data in {self.places.folder}:\n  {told}")
             time.sleep(0.2)
+            self._come_to_rest()
 
-    def _come_to_rest(self, until: float) -> None:
-        """Wait until all photos are in and nothing waits to be sent."""
+    def _come_to_rest(self) -> float:
+        """Wait until all photos are in and nothing waits to be sent; returns until when the rest may take."""
+        made, least, until = -1, 0, 0.0
         while self.card.waiting() or self._to_note or waiting(self.places.home):
             self.mend()
             self._carry_on(watching=False)
-            if time.monotonic() > until:
+            now, number, left = time.monotonic(), queued(self.places.home), waiting(self.places.home)
+            if number > made or left < least:
+                made, least, until = number, left, now + _CALM_S
+            if now > until:
                 raise DifferenceError(
-                    f"not calm within {_CALM_S:g} s: {len(self.card.waiting())} photos on the card, "
-                    f"{waiting(self.places.home)} messages in the outbox; logs in {self._logs}"
+                    f"no progress for {_CALM_S:g} s: {len(self.card.waiting())} photos on the card, "
+                    f"{left} messages in the outbox; logs in {self._logs}"
                 )
             time.sleep(0.02)
+        return time.monotonic() + _CALM_S
 
     def close(self) -> None:
-        """End all processes."""
-        for name in list(self._running):
-            self.kill(name)
+        """End all processes, whatever became of them."""
+        for process in self._running.values():
+            process.kill()
+            process.wait()
         for starter in {self._device, self._server}:
             starter.close()
 
@@ -327,6 +334,7 @@ class World:
                     self.places.database,
                     "--broker",
                     f"{self.places.host}:{self.places.server_port}",
+                    *self.places.options,
                 ]
                 return ["server", "run", "--folder", self._server_folder.path, *options]
             case "uplink":
