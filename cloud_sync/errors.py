@@ -31,3 +31,7 @@ class FetchError(RuntimeError):
     """A document cannot be fetched from the server now."""
 
     exit_code = 1
+
+
+class WrongContentError(FetchError):
+    """What the server gives is not the document it announced."""

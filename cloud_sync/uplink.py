@@ -117,6 +117,7 @@ class Uplink:
         identity: the enrolled device.
         settings: timers and limits.
         watch: is told how the uplink fares, about once a second and in the uplink's thread, where it may use the store.
+        on_documents: is given what the server publishes on ``down/document``, in the uplink's thread; must not wait.
     """
 
     def __init__(
@@ -125,8 +126,10 @@ class Uplink:
         identity: Identity,
         settings: UplinkSettings | None = None,
         watch: Callable[[UplinkNews], None] | None = None,
+        on_documents: Callable[[bytes], None] | None = None,
     ) -> None:
         self._watch = watch
+        self._on_documents = on_documents
         self._identity = identity
         self._settings = settings or UplinkSettings()
         self._outbox = outbox
@@ -138,6 +141,7 @@ class Uplink:
         self._condition = ""
         self._connected_at = 0.0
         self._greeted = False
+        self._told_documents = False
 
     def run(self, stop: threading.Event, until_empty: bool, time_limit_s: float | None = None) -> UplinkResult:
         """Send until told to stop.
@@ -209,6 +213,7 @@ class Uplink:
             subscriptions=[
                 *(topics.acknowledgements(name), topics.greeting(name)),
                 *(topics.digest(name), topics.missing(name)),
+                *([topics.documents(name)] if self._on_documents is not None else []),
             ],
             on_message=self._note,
             on_puback=self._sender.note_puback,
@@ -238,6 +243,7 @@ class Uplink:
         self._comparison.attach()
         self._connected_at = time.monotonic()
         self._greeted = False
+        self._told_documents = False
         self._sender.attach(
             session_present=connection.session_present,
             most_packet_bytes=connection.most_packet_bytes,
@@ -264,7 +270,7 @@ class Uplink:
                 look_at = now + self._settings.poll_s
                 self._tell(connected=True)
                 self._sender.send(publish)
-                if self._is_done(stop, until_empty) and self._has_compared(now):
+                if self._is_done(stop, until_empty) and self._has_compared(now) and self._has_been_told(now):
                     return
             connection.step(0.0 if self._comparison.is_busy else max(0.0, look_at - time.monotonic()))
 
@@ -273,6 +279,10 @@ class Uplink:
         if not self._greeted:
             return now - self._connected_at > _GREETED_WITHIN_S
         return self._comparison.is_over(now)
+
+    def _has_been_told(self, now: float) -> bool:
+        """Whether the server has said which documents it has for this device, or is none that does so."""
+        return self._on_documents is None or self._told_documents or now - self._connected_at > _GREETED_WITHIN_S
 
     def _note(self, message: mqtt.MQTTMessage) -> None:
         """In the network loop: note what came."""
@@ -299,6 +309,9 @@ class Uplink:
                     self._comparison.take_missing(payload)
                 elif topic == topics.greeting(name):
                     self._take_greeting(payload)
+                elif topic == topics.documents(name) and self._on_documents is not None:
+                    self._told_documents = True
+                    self._on_documents(payload)
         return bool(heard)
 
     def _take_greeting(self, payload: bytes) -> None:

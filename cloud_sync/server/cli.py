@@ -7,6 +7,7 @@ import json
 import logging
 import signal
 import threading
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -106,7 +107,7 @@ def run(folder: Path, database: str | None, broker: str | None, processes: int |
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
     work = ingest.Work(folder, host, port, database, processes, feed)
-    with _https(home, stop):
+    with _https(home, database, stop):
         ingest.run(work, stop, on_ready=lambda: click.echo("ready"))
 
 
@@ -172,13 +173,16 @@ def holdings(folder: Path, database: str | None, as_json: bool) -> None:
         click.echo(f"{held.devices} devices, {held.dead_letters} dead letters")
 
 
-def _https(folder: ServerFolder, stop: threading.Event) -> contextlib.AbstractContextManager[None]:
+@contextlib.contextmanager
+def _https(folder: ServerFolder, database: str | None, stop: threading.Event) -> Iterator[None]:
     """HTTPS for devices, where the settings have a port for it."""
     if folder.read_settings().https_port == 0:
-        return contextlib.nullcontext()
+        yield
+        return
     from cloud_sync.server.https.serving import https_server
 
-    return https_server(folder, stop)
+    with opened_database(folder, database, create=True) as opened, https_server(folder, opened, stop):
+        yield
 
 
 for command in (
