@@ -141,14 +141,16 @@ class Uplink:
         self._condition = ""
         self._connected_at = 0.0
         self._greeted = False
-        self._told_documents = False
+        # the server has not said which documents it has, nor had the time to
+        self._is_curious = on_documents is not None
 
     def run(self, stop: threading.Event, until_empty: bool, time_limit_s: float | None = None) -> UplinkResult:
         """Send until told to stop.
 
         Args:
             stop: ends the run when set, within about a second.
-            until_empty: end when nothing waits any more, and at the first refusal.
+            until_empty: end when nothing waits any more, and the server has said which documents it has where somebody
+                wants to know; and at the first refusal.
             time_limit_s: longest time without a message leaving the queue; None waits for ever.
 
         Raises:
@@ -171,9 +173,11 @@ class Uplink:
                     self._tell(connected=False)
                     cause = str(error)
                 if self._left_s(time_limit_s) <= 0 and not self._is_done(stop, until_empty):
+                    waiting = self._sender.waiting()
+                    what = f"{waiting} messages still wait" if waiting else "the server has not been heard"
                     raise BrokerError(
-                        f"{self._sender.waiting()} messages still wait after {time_limit_s:g} s without progress: "
-                        f"{cause}. Nothing was lost, they stay in the outbox; see that the broker and "
+                        f"{what} after {time_limit_s:g} s without progress: {cause}. "
+                        "Nothing was lost, what waits stays in the outbox; see that the broker and "
                         "`pomona server run` are running, then sync again"
                     )
             waiting = self._sender.waiting(also_what_is_held_back=True)
@@ -197,7 +201,7 @@ class Uplink:
             yield
 
     def _is_done(self, stop: threading.Event, until_empty: bool) -> bool:
-        return stop.is_set() or (until_empty and self._sender.waiting() == 0)
+        return stop.is_set() or (until_empty and not self._is_curious and self._sender.waiting() == 0)
 
     def _left_s(self, time_limit_s: float | None) -> float:
         """Seconds until the run has gone without progress for too long."""
@@ -243,7 +247,6 @@ class Uplink:
         self._comparison.attach()
         self._connected_at = time.monotonic()
         self._greeted = False
-        self._told_documents = False
         self._sender.attach(
             session_present=connection.session_present,
             most_packet_bytes=connection.most_packet_bytes,
@@ -266,11 +269,13 @@ class Uplink:
                 self._backoff.reset()
             now = time.monotonic()
             self._compare(publish, now)
+            if now - self._connected_at > _GREETED_WITHIN_S:
+                self._is_curious = False
             if heard or self._sender.has_room or self._comparison.is_busy or now >= look_at:
                 look_at = now + self._settings.poll_s
                 self._tell(connected=True)
                 self._sender.send(publish)
-                if self._is_done(stop, until_empty) and self._has_compared(now) and self._has_been_told(now):
+                if self._is_done(stop, until_empty) and self._has_compared(now):
                     return
             connection.step(0.0 if self._comparison.is_busy else max(0.0, look_at - time.monotonic()))
 
@@ -279,10 +284,6 @@ class Uplink:
         if not self._greeted:
             return now - self._connected_at > _GREETED_WITHIN_S
         return self._comparison.is_over(now)
-
-    def _has_been_told(self, now: float) -> bool:
-        """Whether the server has said which documents it has for this device, or is none that does so."""
-        return self._on_documents is None or self._told_documents or now - self._connected_at > _GREETED_WITHIN_S
 
     def _note(self, message: mqtt.MQTTMessage) -> None:
         """In the network loop: note what came."""
@@ -310,7 +311,7 @@ class Uplink:
                 elif topic == topics.greeting(name):
                     self._take_greeting(payload)
                 elif topic == topics.documents(name) and self._on_documents is not None:
-                    self._told_documents = True
+                    self._is_curious = False
                     self._on_documents(payload)
         return bool(heard)
 
