@@ -33,5 +33,11 @@ class FetchError(RuntimeError):
     exit_code = 1
 
 
+class SendError(RuntimeError):
+    """The server does not take a photo of this device."""
+
+    exit_code = 1
+
+
 class WrongContentError(FetchError):
     """What the server gives is not the document it announced."""

@@ -7,6 +7,7 @@ import contextlib
 import logging
 import threading
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 from cloud_sync.backoff import Backoff
@@ -138,3 +139,30 @@ class Errand(abc.ABC):
             if self._newest is payload:
                 self._newest = None
         return wait_s
+
+
+class Errands:
+    """Several, that hear the same.
+
+    Args:
+        errands: they.
+    """
+
+    def __init__(self, *errands: Errand) -> None:
+        self._errands = errands
+
+    def announce(self, payload: bytes) -> None:
+        """As :meth:`Errand.announce`."""
+        for errand in self._errands:
+            errand.announce(payload)
+
+    @contextlib.contextmanager
+    def running(self, wait_s: float, hurry: threading.Event) -> Iterator[Errands]:
+        """Work until the block ends, and then as :meth:`Errand.stop`."""
+        for errand in self._errands:
+            errand.start()
+        try:
+            yield self
+        finally:
+            for errand in self._errands:
+                errand.stop(wait_s, hurry)

@@ -29,6 +29,7 @@ from cloud_sync.messages.decoding import first_problem
 from cloud_sync.server.database import Base, Database, UtcDateTime
 from cloud_sync.server.errors import DocumentError
 from cloud_sync.server.folder import ServerFolder
+from cloud_sync.server.photo_requests import number_asked
 from cloud_sync.server.tree_codes import merge_trees
 from export.runtime.bundle_archive import pack_bundle, unpack_bundle
 from export.runtime.errors import BundleError
@@ -158,8 +159,9 @@ def published(session: Session, device: str | None = None) -> list[Document]:
 
 
 def catalogue(session: Session, device: str, now: datetime) -> Catalogue:
-    """What a device should have: of each kind and name its own document, else the one for all."""
-    return Catalogue(documents=[_notice(row) for row in _meant_for(session, device)], sent_at=now)
+    """What a device should have, of each kind and name its own document, else the one for all; and should send."""
+    notices = [_notice(row) for row in _meant_for(session, device)]
+    return Catalogue(documents=notices, photos=number_asked(session, device), sent_at=now)
 
 
 def newest_id(session: Session) -> int:

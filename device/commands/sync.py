@@ -57,7 +57,9 @@ def sync(
     from cloud_sync.uplink import Uplink, UplinkSettings
     from device.documents.fetcher import Fetcher
     from device.documents.shelf import shelved
+    from device.errand import Errands
     from device.link import read_metered
+    from device.photo_giving import PhotoGiver
     from device.reporting import Reporter
     from device.thumbnails import remake_thumbnail
 
@@ -69,13 +71,9 @@ def sync(
         store.outbox.remake = partial(remake_thumbnail, store)
         settings = UplinkSettings(metered={"yes": True, "no": False, "auto": None}[read_metered(store)])
         reporter = Reporter(store, identity.name, inbox=inbox, every_s=round(60 * health_every))
-        fetcher = Fetcher(home)
-        uplink = Uplink(store.outbox, identity, settings, watch=reporter.note, on_documents=fetcher.announce)
-        fetcher.start()
-        try:
+        with Errands(Fetcher(home), PhotoGiver(home)).running(time_limit, hurry=stop) as errands:
+            uplink = Uplink(store.outbox, identity, settings, watch=reporter.note, on_documents=errands.announce)
             result = uplink.run(stop, until_empty=once, time_limit_s=time_limit if once else None)
-        finally:
-            fetcher.stop(time_limit, hurry=stop)
         undone = sum(item.state == "announced" for item in shelved(store))
     click.echo(f"{result.stored} stored at the server, {result.rejected} refused, {result.waiting} waiting.")
     if undone:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import random
 import subprocess
 from collections.abc import Iterator
 
@@ -31,6 +32,17 @@ class BehindProxy:
         self.server = self.site.start_server()
         self._say(self.proxy.port)
         return self.server
+
+    def strike(self, chance: random.Random, uplink: subprocess.Popen[str]) -> None:
+        """Kill one end, or cut the link between; a server that was killed starts again."""
+        what = chance.choice(("device", "server", "link"))
+        if what == "device":
+            self.site.kill(uplink)
+        elif what == "server":
+            self.site.kill(self.server)
+            self.start_server()
+        else:
+            self.proxy.cut()
 
     def _say(self, port: int) -> None:
         self.site.server_folder.write_settings(self._settings.model_copy(update={"https_port": port}))
