@@ -49,10 +49,9 @@ class PhotoGiver(Errand):
             asked = asked_photos(self.server()).photos
             sparing = bool(asked) and is_sparing(store)
             held = [photo for photo in asked if sparing and not photo.metered]
-            failed = [
-                photo for photo in asked if photo not in held and not self._give(store, photo.photo, sparing=sparing)
-            ]
-            if failed:
+            due = [photo.photo for photo in asked if photo not in held]
+            given = [self._give(store, photo, sparing=sparing) for photo in due]
+            if not all(given):
                 return self.after_failure_s()
             self.succeeded()
             if held:
