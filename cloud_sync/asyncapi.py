@@ -25,6 +25,7 @@ _OTHERS: dict[str, tuple[str, Callable[[str], str]]] = {
     "digest": ("receive", topics.digest),
     "missing": ("receive", topics.missing),
     "greeting": ("receive", topics.greeting),
+    "documents": ("receive", topics.documents),
 }
 
 

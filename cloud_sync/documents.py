@@ -16,6 +16,9 @@ KINDS: tuple[Kind, ...] = ("registry", "plan", "season", "prior", "release")
 # a release is a bundle of tens of megabytes; the rest are far smaller
 MOST_BYTES = 256 * 1024 * 1024
 MOST_TREES = 1_000_000
+MOST_DOCUMENTS = 500
+# where they are fetched, each by its SHA-256
+DOCUMENTS = "/v1/documents"
 REGISTRY_SCHEMA = "pomona-registry/1"
 PLAN_SCHEMA = "pomona-plan/1"
 
@@ -35,13 +38,18 @@ class Notice(BaseModel):
     sha256: Sha256 = Field(description="SHA-256 of the file")
     size_bytes: int = Field(ge=1, le=MOST_BYTES, description="size of the file")
 
+    def __str__(self) -> str:
+        """As people are told of it."""
+        return f"{self.kind} {self.name!r}"
+
 
 class Catalogue(BaseModel):
-    """What the server publishes on a device's ``down/document``: every document it should have."""
+    """Every document that a device should have, and how many full photos are asked of it."""
 
     model_config = ConfigDict(extra="allow")
 
-    documents: list[Notice] = Field(max_length=500, description="one a document")
+    documents: list[Notice] = Field(max_length=MOST_DOCUMENTS, description="one a document")
+    photos: int = Field(default=0, ge=0, description="full photos asked of the device; GET /v1/photos lists them")
     sent_at: AwareDatetime = Field(description="the server's clock")
 
 

@@ -31,3 +31,13 @@ class FetchError(RuntimeError):
     """A document cannot be fetched from the server now."""
 
     exit_code = 1
+
+
+class SendError(RuntimeError):
+    """The server does not take a photo of this device."""
+
+    exit_code = 1
+
+
+class WrongContentError(FetchError):
+    """What the server gives is not the document it announced."""

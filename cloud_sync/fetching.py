@@ -2,42 +2,30 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import http.client
 import os
-import ssl
-from dataclasses import dataclass
+import shutil
 from pathlib import Path
 
-from cloud_sync.documents import Notice
-from cloud_sync.errors import FetchError
+from cloud_sync.documents import DOCUMENTS, Notice
+from cloud_sync.errors import FetchError, WrongContentError
 from cloud_sync.files import sync_folder
+from cloud_sync.https import HttpsClient
 
 _BLOCK = 64 * 1024
-_TIMEOUT_S = 30.0
-_PATH = "/v1/documents/{}"
+# at the end of its name until a file is whole
+PART = ".part"
+# left free for what is recorded meanwhile
+SPARED_BYTES = 64 * 1024 * 1024
 
 
-@dataclass(frozen=True)
-class DocumentServer:
-    """Where documents are fetched.
-
-    Attributes:
-        host: host name or IP address, as in its certificate.
-        port: its TCP port.
-        tls: trusts the authority and shows this device's certificate.
-    """
-
-    host: str
-    port: int
-    tls: ssl.SSLContext
-
-
-def fetch(server: DocumentServer, notice: Notice, folder: Path) -> Path:
+def fetch(client: HttpsClient, notice: Notice, folder: Path) -> Path:
     """Fetch a document, or what is still missing of it.
 
     Args:
-        server: where from.
+        client: the server.
         notice: which document.
         folder: where to; a part that was fetched before lies there too.
 
@@ -45,60 +33,89 @@ def fetch(server: DocumentServer, notice: Notice, folder: Path) -> Path:
         The whole file, named by its hash, on the disk.
 
     Raises:
-        FetchError: the server cannot be reached, does not give it, or gives something else; what came is kept for the
-            next attempt, unless it is wrong.
+        FetchError: the server does not give it, or the disk does not take it; what came is kept for the next attempt.
+        WrongContentError: what the server gives is something else; it is thrown away.
+        HttpsError: the server cannot be reached, or the connection is lost; what came is kept.
+        HttpsRefusedError: it does not let this device in.
     """
-    whole, part = folder / notice.sha256, folder / f"{notice.sha256}.part"
+    whole, part = folder / notice.sha256, folder / f"{notice.sha256}{PART}"
     if whole.is_file():
         return whole
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        _forget_others(folder, notice)
         with part.open("ab") as file:
-            if file.tell() < notice.size_bytes:
-                _receive(server, notice, file.fileno())
+            if (have := file.tell()) < notice.size_bytes:
+                _require_space(folder, notice, notice.size_bytes - have)
+                _receive(client, notice, file.fileno())
             os.fsync(file.fileno())
         _check(part, notice)
         part.replace(whole)
         sync_folder(folder)
-    except (OSError, http.client.HTTPException) as error:
-        said = getattr(error, "strerror", None) or str(error) or type(error).__name__
-        raise FetchError(
-            f"{notice.kind} {notice.name!r} cannot be fetched from {server.host}:{server.port}: {said}"
-        ) from error
+    except OSError as error:
+        raise _not_kept(notice, error) from error
     return whole
 
 
-def _receive(server: DocumentServer, notice: Notice, file: int) -> None:
+def _receive(client: HttpsClient, notice: Notice, file: int) -> None:
     have = os.fstat(file).st_size
-    connection = http.client.HTTPSConnection(server.host, server.port, timeout=_TIMEOUT_S, context=server.tls)
-    try:
-        connection.request("GET", _PATH.format(notice.sha256), headers={"Range": f"bytes={have}-"} if have else {})
+    with client.connected() as connection:
+        connection.request("GET", f"{DOCUMENTS}/{notice.sha256}", headers={"Range": f"bytes={have}-"} if have else {})
         answer = connection.getresponse()
         if answer.status == http.HTTPStatus.OK and have:
-            os.ftruncate(file, 0)  # it sends everything again
+            _truncate(notice, file)  # it sends everything again
             have = 0
-        elif answer.status not in {http.HTTPStatus.OK, http.HTTPStatus.PARTIAL_CONTENT}:
-            raise FetchError(
-                f"{server.host}:{server.port} does not give {notice.kind} {notice.name!r}: {answer.status} "
-                f"{answer.reason}"
-            )
+        elif not _is_what_was_asked(answer, have):
+            refusal = client.refusal(answer)
+            if answer.status == http.HTTPStatus.FORBIDDEN:
+                raise refusal
+            raise FetchError(f"{notice} cannot be fetched: {refusal}") from refusal
         while block := answer.read(_BLOCK):
             have += len(block)
             if have > notice.size_bytes:
-                os.ftruncate(file, 0)
-                raise FetchError(f"{notice.kind} {notice.name!r} is longer than was announced")
-            _write(file, block)
-    finally:
-        connection.close()
+                _truncate(notice, file)
+                raise WrongContentError(f"{notice} is longer at the server than it was announced")
+            _write(notice, file, block)
     if have < notice.size_bytes:
-        raise FetchError(f"{notice.kind} {notice.name!r} came only in part; the rest is fetched next time")
+        raise FetchError(f"{notice} came only in part; the rest is fetched next time")
 
 
-def _write(file: int, block: bytes) -> None:
+def _is_what_was_asked(answer: http.client.HTTPResponse, have: int) -> bool:
+    if answer.status == http.HTTPStatus.PARTIAL_CONTENT:
+        return answer.headers.get("Content-Range", "").startswith(f"bytes {have}-")
+    return answer.status == http.HTTPStatus.OK
+
+
+def _write(notice: Notice, file: int, block: bytes) -> None:
     rest = memoryview(block)
-    while rest:
-        rest = rest[os.write(file, rest) :]
+    try:
+        while rest:
+            rest = rest[os.write(file, rest) :]
+    except OSError as error:  # said here, where it cannot be taken for the network's
+        raise _not_kept(notice, error) from error
+
+
+def _truncate(notice: Notice, file: int) -> None:
+    try:
+        os.ftruncate(file, 0)
+    except OSError as error:
+        raise _not_kept(notice, error) from error
+
+
+def _require_space(folder: Path, notice: Notice, missing: int) -> None:
+    """Counts go before documents: those that would fill the disk are not begun."""
+    # a release is unpacked beside its archive
+    needed = missing + (notice.size_bytes if notice.kind == "release" else 0) + SPARED_BYTES
+    free = shutil.disk_usage(folder).free
+    if free < needed:
+        raise FetchError(
+            f"{notice} needs {needed / 1e6:.0f} MB, so that {SPARED_BYTES / 1e6:.0f} MB are left for counts, and "
+            f"{free / 1e6:.0f} MB are free; free some space"
+        )
+
+
+def _not_kept(notice: Notice, error: OSError) -> FetchError:
+    remedy = "free some space" if error.errno in {errno.ENOSPC, errno.EDQUOT} else "check its permissions and the disk"
+    return FetchError(f"{notice} cannot be kept in the documents folder: {error.strerror or error}; {remedy}")
 
 
 def _check(part: Path, notice: Notice) -> None:
@@ -108,11 +125,4 @@ def _check(part: Path, notice: Notice) -> None:
             digest.update(block)
     if digest.hexdigest() != notice.sha256:
         part.unlink()
-        raise FetchError(f"{notice.kind} {notice.name!r} is not what was announced; it is fetched again")
-
-
-def _forget_others(folder: Path, notice: Notice) -> None:
-    """A part of a document that is no longer wanted would lie there for ever."""
-    for path in folder.glob("*.part"):
-        if path.name != f"{notice.sha256}.part":
-            path.unlink(missing_ok=True)
+        raise WrongContentError(f"{notice} is not what was announced: its SHA-256 is another; it was thrown away")

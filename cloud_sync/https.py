@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import socket
 import ssl
+from collections.abc import Iterator
 from typing import TypeVar
 
 from pydantic import BaseModel, ValidationError
 
 from cloud_sync.enrolment import MOST_BYTES, Address, Refusal
 from cloud_sync.errors import HttpsError
+from cloud_sync.identity import Identity
+from cloud_sync.tls import client_context
 
 _Model = TypeVar("_Model", bound=BaseModel)
 _TIMEOUT_S = 15.0
+_MOST_REFUSAL_BYTES = 4096
 
 
 class HttpsRefusedError(HttpsError):
@@ -65,25 +70,38 @@ class HttpsClient:
             HttpsError: the server cannot be reached, or its answer is too long.
             HttpsRefusedError: it says no, or a certificate is refused.
         """
+        sent = question.model_dump_json().encode() if question is not None else None
+        with self.connected() as connection:
+            connection.request(method, path, sent, {"Content-Type": "application/json"} if sent else {})
+            response = connection.getresponse()
+            if response.status != http.client.OK:
+                raise self.refusal(response)
+            body = response.read(MOST_BYTES + 1)
+        if len(body) > MOST_BYTES:
+            raise HttpsError(f"{self.where} answers more than {MOST_BYTES} bytes; check host and port")
+        return body
+
+    @contextlib.contextmanager
+    def connected(self) -> Iterator[http.client.HTTPSConnection]:
+        """A connection for several questions or long answers, closed at the end.
+
+        Raises:
+            HttpsError: in the block, something of the network failed.
+            HttpsRefusedError: a certificate is refused.
+        """
         connection = http.client.HTTPSConnection(
             self._address.host, self._address.port, timeout=self._timeout_s, context=self._context
         )
         try:
-            sent = question.model_dump_json().encode() if question is not None else None
-            connection.request(method, path, sent, {"Content-Type": "application/json"} if sent else {})
-            response = connection.getresponse()
-            body = response.read(MOST_BYTES + 1)
+            yield connection
         except (OSError, http.client.HTTPException, UnicodeError) as error:
             raise self._explained(error) from error
         finally:
             connection.close()
-        if len(body) > MOST_BYTES:
-            raise HttpsError(f"{self.where} answers more than {MOST_BYTES} bytes; check host and port")
-        if response.status != http.client.OK:
-            raise self._refused(response.status, body)
-        return body
 
-    def _refused(self, status: int, body: bytes) -> HttpsError:
+    def refusal(self, response: http.client.HTTPResponse) -> HttpsError:
+        """What an answer that is none says, to be raised."""
+        status, body = response.status, response.read(_MOST_REFUSAL_BYTES)
         try:
             reason = Refusal.model_validate_json(body).reason
         except ValidationError:
@@ -105,6 +123,20 @@ class HttpsClient:
         if isinstance(error, OSError):
             return HttpsError(f"{self.where} cannot be reached: {error.strerror or error}; is it running?")
         return HttpsError(f"{self.where} does not speak HTTPS; check host and port")
+
+
+def client_of(identity: Identity) -> HttpsClient:
+    """A client that shows a device's certificate.
+
+    Raises:
+        HttpsError: the server has no HTTPS.
+        IdentityError: key or certificate cannot be used.
+    """
+    if identity.https is None:
+        raise HttpsError(
+            "the server of this device has no HTTPS; give it a port (`pomona server init --https-port`) and enrol again"
+        )
+    return HttpsClient(identity.https, client_context(identity))
 
 
 def _tls_trouble(error: ssl.SSLError) -> str:

@@ -11,6 +11,7 @@ from pydantic.json_schema import models_json_schema
 
 from cloud_sync.device_state import DeviceState
 from cloud_sync.digests import DigestAnswer, DigestQuestion, Missing
+from cloud_sync.documents import Catalogue
 from cloud_sync.greeting import Greeting
 from cloud_sync.messages import BODIES, Answers, Body, Envelope
 
@@ -23,6 +24,7 @@ OTHERS: dict[str, type[BaseModel]] = {
     "digest": DigestAnswer,
     "missing": Missing,
     "greeting": Greeting,
+    "documents": Catalogue,
 }
 
 

@@ -119,6 +119,7 @@ class Uplink:
         identity: the enrolled device.
         settings: timers and limits.
         watch: is told how the uplink fares, about once a second and in the uplink's thread, where it may use the store.
+        on_documents: is given what the server publishes on ``down/document``, in the uplink's thread; must not wait.
     """
 
     def __init__(
@@ -127,8 +128,10 @@ class Uplink:
         identity: Identity,
         settings: UplinkSettings | None = None,
         watch: Callable[[UplinkNews], None] | None = None,
+        on_documents: Callable[[bytes], None] | None = None,
     ) -> None:
         self._watch = watch
+        self._on_documents = on_documents
         self._identity = identity
         self._settings = settings or UplinkSettings()
         self._outbox = outbox
@@ -141,13 +144,16 @@ class Uplink:
         self._condition = ""
         self._connected_at = 0.0
         self._greeted = False
+        # the server has not said which documents it has, nor had the time to
+        self._is_curious = on_documents is not None
 
     def run(self, stop: threading.Event, until_empty: bool, time_limit_s: float | None = None) -> UplinkResult:
         """Send until told to stop.
 
         Args:
             stop: ends the run when set, within about a second.
-            until_empty: end when nothing waits any more, and at the first refusal.
+            until_empty: end when nothing waits any more, and the server has said which documents it has where somebody
+                wants to know; and at the first refusal.
             time_limit_s: longest time without a message leaving the queue; None waits for ever.
 
         Raises:
@@ -170,9 +176,11 @@ class Uplink:
                     self._tell(connected=False)
                     cause = str(error)
                 if self._left_s(time_limit_s) <= 0 and not self._is_done(stop, until_empty):
+                    waiting = self._sender.waiting()
+                    what = f"{waiting} messages still wait" if waiting else "the server has not been heard"
                     raise BrokerError(
-                        f"{self._sender.waiting()} messages still wait after {time_limit_s:g} s without progress: "
-                        f"{cause}. Nothing was lost, they stay in the outbox; see that the broker and "
+                        f"{what} after {time_limit_s:g} s without progress: {cause}. "
+                        "Nothing was lost, what waits stays in the outbox; see that the broker and "
                         "`pomona server run` are running, then sync again"
                     )
             waiting = self._sender.waiting(also_what_is_held_back=True)
@@ -196,7 +204,7 @@ class Uplink:
             yield
 
     def _is_done(self, stop: threading.Event, until_empty: bool) -> bool:
-        return stop.is_set() or (until_empty and self._sender.waiting() == 0)
+        return stop.is_set() or (until_empty and not self._is_curious and self._sender.waiting() == 0)
 
     def _left_s(self, time_limit_s: float | None) -> float:
         """Seconds until the run has gone without progress for too long."""
@@ -212,6 +220,7 @@ class Uplink:
             subscriptions=[
                 *(topics.acknowledgements(name), topics.greeting(name)),
                 *(topics.digest(name), topics.missing(name)),
+                *([topics.documents(name)] if self._on_documents is not None else []),
             ],
             on_message=self._note,
             on_puback=self._sender.note_puback,
@@ -263,6 +272,8 @@ class Uplink:
                 self._backoff.reset()
             now = time.monotonic()
             self._compare(publish, now)
+            if now - self._connected_at > _GREETED_WITHIN_S:
+                self._is_curious = False
             if heard or self._sender.has_room or self._comparison.is_busy or now >= look_at:
                 look_at = now + self._settings.poll_s
                 self._tell(connected=True)
@@ -302,6 +313,9 @@ class Uplink:
                     self._comparison.take_missing(payload)
                 elif topic == topics.greeting(name):
                     self._take_greeting(payload)
+                elif topic == topics.documents(name) and self._on_documents is not None:
+                    self._is_curious = False
+                    self._on_documents(payload)
         return bool(heard)
 
     def _take_greeting(self, payload: bytes) -> None:

@@ -7,6 +7,7 @@ import json
 import logging
 import signal
 import threading
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,6 +17,7 @@ from cloud_sync.server.access_commands import authority, echo_authority, enroll,
 from cloud_sync.server.document_commands import documents, publish, withdraw
 from cloud_sync.server.keeping_commands import dead_letters, export, prune
 from cloud_sync.server.options import BROKER, DATABASE, FOLDER, broker_address, opened_database
+from cloud_sync.server.photo_commands import photos
 
 if TYPE_CHECKING:
     from cloud_sync.server.folder import ServerFolder
@@ -106,7 +108,7 @@ def run(folder: Path, database: str | None, broker: str | None, processes: int |
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
     work = ingest.Work(folder, host, port, database, processes, feed)
-    with _https(home, stop):
+    with _https(home, database, stop):
         ingest.run(work, stop, on_ready=lambda: click.echo("ready"))
 
 
@@ -172,17 +174,20 @@ def holdings(folder: Path, database: str | None, as_json: bool) -> None:
         click.echo(f"{held.devices} devices, {held.dead_letters} dead letters")
 
 
-def _https(folder: ServerFolder, stop: threading.Event) -> contextlib.AbstractContextManager[None]:
+@contextlib.contextmanager
+def _https(folder: ServerFolder, database: str | None, stop: threading.Event) -> Iterator[None]:
     """HTTPS for devices, where the settings have a port for it."""
     if folder.read_settings().https_port == 0:
-        return contextlib.nullcontext()
+        yield
+        return
     from cloud_sync.server.https.serving import https_server
 
-    return https_server(folder, stop)
+    with opened_database(folder, database, create=True) as opened, https_server(folder, opened, stop):
+        yield
 
 
 for command in (
     *(enroll, invite, revoke, authority, reader),
-    *(publish, withdraw, documents, dead_letters, prune, export),
+    *(publish, withdraw, documents, photos, dead_letters, prune, export),
 ):
     server.add_command(command)

@@ -29,6 +29,7 @@ from cloud_sync.messages.decoding import first_problem
 from cloud_sync.server.database import Base, Database, UtcDateTime
 from cloud_sync.server.errors import DocumentError
 from cloud_sync.server.folder import ServerFolder
+from cloud_sync.server.photo_requests import number_asked
 from cloud_sync.server.tree_codes import merge_trees
 from export.runtime.bundle_archive import pack_bundle, unpack_bundle
 from export.runtime.errors import BundleError
@@ -141,9 +142,16 @@ def _latest(session: Session, kind: str, name: str, device: str) -> Document | N
     return session.scalars(select(Document).where(*same).order_by(Document.version.desc()).limit(1)).first()
 
 
-def published(session: Session) -> list[Document]:
-    """The latest version of each document, by kind, name and device; withdrawn ones left out."""
+def published(session: Session, device: str | None = None) -> list[Document]:
+    """The latest version of each document, by kind, name and device; withdrawn ones left out.
+
+    Args:
+        session: a view of the database.
+        device: only what is for this device alone or for all; None leaves nothing out.
+    """
     newest = select(func.max(Document.id)).group_by(Document.kind, Document.name, Document.device)
+    if device is not None:
+        newest = newest.where(Document.device.in_((EVERY_DEVICE, device)))
     rows = session.scalars(
         select(Document).where(Document.id.in_(newest)).order_by(Document.kind, Document.name, Document.device)
     )
@@ -151,10 +159,9 @@ def published(session: Session) -> list[Document]:
 
 
 def catalogue(session: Session, device: str, now: datetime) -> Catalogue:
-    """What a device should have: of each kind and name its own document, else the one for all."""
-    rows = [row for row in published(session) if row.device in {EVERY_DEVICE, device}]
-    chosen = {(row.kind, row.name): row for row in sorted(rows, key=lambda row: row.device)}  # its own come last
-    return Catalogue(documents=[_notice(row) for row in chosen.values()], sent_at=now)
+    """What a device should have, of each kind and name its own document, else the one for all; and should send."""
+    notices = [_notice(row) for row in _meant_for(session, device)]
+    return Catalogue(documents=notices, photos=number_asked(session, device), sent_at=now)
 
 
 def newest_id(session: Session) -> int:
@@ -163,11 +170,27 @@ def newest_id(session: Session) -> int:
 
 
 def file_for(session: Session, folder: ServerFolder, device: str, sha256: str) -> Path | None:
-    """The file of a document that a device is meant to have, or was; None for anybody else's and unknown ones."""
-    meant = Document.sha256 == sha256, Document.device.in_((EVERY_DEVICE, device))
-    known = session.scalars(select(Document.id).where(*meant).limit(1)).first()
+    """Where a document lies that a device should have; None for anybody else's, withdrawn, replaced and unknown ones.
+
+    Raises:
+        DocumentError: it is not there any more.
+    """
+    row = next((row for row in _meant_for(session, device) if row.sha256 == sha256), None)
+    if row is None:
+        return None
     path = folder.documents / sha256
-    return path if known is not None and path.is_file() else None
+    try:
+        size = path.stat().st_size
+    except OSError as error:
+        raise DocumentError(f"{path}: {error.strerror}; publish {row.kind} {row.name!r} again") from error
+    if size != row.size_bytes:
+        raise DocumentError(f"{path} is damaged; publish {row.kind} {row.name!r} again")
+    return path
+
+
+def _meant_for(session: Session, device: str) -> list[Document]:
+    rows = sorted(published(session, device), key=lambda row: row.device)  # its own come last
+    return list({(row.kind, row.name): row for row in rows}.values())
 
 
 def _notice(row: Document) -> Notice:

@@ -27,6 +27,32 @@ class DocumentError(ValueError):
     exit_code = 2
 
 
+class PhotoRequestError(ValueError):
+    """Photos that cannot be asked of devices."""
+
+    exit_code = 2
+
+
+class OffsetError(RuntimeError):
+    """A chunk that does not go on where the part ends.
+
+    Args:
+        there: where it ends.
+    """
+
+    def __init__(self, there: int) -> None:
+        super().__init__(f"the part ends at {there}")
+        self.there = there
+
+
+class FullDiskError(RuntimeError):
+    """The server's disk has no room for a photo."""
+
+
+class WrongPhotoError(RuntimeError):
+    """A photo that is another than was asked for."""
+
+
 class IngestError(RuntimeError):
     """A process that receives ended before it had begun.
 

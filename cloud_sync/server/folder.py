@@ -161,6 +161,11 @@ class ServerFolder:
         """Documents for devices, each under its SHA-256."""
         return self.path / "documents"
 
+    @property
+    def photos(self) -> Path:
+        """Full photos that devices were asked for, whole and in parts."""
+        return self.path / "photos"
+
     def make(self) -> None:
         """Make the folders that are missing, closed to others.
 

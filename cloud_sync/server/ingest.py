@@ -99,7 +99,7 @@ class Ingest:
         self._metrics = metrics or IngestMetrics()
         self._feed = feed
         self._inbox = Inbox()
-        announcer = Announcer(database, self._announce if share.number == 1 else _leave_to_the_first)
+        announcer = Announcer(database, self._publish if share.number == 1 else _leave_to_the_first)
         on_stored = self._pass_on if feed else None
         self._worker = Worker(
             database,
@@ -198,10 +198,6 @@ class Ingest:
         """In the worker's thread: publish; without a connection the device asks again and is answered then."""
         self._publish(topics.acknowledgements(device), answers.model_dump_json(exclude_defaults=True).encode())
 
-    def _announce(self, device: str, payload: bytes) -> None:
-        """In the worker's thread: publish; a device that is not reached now is told when it comes online."""
-        self._publish(topics.documents(device), payload)
-
     def _publish(self, topic: str, payload: bytes) -> None:
         connection = self._connection
         if connection is not None and connection.is_open:
@@ -219,5 +215,5 @@ class Ingest:
             _log.error("the broker does not pass on what was published: %s; check its access list", reason)
 
 
-def _leave_to_the_first(_device: str, _payload: bytes) -> None:
+def _leave_to_the_first(_topic: str, _payload: bytes) -> None:
     """Who does not follow the devices' states tells them of no documents."""

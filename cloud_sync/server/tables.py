@@ -11,6 +11,7 @@ from rich.text import Text
 
 from cloud_sync.server.database import DeadLetter
 from cloud_sync.server.holdings import Holdings
+from cloud_sync.server.photo_requests import PhotoRequest
 
 
 def holdings_table(holdings: Holdings) -> Table:
@@ -41,6 +42,18 @@ def dead_letters_table(letters: Iterable[DeadLetter]) -> Table:
             str(len(letter.payload)),
             _plain(letter.reason),
         )
+    return table
+
+
+def photos_table(requests: Iterable[PhotoRequest]) -> Table:
+    """One row a photo that a device was asked for."""
+    table = Table("photo", "device", "asked", "state")
+    for request in requests:
+        state = f"{request.state}: {request.reason}" if request.reason else request.state
+        if request.settled_at is not None:
+            state += f" ({request.settled_at.isoformat(timespec='minutes')})"
+        asked = request.asked_at.isoformat(timespec="minutes")
+        table.add_row(f"{request.photo[:16]}…", request.device, asked, _plain(state))
     return table
 
 

@@ -53,9 +53,13 @@ class TreeCodes:
         """
         if kind not in _OF_A_TREE or not self._trees:
             return as_sent
-        orchard, block, code = (_plain(body.get(field)) for field in ("orchard", "block", "tree"))
-        tree = self._trees.get((orchard, block, code))
+        tree = self.code_of(body)
         return as_sent if tree is None else BODIES[kind].model_validate({**body, "tree": tree}).natural_key()
+
+    def code_of(self, body: Mapping[str, Any]) -> str | None:
+        """The code that the server has given to the tree of a record; None where it has given none."""
+        orchard, block, code = (_plain(body.get(field)) for field in ("orchard", "block", "tree"))
+        return self._trees.get((orchard, block, code))
 
     def apply(self, session: Session) -> int:
         """Give the records that are held the keys that new ones would get. Returns how many changed."""

@@ -55,7 +55,11 @@ def sync(
     from cloud_sync.identity import read_identity
     from cloud_sync.upkeep import Upkeep
     from cloud_sync.uplink import Uplink, UplinkSettings
+    from device.documents.fetcher import Fetcher
+    from device.documents.shelf import shelved
+    from device.errand import Errands
     from device.link import read_metered
+    from device.photo_giving import PhotoGiver
     from device.reporting import Reporter
     from device.thumbnails import remake_thumbnail
 
@@ -67,9 +71,13 @@ def sync(
         store.outbox.remake = partial(remake_thumbnail, store)
         settings = UplinkSettings(metered={"yes": True, "no": False, "auto": None}[read_metered(store)])
         reporter = Reporter(store, identity.name, inbox=inbox, every_s=round(60 * health_every))
-        uplink = Uplink(store.outbox, identity, settings, watch=reporter.note)
-        result = uplink.run(stop, until_empty=once, time_limit_s=time_limit if once else None)
+        with Errands(Fetcher(home), PhotoGiver(home)).running(time_limit, hurry=stop) as errands:
+            uplink = Uplink(store.outbox, identity, settings, watch=reporter.note, on_documents=errands.announce)
+            result = uplink.run(stop, until_empty=once, time_limit_s=time_limit if once else None)
+        undone = sum(item.state == "announced" for item in shelved(store))
     click.echo(f"{result.stored} stored at the server, {result.rejected} refused, {result.waiting} waiting.")
+    if undone:
+        click.echo(f"{undone} documents of the server are not here yet; see `pomona sync documents`.")
 
 
 def _refuse_options(ctx: click.Context, command: str) -> None:

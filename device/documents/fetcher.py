@@ -1,104 +1,94 @@
-"""Fetching what the server announces beside the uplink, in a thread of its own."""
+"""Fetching what the server announces beside the uplink, and putting it to use."""
 
 from __future__ import annotations
 
 import logging
-import queue
-import threading
-from collections.abc import Callable
+import time
 from pathlib import Path
 
-from cloud_sync.backoff import Backoff
-from cloud_sync.documents import decode_catalogue
-from cloud_sync.errors import FetchError, MessageError
-from cloud_sync.fetching import DocumentServer, fetch
+from cloud_sync.documents import Notice, decode_catalogue
+from cloud_sync.errors import FetchError, HttpsError, MessageError, WrongContentError
+from cloud_sync.fetching import fetch
 from device.documents.applying import apply
 from device.documents.shelf import Shelved, clear, documents_folder, note_catalogue, settle, shelved
-from device.errors import InputError, StoreError
+from device.errand import LOOK_AGAIN_S, Errand
+from device.errors import InputError
+from device.link import is_sparing
 from device.store import Store
 
 _log = logging.getLogger(__name__)
 
+# over a link that is paid for by the byte larger documents wait, and releases
+_MOST_SPARING_BYTES = 1024 * 1024
+# what came and was something else will be so again; to fetch it each minute would cost more than it helps
+_WRONG_AGAIN_S = 3600.0
 
-class Fetcher:
-    """Fetches and applies documents until told to stop; the thread and its connection to the store are its own.
+
+class Fetcher(Errand):
+    """Fetches and applies documents.
 
     Args:
         home: the device's folder.
-        server: where documents are fetched.
-        least_wait_s: longest wait after a first attempt that failed; it doubles, to five minutes.
+        least_wait_s: longest wait after a first attempt that failed.
     """
 
-    def __init__(self, home: Path, server: Callable[[], DocumentServer], least_wait_s: float = 2.0) -> None:
-        self._home = home
-        self._server = server
-        self._backoff = Backoff(least_wait_s, 300.0)
-        self._announced: queue.Queue[bytes | None] = queue.Queue()
-        self._thread = threading.Thread(target=self._run, name="documents", daemon=True)
+    def __init__(self, home: Path, least_wait_s: float = 2.0) -> None:
+        super().__init__("documents", home, least_wait_s)
+        self._wrong: dict[str, float] = {}
 
-    def start(self) -> None:
-        """Begin; what was announced before and not fetched is fetched first."""
-        self._thread.start()
-
-    def announce(self, payload: bytes) -> None:
-        """Take what the server published on ``down/document``; any thread may call this."""
-        self._announced.put(payload)
-
-    def stop(self, wait_s: float) -> None:
-        """End after what was announced so far has been tried once, or when the time is over."""
-        self._announced.put(None)
-        self._thread.join(wait_s)
-
-    def _run(self) -> None:
-        store = Store(self._home)
-        try:
-            wait_s: float | None = 0.0
-            while True:
-                try:
-                    payload = self._announced.get(timeout=wait_s)
-                except queue.Empty:
-                    pass
-                else:
-                    if payload is None:
-                        return
-                    self._note(store, payload)
-                wait_s = self._backoff.next_s() if self._fetch_all(store) else None
-        except StoreError as error:
-            _log.error("documents are not fetched: %s", error)
-        finally:
-            store.close()
+    def work(self, store: Store, payload: bytes | None) -> float | None:
+        """Note what was announced, and try each document that is wanted once; as the base class says."""
+        if payload is not None:
+            self._note(store, payload)
+        wanted = [item for item in shelved(store) if item.state == "announced"]
+        sparing = any(_is_large(item.notice) for item in wanted) and is_sparing(store)
+        held = [item for item in wanted if sparing and _is_large(item.notice)]
+        for item in held:
+            _say(store, item, "it waits for a link that is not metered, or for `pomona sync metered no`")
+        failed = [item for item in wanted if item not in held and not self._fetch(store, item)]
+        if failed:
+            return self.after_failure_s()
+        self.succeeded()
+        return LOOK_AGAIN_S if held else None
 
     def _note(self, store: Store, payload: bytes) -> None:
         try:
             note_catalogue(store, decode_catalogue(payload))
         except MessageError as error:
             _log.warning("what the server announces cannot be read: %s", error)
-
-    def _fetch_all(self, store: Store) -> int:
-        """Try each document that is wanted once. Returns how many could not be fetched."""
-        failed = 0
-        for item in shelved(store):
-            if item.state == "announced":
-                failed += not self._fetch(store, item)
-        if not failed:
-            self._backoff.reset()
-            clear(store)
-        return failed
+        clear(store)  # first of all: what is wanted may need the room
 
     def _fetch(self, store: Store, item: Shelved) -> bool:
+        """Whether the document is dealt with; what is wrong with the server or the link is raised."""
         notice = item.notice
+        if time.monotonic() < self._wrong.get(notice.sha256, 0.0):
+            return False
         try:
-            file = fetch(self._server(), notice, documents_folder(self._home))
-            apply(store, notice, file)
+            apply(store, notice, fetch(self.server(), notice, documents_folder(store.folder)))
+        except HttpsError as error:
+            settle(store, item, "announced", str(error))
+            raise
         except FetchError as error:
-            if str(error) != item.reason:
-                _log.warning("%s", error)
-            settle(store, notice, "announced", str(error))
+            if isinstance(error, WrongContentError):
+                self._wrong[notice.sha256] = time.monotonic() + _WRONG_AGAIN_S
+            _say(store, item, str(error))
             return False
         except InputError as error:
-            _log.error("%s %r of the server is not used: %s", notice.kind, notice.name, error)
-            settle(store, notice, "refused", str(error))
+            _log.error("%s of the server is not used: %s", notice, error)
+            settle(store, item, "refused", str(error))
         else:
-            _log.info("%s %r, version %d, is in use", notice.kind, notice.name, notice.version)
-            settle(store, notice, "applied")
+            _log.info("%s, version %d, is in use", notice, notice.version)
+            settle(store, item, "applied")
+            clear(store)
         return True
+
+
+def _is_large(notice: Notice) -> bool:
+    return notice.kind == "release" or notice.size_bytes > _MOST_SPARING_BYTES
+
+
+def _say(store: Store, item: Shelved, reason: str) -> None:
+    """Why a document is not there yet: once in the log, and for `pomona sync documents`."""
+    if reason != item.reason:
+        _log.warning("%s waits: %s", item.notice, reason)
+    settle(store, item, "announced", reason)

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Literal, cast
 
 from cloud_sync.documents import Catalogue, Notice
+from cloud_sync.fetching import PART
 from device.store import Store
 
 State = Literal["announced", "applied", "refused"]
@@ -54,12 +55,15 @@ def note_catalogue(store: Store, catalogue: Catalogue) -> None:
                 db.table("document").upsert(row, pk=("kind", "name"))
 
 
-def settle(store: Store, notice: Notice, state: State, reason: str = "") -> None:
-    """Note what became of a document, if it is still the one that is wanted.
+def settle(store: Store, item: Shelved, state: State, reason: str = "") -> None:
+    """Note what became of a document, if it is still the one that is wanted, and if that says something new.
 
     Raises:
         StoreError: the store cannot be written.
     """
+    if (item.state, item.reason) == (state, reason):
+        return
+    notice = item.notice
     with store.change() as db:
         db.execute(
             "UPDATE document SET state = ?, reason = ?, used = iif(? = 'applied', sha256, used) "
@@ -94,12 +98,12 @@ def in_use(store: Store, kind: str, name: str) -> Path | None:
 
 
 def clear(store: Store) -> None:
-    """Delete the files of documents that are neither in use nor wanted.
+    """Delete the files of documents, and parts of such, that are neither in use nor wanted.
 
     Raises:
         OSError: a file cannot be deleted.
     """
     kept = {row[0] for row in store.db.execute("SELECT sha256 FROM document UNION SELECT used FROM document")}
-    for path in documents_folder(store.folder).glob("[0-9a-f]" * 64):
-        if path.name not in kept:
+    for path in documents_folder(store.folder).glob("[0-9a-f]" * 64 + "*"):
+        if path.name.removesuffix(PART) not in kept:
             path.unlink(missing_ok=True)

@@ -84,6 +84,7 @@ def test_channels_are_the_topics(document: dict[str, Any]) -> None:
         "digest": topics.digest("{device}"),
         "missing": topics.missing("{device}"),
         "greeting": topics.greeting("{device}"),
+        "documents": topics.documents("{device}"),
         "stored": topics.stored("{device}", "{type}"),
     }
 

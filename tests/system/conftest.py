@@ -158,6 +158,10 @@ class Site:
             self.await_ready(server)
         return server
 
+    def start_sync(self, device: Device) -> subprocess.Popen[str]:
+        """Start `pomona sync`, which runs until it is stopped."""
+        return self.start([sys.executable, "-m", "pomona", "sync", "--home", str(device.folder), "--verbose"])
+
     def pomona(self, *arguments: str) -> str:
         """Run the command line; returns what it printed."""
         process = self.start([sys.executable, "-m", "pomona", *arguments])

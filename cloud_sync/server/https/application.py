@@ -11,31 +11,35 @@ import logging
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
+from sqlalchemy.exc import SQLAlchemyError
 from starlette.exceptions import HTTPException
 
-from cloud_sync.server.errors import FolderError
+from cloud_sync.photos import MOST_CHUNK_BYTES, PHOTOS
+from cloud_sync.server.database import Database
+from cloud_sync.server.errors import DatabaseError, FolderError
 from cloud_sync.server.folder import ServerFolder
-from cloud_sync.server.https import enrolment
+from cloud_sync.server.https import documents, enrolment, photos
 from cloud_sync.server.https.context import HttpsSite
 from cloud_sync.server.https.guard import Guard
 from cloud_sync.server.https.peer import Gate
 from cloud_sync.server.https.tries import Tries
 
-_PARTS = (enrolment,)
+_PARTS = (enrolment, documents, photos)
 # longest bodies by the beginning of the path, where 64 KiB are not enough
-_MOST_BODY_BYTES: dict[str, int] = {}
+_MOST_BODY_BYTES = {f"{PHOTOS}/": MOST_CHUNK_BYTES}
 _log = logging.getLogger(__name__)
 
 
-def create_app(folder: ServerFolder) -> FastAPI:
-    """The application, to be served by :class:`~cloud_sync.server.https.serving.HttpsServer` only.
+def create_app(folder: ServerFolder, database: Database) -> FastAPI:
+    """The application, to be served by :func:`~cloud_sync.server.https.serving.https_server` only.
 
     Args:
         folder: the server's folder.
+        database: the server's database.
     """
     # no generated API pages: they are for people, and this is for devices
     app = FastAPI(title="Pomona for devices", docs_url=None, redoc_url=None, openapi_url=None)
-    app.state.site = HttpsSite(folder, Tries())
+    app.state.site = HttpsSite(folder, database, Tries())
     app.add_middleware(Guard, gate=Gate(folder), most_body_bytes=_MOST_BODY_BYTES)
     _add_failures(app)
     for part in _PARTS:
@@ -59,6 +63,12 @@ def _add_failures(app: FastAPI) -> None:
     def no_folder(_request: Request, error: FolderError) -> JSONResponse:
         _log.error("%s", error)
         return JSONResponse({"reason": "the server cannot use its own folder; its log says more"}, 503)
+
+    @app.exception_handler(DatabaseError)
+    @app.exception_handler(SQLAlchemyError)
+    def no_database(_request: Request, error: Exception) -> JSONResponse:
+        _log.error("%s", error)
+        return JSONResponse({"reason": "the server cannot use its database now; its log says more"}, 503)
 
     @app.exception_handler(Exception)
     def unexpected(_request: Request, _error: Exception) -> JSONResponse:

@@ -8,6 +8,7 @@ from typing import Annotated
 from cryptography import x509
 from fastapi import Depends, Request
 
+from cloud_sync.server.database import Database
 from cloud_sync.server.folder import ServerFolder
 from cloud_sync.server.https.tries import Tries
 
@@ -18,10 +19,12 @@ class HttpsSite:
 
     Attributes:
         folder: the server's folder.
+        database: what is published, and asked of devices.
         tries: who has shown wrong invitations.
     """
 
     folder: ServerFolder
+    database: Database
     tries: Tries
 
 

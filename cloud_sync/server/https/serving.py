@@ -13,6 +13,7 @@ import uvicorn
 from starlette.types import ASGIApp
 
 from cloud_sync.errors import IdentityError
+from cloud_sync.server.database import Database
 from cloud_sync.server.errors import FolderError
 from cloud_sync.server.folder import ServerFolder
 from cloud_sync.server.https.application import create_app
@@ -28,18 +29,19 @@ _START_WITHIN_S = 20.0
 
 
 @contextlib.contextmanager
-def https_server(folder: ServerFolder, stop: threading.Event) -> Iterator[None]:
+def https_server(folder: ServerFolder, database: Database, stop: threading.Event) -> Iterator[None]:
     """Serve devices until the block ends.
 
     Args:
         folder: the server's folder.
+        database: the server's database.
         stop: set when serving ends by itself, so that a server that serves half of it does not look alive.
 
     Raises:
         FolderError: the port is taken, or the certificate cannot be used.
     """
     settings = folder.read_settings()
-    server = make_server(create_app(folder), _Contexts(folder).current)
+    server = make_server(create_app(folder, database), _Contexts(folder).current)
     listening = _listen(settings.bind, settings.https_port)
     thread = threading.Thread(target=_serve, args=(server, listening, stop), name="https", daemon=True)
     thread.start()

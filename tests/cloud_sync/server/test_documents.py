@@ -183,7 +183,7 @@ def test_what_comes_later_under_the_old_code_is_about_the_same_tree(
     file = written(tmp_path, registry({"tree": "A-01", "was": ["by the gate"]}))
     publish(database, server_folder, Publication("registry", file))
     worker = Worker(
-        database, queue.Queue(), lambda _device, _answers: None, Announcer(database, lambda _device, _payload: None)
+        database, queue.Queue(), lambda _device, _answers: None, Announcer(database, lambda _topic, _payload: None)
     )
     give(worker, "count", "kiwi-07", tree="A-01", reviewed=40)
     give(worker, "count", "jetson-1", tree="by the gate", reviewed=50)
@@ -196,13 +196,13 @@ def test_what_comes_later_under_the_old_code_is_about_the_same_tree(
 def test_a_device_that_comes_online_is_told(database: Database, server_folder: ServerFolder, tmp_path: Path) -> None:
     publish(database, server_folder, Publication("season", written(tmp_path, SEASON), "Dongshan"))
     told: list[str] = []
-    announcer = Announcer(database, lambda device, _payload: told.append(device))
+    announcer = Announcer(database, lambda topic, _payload: told.append(topic))
     worker = Worker(database, queue.Queue(), lambda _device, _answers: None, announcer)
     for online in (True, False):
         payload = DeviceState(online=online, store=new_id()).payload()
         state = Received("pomona/v1/kiwi-07/state", payload, b"", datetime.now(timezone.utc))
         worker.process([Delivery(state, lambda: None)])
-    assert told == ["kiwi-07"]
+    assert told == ["pomona/v1/kiwi-07/down/document"]
 
 
 def test_devices_that_are_online_are_told_once_of_what_is_new(
@@ -210,8 +210,8 @@ def test_devices_that_are_online_are_told_once_of_what_is_new(
 ) -> None:
     told: list[tuple[str, list[int]]] = []
 
-    def publish_to(device: str, payload: bytes) -> None:
-        told.append((device, [notice.version for notice in decode_catalogue(payload).documents]))
+    def publish_to(topic: str, payload: bytes) -> None:
+        told.append((topic.split("/")[2], [notice.version for notice in decode_catalogue(payload).documents]))
 
     with database.write() as session:
         for name, online in (("kiwi-07", True), ("jetson-1", False)):

@@ -51,10 +51,13 @@ class Proxy:
 
     Attributes:
         port: where it listens.
+        up_bytes: how much has passed from clients to the broker.
+        down_bytes: how much has passed from the broker to clients.
     """
 
     def __init__(self, broker_port: int) -> None:
         self.port = free_port()
+        self.up_bytes = self.down_bytes = 0
         self._broker_port = broker_port
         self._manner = Manner()
         self._changed = asyncio.Event()
@@ -162,8 +165,15 @@ class Proxy:
             return
         pair = _Pair(writer, to_broker)
         self._pairs.add(pair)
-        upward = self._pump(pair, reader, to_broker, lambda: self._manner.up_is_open)
-        downward = self._pump(pair, from_broker, writer, lambda: self._manner.down_is_open)
+
+        def count_up(size: int) -> None:
+            self.up_bytes += size
+
+        def count_down(size: int) -> None:
+            self.down_bytes += size
+
+        upward = self._pump(pair, reader, to_broker, lambda: self._manner.up_is_open, count_up)
+        downward = self._pump(pair, from_broker, writer, lambda: self._manner.down_is_open, count_down)
         pair.tasks = [asyncio.ensure_future(way) for way in (upward, downward)]
         await asyncio.wait(pair.tasks)
         if pair in self._pairs:
@@ -171,7 +181,12 @@ class Proxy:
             pair.abort()
 
     async def _pump(
-        self, pair: _Pair, source: asyncio.StreamReader, target: asyncio.StreamWriter, is_open: Callable[[], bool]
+        self,
+        pair: _Pair,
+        source: asyncio.StreamReader,
+        target: asyncio.StreamWriter,
+        is_open: Callable[[], bool],
+        count: Callable[[int], None],
     ) -> None:
         with contextlib.suppress(ConnectionError):
             while data := await source.read(self._manner.portion_bytes):
@@ -185,5 +200,6 @@ class Proxy:
                     break
                 target.write(data)
                 await target.drain()
+                count(len(data))
         if pair in self._pairs:
             pair.abort()

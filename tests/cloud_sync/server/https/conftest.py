@@ -19,6 +19,7 @@ from cloud_sync.enrolling import enroll
 from cloud_sync.enrolment import Address
 from cloud_sync.identity import Identity, read_identity
 from cloud_sync.invitation import Invitation
+from cloud_sync.server.database import Database
 from cloud_sync.server.https.serving import https_server
 from cloud_sync.server.invitations import invite
 from tests.cloud_sync.helpers import free_port, make_server
@@ -27,6 +28,8 @@ from tests.cloud_sync.helpers import free_port, make_server
 class HttpsSite:
     """A server folder that HTTPS is served from, and devices."""
 
+    database: Database  # while it is served from
+
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.server_folder = make_server(folder / "server", free_port(), free_port())
@@ -34,7 +37,8 @@ class HttpsSite:
 
     @contextlib.contextmanager
     def serving(self) -> Iterator[None]:
-        with https_server(self.server_folder, threading.Event()):
+        self.database = Database.in_file(self.server_folder.database)
+        with contextlib.closing(self.database), https_server(self.server_folder, self.database, threading.Event()):
             yield
 
     def invite(self, name: str, **options: Any) -> Invitation:

@@ -24,6 +24,7 @@ from cloud_sync.https import HttpsRefusedError
 from cloud_sync.identity import Identity
 from cloud_sync.server.broker import initialise
 from cloud_sync.server.certificates import Authority
+from cloud_sync.server.database import Database
 from cloud_sync.server.errors import FolderError
 from cloud_sync.server.https import peer
 from cloud_sync.server.https.application import create_app
@@ -55,7 +56,7 @@ def test_a_device_is_known_by_its_certificate(https_site: HttpsSite) -> None:
 
 def test_everything_but_enrolment_is_closed_to_who_shows_no_certificate(https_site: HttpsSite) -> None:
     """SYNC-074: also routes that are yet to come, and those that do not exist."""
-    app = create_app(https_site.server_folder)
+    app = create_app(https_site.server_folder, https_site.database)
     routes = {(method.upper(), path) for path, methods in app.openapi()["paths"].items() for method in methods}
     assert {("GET", AUTHORITY), ("GET", ENROLMENT), ("POST", ENROLMENT), ("POST", RENEWAL)} <= routes
     assert {("GET", AUTHORITY), ("POST", ENROLMENT)} == PUBLIC
@@ -199,7 +200,7 @@ def test_a_device_refuses_a_server_that_is_another(https_site: HttpsSite, tmp_pa
     other = make_server(tmp_path / "server", free_port(), free_port())
     other_port = other.read_settings().https_port
     with (
-        https_server(other, threading.Event()),
+        https_server(other, https_site.database, threading.Event()),
         pytest.raises(
             HttpsRefusedError, match=rf"server localhost:{other_port} shows a certificate this device does not trust"
         ),
@@ -238,19 +239,22 @@ def test_a_device_refuses_a_revoked_server(tmp_path: Path) -> None:
             hear(site.home("kiwi-01"))
 
 
-def test_a_taken_port_is_told(tmp_path: Path) -> None:
+def test_a_taken_port_is_told(tmp_path: Path, database: Database) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         folder = make_server(tmp_path / "server", free_port(), taken.getsockname()[1])
         said = r"cannot listen on port \d+ for HTTPS: .*--https-port"
-        with pytest.raises(FolderError, match=said), https_server(folder, threading.Event()):
+        with pytest.raises(FolderError, match=said), https_server(folder, database, threading.Event()):
             pytest.fail("it listens")
 
 
-def test_a_folder_without_its_certificate_is_told(tmp_path: Path) -> None:
+def test_a_folder_without_its_certificate_is_told(tmp_path: Path, database: Database) -> None:
     folder = make_server(tmp_path / "server", free_port(), free_port())
     (folder.https / "https.pem").write_bytes(b"damaged")
-    with pytest.raises(IdentityError, match="cannot be used"), https_server(folder, threading.Event()):
+    with pytest.raises(IdentityError, match="cannot be used"), https_server(folder, database, threading.Event()):
         pytest.fail("it serves")
     (folder.https / "https.pem").unlink()
-    with pytest.raises(FolderError, match="no certificate for HTTPS"), https_server(folder, threading.Event()):
+    with (
+        pytest.raises(FolderError, match="no certificate for HTTPS"),
+        https_server(folder, database, threading.Event()),
+    ):
         pytest.fail("it serves")

@@ -1,0 +1,162 @@
+"""What a device makes of the documents it is told of, over real HTTPS."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Iterator
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from cloud_sync.documents import Kind, Notice
+from cloud_sync.errors import HttpsError
+from cloud_sync.server.documents import Publication, catalogue, publish, withdraw
+from device.documents.fetcher import Fetcher
+from device.documents.shelf import documents_folder, in_use, shelved
+from device.errand import LOOK_AGAIN_S
+from device.link import write_metered
+from device.store import Store
+from export.runtime.bundle import Bundle
+from tests.cloud_sync.server.https.conftest import HttpsSite
+from tests.cloud_sync.server.test_documents import SEASON, registry
+
+
+class Shelf:
+    """A server, and a device's store and fetcher, called by the test in place of its thread."""
+
+    def __init__(self, site: HttpsSite) -> None:
+        self.site = site
+        self.home = site.home("kiwi")
+        site.device("kiwi")
+        self.store = Store(self.home)
+        self.fetcher = Fetcher(self.home, least_wait_s=0.01)
+
+    def publish(self, kind: Kind, content: dict[str, Any] | Path, name: str | None = None) -> Notice:
+        file = content if isinstance(content, Path) else self.site.folder / "document.json"
+        if isinstance(content, dict):
+            file.write_text(json.dumps(content))
+        return publish(self.site.database, self.site.server_folder, Publication(kind, file, name))
+
+    def hear(self) -> float | None:
+        with self.site.database.read() as session:
+            told = catalogue(session, "kiwi", datetime.now(timezone.utc)).model_dump_json().encode()
+        return self.fetcher.work(self.store, told)
+
+    def states(self) -> dict[str, tuple[str, str]]:
+        return {item.notice.name: (item.state, item.reason) for item in shelved(self.store)}
+
+    def files(self) -> set[str]:
+        return {path.name for path in documents_folder(self.home).iterdir()}
+
+
+@pytest.fixture
+def shelf(tmp_path: Path) -> Iterator[Shelf]:
+    site = HttpsSite(tmp_path)
+    with site.serving():
+        made = Shelf(site)
+        yield made
+        made.store.close()
+
+
+def test_a_version_is_used_until_the_next_one_is_there(shelf: Shelf) -> None:
+    """SYNC-124: and then forgotten, with its file."""
+    first = shelf.publish("season", SEASON, "Dongshan")
+    assert shelf.hear() is None
+    assert in_use(shelf.store, "season", "Dongshan") == documents_folder(shelf.home) / first.sha256
+    second = shelf.publish("season", {**SEASON, "season": 2027}, "Dongshan")
+    lost = shelf.site.server_folder.documents / second.sha256
+    content = lost.read_bytes()
+    lost.unlink()
+    wait_s = shelf.hear()
+    assert wait_s is not None
+    assert wait_s < 1
+    assert shelf.states()["Dongshan"][1].endswith("the server has lost this document; it has to be published again")
+    assert in_use(shelf.store, "season", "Dongshan") == documents_folder(shelf.home) / first.sha256
+    lost.write_bytes(content)
+    assert shelf.fetcher.work(shelf.store, None) is None
+    assert in_use(shelf.store, "season", "Dongshan") == documents_folder(shelf.home) / second.sha256
+    assert shelf.files() == {second.sha256}
+
+
+def test_what_is_withdrawn_is_used_no_more(shelf: Shelf) -> None:
+    """SYNC-124."""
+    shelf.publish("season", SEASON, "Dongshan")
+    shelf.hear()
+    withdraw(shelf.site.database, "season", "Dongshan")
+    assert shelf.hear() is None
+    assert in_use(shelf.store, "season", "Dongshan") is None
+    assert shelf.files() == set()
+
+
+def test_what_does_not_fit_is_refused_and_holds_up_nothing(shelf: Shelf, caplog: pytest.LogCaptureFixture) -> None:
+    """SYNC-124: with the reason, which `pomona sync documents` shows."""
+    shelf.publish("registry", {**registry({"tree": "1"}), "orchard": "A"})
+    shelf.publish("registry", {**registry({"tree": "1"}), "orchard": "B"})
+    shelf.publish("season", SEASON, "Dongshan")
+    assert shelf.hear() is None
+    assert shelf.states()["A"] == shelf.states()["Dongshan"] == ("applied", "")
+    state, reason = shelf.states()["B"]
+    assert (state, "already belongs to A" in reason) == ("refused", True)
+    assert len([record for record in caplog.records if record.levelno == logging.ERROR]) == 1
+
+
+def test_what_is_another_document_is_not_fetched_again_and_again(shelf: Shelf) -> None:
+    """SYNC-122: an hour passes first; what is published anew comes at once."""
+    notice = shelf.publish("season", SEASON, "Dongshan")
+    file = shelf.site.server_folder.documents / notice.sha256
+    file.write_bytes(file.read_bytes().replace(b"2026", b"2025"))
+    for _ in range(2):
+        assert shelf.hear() is not None
+    assert shelf.states()["Dongshan"][1].endswith("its SHA-256 is another; it was thrown away")
+    file.unlink()  # nobody asks for it
+    assert shelf.hear() is not None
+    assert "thrown away" in shelf.states()["Dongshan"][1]
+    shelf.publish("season", {**SEASON, "season": 2027}, "Dongshan")
+    assert shelf.hear() is None
+    assert shelf.states()["Dongshan"] == ("applied", "")
+
+
+def test_over_a_metered_link_releases_wait(shelf: Shelf, disc_bundle: Bundle, caplog: pytest.LogCaptureFixture) -> None:
+    """SYNC-123: and what is larger than 1 MiB; the rest comes. It is said once."""
+    caplog.set_level(logging.INFO)
+    write_metered(shelf.store, "yes")
+    release = shelf.publish("release", disc_bundle.folder)
+    shelf.publish("season", {**SEASON, "filler": "x" * 1_100_000}, "large")
+    shelf.publish("season", SEASON, "small")
+    for _ in range(2):
+        assert shelf.hear() == LOOK_AGAIN_S
+    said = "it waits for a link that is not metered, or for `pomona sync metered no`"
+    assert shelf.states() == {release.name: ("announced", said), "large": ("announced", said), "small": ("applied", "")}
+    assert sum(said in message for message in caplog.messages) == 2
+    write_metered(shelf.store, "no")
+    assert shelf.fetcher.work(shelf.store, None) is None
+    assert {state for state, _ in shelf.states().values()} == {"applied"}
+
+
+def test_a_server_that_is_away_is_said_of_the_document_too(shelf: Shelf) -> None:
+    """SYNC-122: and no other is tried, which would wait as long again for each."""
+    for name in ("a", "b"):
+        shelf.publish("season", SEASON, name)
+    address = shelf.home / "identity" / "https.json"
+    address.write_text('{"host": "localhost", "port": 1}')
+    with pytest.raises(HttpsError, match="cannot be reached"):
+        shelf.hear()
+    assert ["cannot be reached" in reason for _, reason in shelf.states().values()] == [True, False]
+    address.unlink()
+    with pytest.raises(HttpsError, match="has no HTTPS"):
+        shelf.fetcher.work(shelf.store, None)
+
+
+def test_parts_of_what_is_no_longer_wanted_make_room(shelf: Shelf) -> None:
+    """SYNC-122: those of what is wanted stay, whichever of several is fetched next."""
+    notices = [shelf.publish("season", {**SEASON, "season": year}, str(year)) for year in (2025, 2026)]
+    for notice in notices:
+        (shelf.site.server_folder.documents / notice.sha256).unlink()
+    shelf.hear()
+    for sha256 in (*(notice.sha256 for notice in notices), "0" * 64):
+        (documents_folder(shelf.home) / f"{sha256}.part").write_bytes(b"{")
+    shelf.hear()
+    assert shelf.files() == {f"{notice.sha256}.part" for notice in notices}
