@@ -29,6 +29,7 @@ from tests.postgresql import PostgreSQL
 
 # what each version before the last has no place for
 NEWER: dict[str, dict[str, set[str]]] = {
+    "4": {"record": {"position"}},
     "3": {"record": {"position", "historical", "digest"}},
     "2": {"record": {"position", "historical", "digest"}, "replaced_revision": {"replaced_at"}},
     "1": {
@@ -38,6 +39,7 @@ NEWER: dict[str, dict[str, set[str]]] = {
     },
 }
 TABLES = {
+    "4": ("record", "replaced_revision", "dead_letter", "device", "health_sample", "document", "tree_code"),
     "3": ("record", "replaced_revision", "dead_letter", "device", "health_sample", "document", "tree_code"),
     "2": ("record", "replaced_revision", "dead_letter", "device", "health_sample", "document", "tree_code"),
     "1": ("record", "replaced_revision", "dead_letter", "device"),
@@ -107,7 +109,7 @@ def test_the_versions_lead_to_the_tables_of_the_models(url: str) -> None:
     database.close()
 
 
-@pytest.mark.parametrize("version", ["3", "2", "1"])
+@pytest.mark.parametrize("version", ["4", "3", "2", "1"])
 def test_upgrading_and_downgrading_keep_all_that_is_held(url: str, version: str) -> None:
     database = Database(url)
     fill(database)
@@ -116,7 +118,7 @@ def test_upgrading_and_downgrading_keep_all_that_is_held(url: str, version: str)
     assert numbers == {table: len(EXAMPLES) + 1 if table == "record" else 1 for table in TABLES[version]}
     change(database, lambda connection: upgrading.change_version(connection, version))
     assert contents(database, version) == before
-    with pytest.raises(MissingDatabaseError, match=f"has version {version}, .* 4; start `pomona server run`"):
+    with pytest.raises(MissingDatabaseError, match=f"has version {version}, .* 5; start `pomona server run`"):
         Database(url, create=False)
     database.close()
     again = Database(url)
