@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from functools import lru_cache
 from typing import ClassVar, Literal
@@ -9,6 +10,7 @@ from urllib.parse import quote
 
 from pydantic import BaseModel, ConfigDict, JsonValue
 
+_UNCHANGED = re.compile(r"[A-Za-z0-9_.~-]*")  # neither by NFC nor by percent-encoding
 Lane = Literal["now", "bulk"]
 """``now``: small records, which go first. ``bulk``: what may wait for them."""
 
@@ -50,4 +52,6 @@ class Body(BaseModel):
 
 @lru_cache(maxsize=10_000)  # a block's name comes again with each of its trees
 def _encoded(part: str) -> str:
+    if _UNCHANGED.fullmatch(part):
+        return part
     return quote(unicodedata.normalize("NFC", part), safe="")

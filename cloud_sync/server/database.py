@@ -78,8 +78,9 @@ class Record(Base):
     body: Mapped[dict[str, Any]] = mapped_column(JSON().with_variant(JSONB(), "postgresql"))
 
     __table_args__ = (
-        Index("ix_record_natural_key", "natural_key", postgresql_using="hash"),
-        Index("record_by_place", "orchard", "block", "type"),
+        Index("record_by_type", "type", "device", "record"),
+        # holds all that tells whether a block has changed
+        Index("record_by_place", "orchard", "block", "type", "digest"),
         # holds all that a comparison reads
         Index("record_by_sequence", "device", "store", "sequence", "digest"),
     )

@@ -52,10 +52,12 @@ class Gap:
             .where(Record.sequence >= self.low, Record.sequence <= self.high)
             .order_by(Record.sequence)
             .limit(_MOST_HELD)
-        )
+        ).all()
+        # what was not looked at may well be held, and asking for it would have it all sent again
+        behind = self.high + 1 if len(held) < _MOST_HELD else held[-1] + 1
         ranges: list[tuple[int, int]] = []
         following = self.low
-        for sequence in [*held, self.high + 1]:
+        for sequence in [*held, behind]:
             if sequence > following:
                 ranges.append((following, sequence - 1))
             following = sequence + 1

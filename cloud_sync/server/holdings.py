@@ -2,13 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from sqlalchemy import BigInteger, Select, case, cast, func, select
+from sqlalchemy import BigInteger, ColumnElement, Select, and_, case, cast, func, or_, select
 from sqlalchemy.orm import Session, aliased
 
 from cloud_sync.server.database import DeadLetter, Device, Record
+from cloud_sync.server.tree_codes import TreeCode
+
+# so many blocks are looked up one by one
+_FEW = 50
+_Place = tuple[str, str]
+# Of each block what becomes another with any message that is stored or deleted; an index holds all of it.
+_STATES = (
+    select(Record.orchard, Record.block, func.count(), func.sum(Record.digest))
+    .where(Record.orchard.is_not(None), Record.block.is_not(None))
+    .group_by(Record.orchard, Record.block)
+)
 
 
 @dataclass
@@ -61,34 +73,69 @@ def read_holdings(session: Session) -> Holdings:
     records = select(Record.type, func.count(Record.natural_key.distinct())).group_by(Record.type).order_by(Record.type)
     return Holdings(
         records={kind: count for kind, count in session.execute(records)},  # noqa: C416  (a row is not a plain tuple)
-        blocks=_blocks(session),
+        blocks=BlockReader().read(session),
         devices=session.scalars(select(func.count()).select_from(Device)).one(),
         dead_letters=session.scalars(select(func.count()).select_from(DeadLetter)).one(),
     )
 
 
-def _blocks(session: Session) -> tuple[BlockHoldings, ...]:
-    blocks: dict[tuple[str, str], BlockHoldings] = {}
+class BlockReader:
+    """What is held of each block, read again and again: only blocks that have changed are looked into."""
 
-    def block(orchard: str, name: str) -> BlockHoldings:
-        return blocks.setdefault((orchard, name), BlockHoldings(orchard, name))
+    def __init__(self) -> None:
+        self._codes: set[tuple[str, ...]] = set()
+        self._states: dict[_Place, tuple[int, int]] = {}
+        self._blocks: dict[_Place, BlockHoldings] = {}
 
-    distinct = (
-        select(Record.orchard, Record.block, Record.type, func.count(Record.natural_key.distinct()))
-        .where(Record.orchard.is_not(None), Record.block.is_not(None))
-        .group_by(Record.orchard, Record.block, Record.type)
-    )
-    for orchard, name, kind, number in session.execute(distinct):
-        block(str(orchard), str(name)).records[kind] = number
-    for orchard, name, label, total in session.execute(_count_totals()):
-        block(orchard, name).counts[label] = int(total)
-    for estimate in session.scalars(_estimates()):
-        block(str(estimate.orchard), str(estimate.block)).estimate = estimate.body  # the latest day comes last
-    return tuple(blocks[key] for key in sorted(blocks))
+    def read(self, session: Session) -> tuple[BlockHoldings, ...]:
+        """The blocks by orchard and block, in the order of their names.
+
+        Args:
+            session: a view of the database.
+        """
+        # a registry that merges trees changes what records are about, and no message
+        codes = {tuple(row) for row in session.execute(select(*TreeCode.__table__.columns))}
+        known = self._states if codes == self._codes else {}
+        states = _states(session)
+        changed = [place for place, state in states.items() if known.get(place) != state]
+        kept = {place: block for place, block in self._blocks.items() if place in states}
+        self._blocks = {**kept, **_read_blocks(session, changed)} if changed else kept
+        self._states, self._codes = states, codes
+        return tuple(self._blocks[place] for place in sorted(self._blocks))
 
 
-def _count_totals() -> Select[Any]:
-    count = _one_a_key("count")
+def _states(session: Session) -> dict[_Place, tuple[int, int]]:
+    rows = session.execute(_STATES)
+    return {(str(orchard), str(block)): (number, int(total)) for orchard, block, number, total in rows}
+
+
+def _read_blocks(session: Session, places: Sequence[_Place]) -> dict[_Place, BlockHoldings]:
+    blocks = {place: BlockHoldings(*place) for place in places}
+    if len(places) <= _FEW:
+        there = or_(*(and_(Record.orchard == orchard, Record.block == block) for orchard, block in places))
+    else:  # all are gone through at once, which is cheaper than to look for many
+        there = and_(Record.orchard.is_not(None), Record.block.is_not(None))
+    distinct = select(Record.orchard, Record.block, Record.type, func.count(Record.natural_key.distinct()))
+    for *place, kind, number in session.execute(
+        distinct.where(there).group_by(Record.orchard, Record.block, Record.type).order_by(Record.type)
+    ):
+        if found := blocks.get(_place(*place)):
+            found.records[kind] = number
+    for *place, label, total in session.execute(_count_totals(there)):
+        if found := blocks.get(_place(*place)):
+            found.counts[label] = int(total)
+    for estimate in session.scalars(_estimates(there)):
+        if found := blocks.get(_place(estimate.orchard, estimate.block)):
+            found.estimate = estimate.body  # the latest day comes last
+    return blocks
+
+
+def _place(orchard: str | None, block: str | None) -> _Place:
+    return str(orchard), str(block)
+
+
+def _count_totals(there: ColumnElement[bool]) -> Select[Any]:
+    count = _one_a_key("count", there)
     number = func.coalesce(
         cast(count.body["reviewed"].as_string(), BigInteger), cast(count.body["machine"].as_string(), BigInteger)
     )
@@ -97,13 +144,13 @@ def _count_totals() -> Select[Any]:
     return totals.group_by(count.orchard, count.block, label).order_by(label)
 
 
-def _estimates() -> Select[Any]:
-    estimate = _one_a_key("estimate")
+def _estimates(there: ColumnElement[bool]) -> Select[Any]:
+    estimate = _one_a_key("estimate", there)
     return select(estimate).order_by(estimate.body["day"].as_string(), estimate.received_at)
 
 
-def _one_a_key(kind: str) -> type[Record]:
-    """Of all records about one thing the one made last, the latest received among equals.
+def _one_a_key(kind: str, there: ColumnElement[bool]) -> type[Record]:
+    """Of all records of some blocks about one thing the one made last, the latest received among equals.
 
     Revisions tell nothing here: they are counted for each record of each device anew.
     """
@@ -118,5 +165,5 @@ def _one_a_key(kind: str) -> type[Record]:
         )
         .label("place")
     )
-    ranked = select(Record, place).where(Record.type == kind).subquery()
+    ranked = select(Record, place).where(Record.type == kind, there).subquery()
     return aliased(Record, select(ranked).where(ranked.c.place == 1).subquery())

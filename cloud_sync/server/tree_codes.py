@@ -43,6 +43,10 @@ class TreeCodes:
         rows = session.scalars(select(TreeCode))
         self._trees = {(row.orchard, row.block, row.code): row.tree for row in rows}
 
+    def concern(self, kind: str) -> bool:
+        """Whether a record of a type may be about a tree that has another code."""
+        return bool(self._trees) and kind in _OF_A_TREE
+
     def natural_key(self, kind: str, body: Mapping[str, Any], as_sent: str) -> str:
         """What a record is about, with the server's code of its tree.
 
@@ -51,7 +55,7 @@ class TreeCodes:
             body: what it says.
             as_sent: its natural key by its own words.
         """
-        if kind not in _OF_A_TREE or not self._trees:
+        if not self.concern(kind):
             return as_sent
         tree = self.code_of(body)
         return as_sent if tree is None else BODIES[kind].model_validate({**body, "tree": tree}).natural_key()

@@ -148,7 +148,12 @@ class Worker:
 
     def _renamed(self, item: Screened) -> Screened:
         """The same, about the tree that the server knows by another code."""
-        if self._announcer is None or not isinstance(item, Accepted):
+        # asked first, for to look into the body it has to be parsed once more
+        if (
+            self._announcer is None
+            or not isinstance(item, Accepted)
+            or not self._announcer.codes.concern(item.envelope.type)
+        ):
             return item
         key = self._announcer.codes.natural_key(item.envelope.type, item.body, item.natural_key)
         return item if key == item.natural_key else replace(item, natural_key=key)

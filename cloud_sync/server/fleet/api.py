@@ -30,7 +30,6 @@ from cloud_sync.server.fleet.records import (
     list_dead_letters,
     list_records,
 )
-from cloud_sync.server.holdings import read_holdings
 from cloud_sync.topics import DEVICE_NAME_PATTERN
 
 router = APIRouter(prefix="/api", responses={404: {"model": Problem}, 422: {"model": Problem}})
@@ -75,8 +74,8 @@ def health(name: DeviceName, session: OpenedSession, days: Days = 1) -> list[Sam
 
 @router.get("/blocks")
 def blocks(session: OpenedSession, context: Context) -> list[BlockAnswer]:
-    """The blocks with their counts and latest estimates, at most half a minute old."""
-    held = context.blocks.get(lambda: read_holdings(session).blocks)
+    """The blocks with their counts and latest estimates, at most ten seconds old."""
+    held = context.blocks.get(lambda: context.reader.read(session))
     return [BlockAnswer.model_validate(block, from_attributes=True) for block in held]
 
 

@@ -15,7 +15,7 @@ from cloud_sync.server.database import Database
 from cloud_sync.server.fleet.keeping import Kept
 from cloud_sync.server.fleet.settings import FleetSettings
 from cloud_sync.server.fleet.templating import Templates
-from cloud_sync.server.holdings import BlockHoldings
+from cloud_sync.server.holdings import BlockHoldings, BlockReader
 
 
 @dataclass(frozen=True)
@@ -30,6 +30,7 @@ class FleetContext:
         attempts: who tried to sign in.
         templates: turns values into HTML.
         blocks: what is held of each block.
+        reader: reads them.
         records: number of records by type.
     """
 
@@ -39,7 +40,8 @@ class FleetContext:
     pass_phrase: PassPhrase | None
     attempts: Attempts = field(default_factory=Attempts)
     templates: Templates = field(default_factory=Templates)
-    blocks: Kept[tuple[BlockHoldings, ...]] = field(default_factory=lambda: Kept(30.0))
+    blocks: Kept[tuple[BlockHoldings, ...]] = field(default_factory=lambda: Kept(10.0))
+    reader: BlockReader = field(default_factory=BlockReader)
     records: Kept[dict[str, int]] = field(default_factory=lambda: Kept(60.0))
 
 

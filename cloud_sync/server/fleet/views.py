@@ -15,7 +15,6 @@ from cloud_sync.server.fleet.context import Context, OpenedSession
 from cloud_sync.server.fleet.devices import SHOWS, SORTS, DeviceView, arrange, choose, get_device, list_devices
 from cloud_sync.server.fleet.history import draw_charts, read_samples
 from cloud_sync.server.fleet.records import group_dead_letters
-from cloud_sync.server.holdings import read_holdings
 from cloud_sync.server.ingest_metrics import read_processes
 
 router = APIRouter(include_in_schema=False)
@@ -121,7 +120,7 @@ def dead_letters(session: OpenedSession, context: Context) -> Response:
 @router.get("/blocks")
 def blocks(session: OpenedSession, context: Context) -> Response:
     """The blocks with their counts and latest estimates."""
-    return context.templates.page("blocks", blocks=context.blocks.get(lambda: read_holdings(session).blocks))
+    return context.templates.page("blocks", blocks=context.blocks.get(lambda: context.reader.read(session)))
 
 
 def _receives(context: Context) -> bool | None:

@@ -8,13 +8,16 @@ from typing import Any
 
 import pytest
 
+from cloud_sync.comparing import Comparison
+from cloud_sync.messages import Answers, HealthBody
 from cloud_sync.outbox import new_id
 from cloud_sync.server import gaps
 from cloud_sync.server.database import Database
 from cloud_sync.server.gaps import Gap, Gaps
 from cloud_sync.server.reconcile import Reconciler
 from cloud_sync.server.worker import Delivery, Worker
-from tests.cloud_sync.helpers import envelope, received
+from device.store.database import Store
+from tests.cloud_sync.helpers import EXAMPLES, envelope, received
 
 STORE = "0190a000-0000-7000-8000-000000000001"
 
@@ -86,6 +89,17 @@ def test_a_list_of_gaps_is_bounded(database: Database) -> None:
     assert missing.ranges == [(number, number) for number in range(1, 32, 2)]
 
 
+def test_what_was_not_looked_at_is_not_asked_for(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    """SYNC-114: of a month's backlog thousands are held a minute after the first record of today."""
+    monkeypatch.setattr(gaps, "_MOST_HELD", 5)
+    give(database, 1, 2, 4, 5, 6, 7, 8, 9)
+    with database.read() as session:
+        missing = Gap("jetson-1", STORE, 1, 20).missing(session)
+        assert missing is not None
+        assert missing.ranges == [(3, 3)]
+        assert Gap("jetson-1", STORE, 4, 20).missing(session) is None
+
+
 def test_the_server_asks_the_device(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
     """SYNC-114."""
     monkeypatch.setattr(gaps, "_WAIT_S", 0.0)
@@ -97,3 +111,46 @@ def test_the_server_asks_the_device(database: Database, monkeypatch: pytest.Monk
     assert said == [("pomona/v1/jetson-1/down/missing", {"store": STORE, "ranges": [[3, 6]]})]
     reconciler.ask_for_gaps()
     assert len(said) == 1
+
+
+def test_numbers_that_no_message_has_any_more_are_asked_for_once(
+    database: Database, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """SYNC-039, SYNC-114: a day offline replaces a hundred health records before they are sent."""
+    monkeypatch.setattr(gaps, "_WAIT_S", 0.0)
+    asked: list[bytes] = []
+    reconciler = Reconciler(database, lambda _topic, payload: asked.append(payload))
+    stored: list[str] = []
+
+    def answer(_device: str, answers: Answers) -> None:
+        stored.extend(one.message for one in answers.answers if one.result == "stored")
+
+    worker = Worker(database, queue.Queue(), answer, reconciler=reconciler)
+    comparison = Comparison(store.outbox.store, store.outbox.sent, every_s=3600.0)
+    boot = new_id()
+
+    def report(times: int) -> None:
+        for _ in range(times):
+            with store.change():
+                store.outbox.report(boot, 1, HealthBody.model_validate(EXAMPLES["health"]))
+
+    def exchange() -> None:
+        waiting = store.outbox.waiting("jetson-1", 0, 100)
+        worker.process([Delivery(received(json.loads(one.payload)), lambda: None) for one in waiting])
+        assert store.outbox.stored(stored) == len(waiting)
+        stored.clear()
+        reconciler.ask_for_gaps()
+
+    report(1)
+    exchange()
+    report(100)
+    exchange()
+    (question,) = asked
+    assert json.loads(question)["ranges"] == [[2, 100]]
+    comparison.take_missing(question)
+    assert comparison.step(0.0, quiet=True) is None
+    assert store.outbox.state().waiting == 0
+    for _ in range(20):
+        report(1)
+        exchange()
+    assert len(asked) == 1

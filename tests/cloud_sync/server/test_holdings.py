@@ -8,10 +8,13 @@ from datetime import datetime, timedelta, timezone
 from typing import Any
 
 import pytest
+from sqlalchemy import delete, event, text
 
-from cloud_sync.server.database import Database
-from cloud_sync.server.holdings import BlockHoldings, Holdings, read_holdings
+from cloud_sync.server import holdings
+from cloud_sync.server.database import Database, Record
+from cloud_sync.server.holdings import BlockHoldings, BlockReader, Holdings, read_holdings
 from cloud_sync.server.screening import Received
+from cloud_sync.server.tree_codes import TreeCode, TreeCodes
 from cloud_sync.server.worker import Delivery, Worker
 from tests.cloud_sync.helpers import EXAMPLES, envelope, received
 
@@ -133,3 +136,63 @@ def test_holdings_are_json(server: Server) -> None:
     values = json.loads(json.dumps(server.holdings().as_dict()))
     assert values["blocks"][0]["estimate"]["corrected_kg_per_ha"] == 28_830.0
     assert values["records"]["tree"] == 1
+
+
+def test_only_blocks_that_have_changed_are_looked_into(server: Server, database: Database) -> None:
+    reader = BlockReader()
+    statements: list[str] = []
+
+    def note(_connection: Any, _cursor: Any, statement: str, *_rest: Any) -> None:
+        statements.append(statement)
+
+    def read() -> tuple[dict[str, dict[str, int]], int]:
+        statements.clear()
+        with database.read() as session:
+            found = reader.read(session)
+        assert found == server.holdings().blocks
+        return {block.block: block.counts for block in found}, len(statements)
+
+    event.listen(database.engine, "before_cursor_execute", note)
+    for name in ("A", "B"):
+        server.give("count", block=name, reviewed=10)
+    first, looked = read()
+    assert first == {"A": {"apple": 10}, "B": {"apple": 10}}
+    again, looked_again = read()
+    assert again == first
+    assert looked_again == looked - 3
+    server.give("count", block="B", reviewed=12)
+    server.give("count", block="C", reviewed=1)
+    assert read()[0] == {"A": {"apple": 10}, "B": {"apple": 12}, "C": {"apple": 1}}
+    with database.write() as session:
+        session.execute(delete(Record).where(Record.block == "A"))
+    assert read()[0] == {"B": {"apple": 12}, "C": {"apple": 1}}
+
+
+def test_what_a_registry_merges_counts_anew(server: Server, database: Database) -> None:
+    reader = BlockReader()
+    for number, tree in enumerate(("new-1", "A-1")):
+        server.give("count", tree=tree, reviewed=10 + number)
+    with database.read() as session:
+        assert reader.read(session)[0].counts == {"apple": 21}
+    with database.write() as session:
+        session.add(TreeCode(orchard="Dongshan", block="A", code="new-1", tree="A-1"))
+        session.flush()
+        assert TreeCodes(session).apply(session) == 1
+    with database.read() as session:
+        assert reader.read(session)[0].counts == {"apple": 11}
+
+
+def test_more_blocks_than_are_looked_up_singly(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    for number in range(4):
+        server.give("count", block=f"B{number}", reviewed=number)
+        server.give("estimate", block=f"B{number}")
+    few = server.holdings()
+    monkeypatch.setattr(holdings, "_FEW", 3)
+    assert server.holdings() == few
+
+
+def test_whether_blocks_have_changed_an_index_tells(server: Server, database: Database) -> None:
+    server.give("count")
+    with database.read() as session:
+        plan = session.execute(text(f"EXPLAIN QUERY PLAN {holdings._STATES}")).all()
+    assert "COVERING INDEX record_by_place" in plan[0][3], plan
