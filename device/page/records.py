@@ -13,12 +13,11 @@ from device.orchards import find_block
 from device.page.context import Context, OpenedStore
 from device.page.failures import unknown_is_404
 from device.page.outlook import Outlook, outlook_of, pooled_of, season_of_block
+from device.photo_views import PhotoView, get_photo
 from device.pooled_factor import pooled_lines, pooled_title
 from device.queries import (
     BlockSummary,
-    PhotoView,
     TreeSummary,
-    get_photo,
     get_visit,
     list_trees,
     list_visits,

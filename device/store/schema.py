@@ -232,3 +232,42 @@ def m008_create_thumbnail(db: Database) -> None:
         """
     )
     db.execute("CREATE TABLE device_setting (name TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT")
+
+
+@MIGRATIONS()
+def m009_create_reviews(db: Database) -> None:
+    """What people corrected of a model's work: the boxes of a photo, packed as on the wire, or the count of a tree."""
+    for statement in (
+        """
+        CREATE TABLE photo_review (
+            id TEXT PRIMARY KEY,
+            revision INTEGER NOT NULL DEFAULT 1,
+            photo TEXT NOT NULL REFERENCES photo (id),
+            model TEXT NOT NULL,
+            label TEXT NOT NULL,
+            labels TEXT NOT NULL,
+            removed TEXT NOT NULL,
+            added TEXT NOT NULL,
+            reviewer TEXT,
+            reviewed_at TEXT NOT NULL,
+            taken_back INTEGER NOT NULL CHECK (taken_back IN (0, 1)),
+            UNIQUE (photo, model, label)
+        ) STRICT
+        """,
+        """
+        CREATE TABLE tree_review (
+            id TEXT PRIMARY KEY,
+            revision INTEGER NOT NULL DEFAULT 1,
+            visit TEXT NOT NULL REFERENCES visit (id),
+            tree TEXT NOT NULL REFERENCES tree (id),
+            label TEXT NOT NULL,
+            model TEXT NOT NULL,
+            count INTEGER NOT NULL CHECK (count >= 0),
+            reviewer TEXT,
+            reviewed_at TEXT NOT NULL,
+            taken_back INTEGER NOT NULL CHECK (taken_back IN (0, 1)),
+            UNIQUE (visit, tree, label)
+        ) STRICT
+        """,
+    ):
+        db.execute(statement)

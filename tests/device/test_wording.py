@@ -47,6 +47,7 @@ VIEW = YieldView(
     components=COMPONENTS,
     fruit_weight_g=200,
     sides="larger",
+    trees_reviewed=0,
     warnings=("few trees",),
     prediction_source="table",
     made_at="2025-09-24",
@@ -61,6 +62,7 @@ OLD = replace(
     block_yield_high=None,
     siting=None,
     sides=None,
+    trees_reviewed=None,
     components=(),
 )
 VISIT = VisitSummary(
