@@ -120,7 +120,13 @@ def take_back_photo(store: Store, sha256: str) -> None:
 
 
 def review_trees(
-    store: Store, block: Block, visit: SampledVisit, counts: Mapping[str, int], reviewer: str | None = None
+    store: Store,
+    block: Block,
+    visit: SampledVisit,
+    counts: Mapping[str, int],
+    *,
+    seen: Mapping[str, int] | None = None,
+    reviewer: str | None = None,
 ) -> None:
     """Set the counts of some trees, whatever their photos say now or later: of all or, where one is wrong, of none.
 
@@ -129,10 +135,12 @@ def review_trees(
         block: the visited block.
         visit: the visit.
         counts: fruit or flowers by code of the tree.
+        seen: the counts that stood when the person began; None does not ask whether they have changed since.
         reviewer: who counted, where that is said.
 
     Raises:
         InputError: a tree without photos, a number that is no count, or one below what was told to be its own.
+        ReviewedMeanwhileError: somebody else has set such a count since, or its photos have changed.
     """
     reviewer = _reviewer(reviewer)
     visited = Visit(block, visit.day, visit.stage)
@@ -141,6 +149,12 @@ def review_trees(
             if not 0 <= count <= MOST_FRUIT:
                 raise InputError(f"the count of tree {code} is {count}; give a number from 0 to {MOST_FRUIT:,}")
             row = _tree_count(store, block, visit, code)
+            stands = row["machine"] if row["reviewed"] is None else row["reviewed"]
+            if seen is not None and seen[code] != stands:
+                raise ReviewedMeanwhileError(
+                    f"tree {code} counted {seen[code]:,} when you opened it and counts {stands:,} now, by somebody "
+                    f"else's review or another photo; {count:,} was not saved: save it again if it is right"
+                )
             said = {"count": count, "model": row["model"], "reviewer": reviewer, "taken_back": 0}
             _record_tree(store, visited, row, said)
             _count_anew(store, visited, row)

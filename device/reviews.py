@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from cloud_sync.boxes import Rows, unpack_boxes
@@ -20,7 +21,7 @@ class BoxReview:
         removed: boxes of the model that are none, rows of :data:`cloud_sync.boxes.ROW`.
         added: boxes that it missed, likewise.
         reviewer: who looked, None where that was not said.
-        reviewed_at: when, by the device's clock, in ISO 8601.
+        reviewed_at: when, by the device's clock.
         revision: how often it was changed, from 1 on.
     """
 
@@ -29,7 +30,7 @@ class BoxReview:
     removed: Rows
     added: Rows
     reviewer: str | None
-    reviewed_at: str
+    reviewed_at: datetime
     revision: int
 
 
@@ -53,7 +54,7 @@ def box_review(store: Store, photo: str, label: str) -> BoxReview | None:
         unpack_boxes(row["removed"]),
         unpack_boxes(row["added"]),
         row["reviewer"],
-        row["reviewed_at"],
+        datetime.fromisoformat(row["reviewed_at"].replace("Z", "+00:00")),  # Python 3.10 knows no Z
         row["revision"],
     )
 

@@ -268,7 +268,7 @@ def review(
         found = find_block(store, block)
         visited = find_visit(store, found, day.date() if day else None, stage)
         if tree is not None and count is not None:
-            review_trees(store, found, visited, {clean_name(tree): count}, reviewer)
+            review_trees(store, found, visited, {clean_name(tree): count}, reviewer=reviewer)
             done = f"Tree {clean_name(tree)} counts {count}"
         elif remove:
             trees = list(dict.fromkeys(map(clean_name, remove)))

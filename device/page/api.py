@@ -91,7 +91,7 @@ def review_as_dict(review: BoxReview) -> dict[str, Any]:
     """What a person made of a photo's boxes as plain values."""
     return {
         "reviewer": review.reviewer,
-        "reviewed_at": review.reviewed_at,
+        "reviewed_at": review.reviewed_at.isoformat(),
         "revision": review.revision,
         "removed": review.removed["box"].tolist(),
         "added": review.added["box"].tolist(),

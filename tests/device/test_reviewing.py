@@ -100,7 +100,7 @@ def test_boxes_are_removed_and_added_and_the_count_follows(store: Store, block: 
 
 def test_the_row_and_its_message_say_the_same(store: Store, block: Block, sides: Sides) -> None:
     review_photo(store, name_of(store, sides[0]), BoxChanges(added=(EMPTY,)))
-    review_trees(store, block, visit_of(store, block), {"T01": 12}, "Li")
+    review_trees(store, block, visit_of(store, block), {"T01": 12}, reviewer="Li")
     of_photo, of_tree = (body.model_dump(mode="json") for body in sent(store, ReviewBody))
     for name, body in (("photo_review", of_photo), ("tree_review", of_tree)):
         (row,) = table(store, name)
@@ -235,7 +235,7 @@ def test_a_count_that_was_set_stands_whatever_its_photos_show(
     tmp_path: Path,
 ) -> None:
     photo = name_of(store, sides[0])
-    review_trees(store, block, visit_of(store, block), {"T01": 20}, "Li")
+    review_trees(store, block, visit_of(store, block), {"T01": 20}, reviewer="Li")
     assert count_of(store)[:2] == (10, 20)
     review_photo(store, photo, BoxChanges(added=(EMPTY,)))
     bring_in(store, counter, block, photograph(tmp_path, "T01", 15, "c"))
