@@ -5,8 +5,9 @@ from __future__ import annotations
 from sqlite_utils import Database
 from sqlite_utils.migrations import Migrations
 
+from cloud_sync import clock
 from cloud_sync.messages import HarvestBody
-from cloud_sync.outbox import Outbox
+from cloud_sync.outbox import Outbox, new_id
 
 MIGRATIONS = Migrations("device")
 
@@ -271,3 +272,29 @@ def m009_create_reviews(db: Database) -> None:
         """,
     ):
         db.execute(statement)
+
+
+@MIGRATIONS()
+def m010_create_model_state(db: Database) -> None:
+    """What counts on this device: one row, begun with what counted last. It is told once the device has a name."""
+    db.execute(
+        """
+        CREATE TABLE model_state (
+            id TEXT PRIMARY KEY,
+            revision INTEGER NOT NULL DEFAULT 1 CHECK (revision >= 0),
+            device TEXT,
+            model TEXT,
+            engine TEXT,
+            since TEXT,
+            candidate TEXT,
+            refused TEXT,
+            CHECK ((model IS NULL) = (engine IS NULL) AND (model IS NULL) = (since IS NULL)),
+            CHECK ((revision = 0) = (device IS NULL))
+        ) STRICT
+        """
+    )
+    last = next(iter(db.query("SELECT model, engine FROM detections ORDER BY rowid DESC LIMIT 1")), None)
+    if last is not None:
+        # when it began nobody noted; the upgrade is the first that is known of it
+        since = clock.now().replace(microsecond=0).isoformat().replace("+00:00", "Z")
+        db.table("model_state").insert({"id": new_id(), "revision": 0, **last, "since": since})
