@@ -57,6 +57,16 @@ def find_troubles(health: HealthBody, *, clock_synchronised: bool) -> list[Troub
     return worst_first(trouble for trouble in found if trouble is not None)
 
 
+def refused_release(candidate: str | None, refused: str) -> Trouble:
+    """A bundle that came to count on a device and does not."""
+    return Trouble(
+        "note",
+        "model",
+        f"{candidate or 'a release'} does not count: {refused}",
+        "the device goes on with the model it has; on the server, publish a release that fits it, or withdraw this one",
+    )
+
+
 def worst_first(troubles: Iterable[Trouble]) -> list[Trouble]:
     """Troubles that need somebody now before those that can wait, otherwise in their order."""
     return sorted(troubles, key=lambda trouble: trouble.level != "bad")

@@ -12,10 +12,11 @@ from cloud_sync.files import identity_folder
 from cloud_sync.identity import read_identity
 from cloud_sync.messages import HealthBody
 from cloud_sync.timekeeping import Reading, Timekeeper
-from cloud_sync.troubles import Trouble, age_words, find_troubles
+from cloud_sync.troubles import Trouble, age_words, find_troubles, refused_release
 from device.errors import StoreError
 from device.health import gather_health, machine_health
 from device.machine import Machine
+from device.model_state import ModelState, read_model_state
 from device.store import FILE_NAME, Store
 from device.uplink_status import UplinkStatus, read_uplink_status
 from export.runtime.bundle import open_bundle
@@ -40,6 +41,10 @@ class Finding:
     troubles: tuple[Trouble, ...] = ()
 
 
+_Known = tuple[HealthBody, Finding, ModelState]
+"""How the device fares, what there is of records, and what counts."""
+
+
 def examine(home: Path, inbox: Path | None, machine: Machine | None = None) -> tuple[HealthBody, list[Finding]]:
     """Look at a device.
 
@@ -52,7 +57,7 @@ def examine(home: Path, inbox: Path | None, machine: Machine | None = None) -> t
         What would be sent to the server, and the findings.
     """
     name, server = _server(home)
-    health, records = _records(home, name, inbox, machine)
+    health, records, state = _records(home, name, inbox, machine)
     time = Timekeeper(identity_folder(home)).read()
     found = find_troubles(health, clock_synchronised=time.is_known)
 
@@ -68,6 +73,7 @@ def examine(home: Path, inbox: Path | None, machine: Machine | None = None) -> t
         server,
         _uplink(home, read_uplink_status(home), is_enrolled=not server.troubles),
         _bundle(),
+        _counting(state),
         finding("disk", _free(health.disk_free_bytes, health.disk_total_bytes), "disk"),
         finding("memory", None if free is None else f"{free / 1e6:,.0f} MB free", "memory"),
         finding("temperature", None if health.temperature_c is None else f"{health.temperature_c:.0f} °C", "heat"),
@@ -100,24 +106,31 @@ def _certificate_trouble(ends: datetime, now: datetime) -> tuple[Trouble, ...]:
     return ()
 
 
-def _records(home: Path, name: str, inbox: Path | None, machine: Machine | None) -> tuple[HealthBody, Finding]:
+def _records(home: Path, name: str, inbox: Path | None, machine: Machine | None) -> _Known:
     alone = machine_health(home if home.exists() else home.parent, name, machine)
     if not (home / FILE_NAME).exists():
         begin = Trouble("note", "records", f"{home} holds none yet", "check --home, or begin: pomona block add")
-        return alone, Finding("records", "none", (begin,))
+        return alone, Finding("records", "none", (begin,)), ModelState()
     try:
         store = Store(home)
         try:
             with store.explained():
-                health = gather_health(store, name, inbox=inbox, machine=machine)
+                health, state = gather_health(store, name, inbox=inbox, machine=machine), read_model_state(store)
         finally:
             store.close()
     except StoreError as error:
         text, _, remedy = str(error).rpartition("; ")
-        return alone, Finding("records", "cannot be read", (Trouble("bad", "records", text, remedy),))
-    return health, Finding(
-        "records", f"{_number(health.photos, 'photo')}, {_number(health.tree_counts, 'count')} of trees"
-    )
+        return alone, Finding("records", "cannot be read", (Trouble("bad", "records", text, remedy),)), ModelState()
+    told = f"{_number(health.photos, 'photo')}, {_number(health.tree_counts, 'count')} of trees"
+    return health, Finding("records", told), state
+
+
+def _counting(state: ModelState) -> Finding:
+    began = "" if state.began is None else f", since {state.began:%Y-%m-%d}"
+    told = "nothing was counted yet" if state.model is None else f"{state.model} on {state.engine}{began}"
+    if state.refused is None:
+        return Finding("counted with", told)
+    return Finding("counted with", told, (refused_release(state.candidate, state.refused),))
 
 
 def _uplink(home: Path, status: UplinkStatus | None, *, is_enrolled: bool) -> Finding:

@@ -177,6 +177,7 @@ def _body(block: Block, visit: SampledVisit, found: VisitEstimate, used: _Used) 
         block_high_kg_per_ha=block_high,
         siting=used.siting,
         sides=visit.sides,
+        trees_reviewed=sum(tree.reviewed is not None for tree in visit.trees),
         components=tuple(map(_sent, result.components)),
         warnings=result.warnings,
         prediction_source=_printable(used.source)[-LONGEST:],

@@ -48,9 +48,7 @@ def gather_health(
         "photos": _number_of(store, "photo"),
         "tree_counts": _number_of(store, "tree_count"),
     }
-    counted = store.one("SELECT model FROM detections ORDER BY rowid DESC LIMIT 1")
-    model = {"model": _printable(counted["model"])} if counted else {}
-    return alone.model_copy(update={**told, "versions": {**alone.versions, **model}})
+    return alone.model_copy(update=told)
 
 
 def machine_health(home: Path, device: str, machine: Machine | None = None) -> HealthBody:

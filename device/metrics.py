@@ -12,6 +12,7 @@ from prometheus_client.registry import Collector
 from cloud_sync.messages import HealthBody
 from device.health import gather_health
 from device.machine import Machine
+from device.model_state import read_model_state
 from device.store import Store
 from device.uplink_status import UplinkStatus, read_uplink_status
 
@@ -51,20 +52,21 @@ def device_metrics(store: Store, inbox: Path | None = None, machine: Machine | N
     """
     registry = CollectorRegistry(auto_describe=False)
     health = gather_health(store, "this-device", inbox=inbox, machine=machine)
-    registry.register(_Figures(health, read_uplink_status(store.folder)))
+    registry.register(_Figures(health, read_model_state(store).model, read_uplink_status(store.folder)))
     return generate_latest(registry)
 
 
 class _Figures(Collector):
     """Figures that were read once."""
 
-    def __init__(self, health: HealthBody, uplink: UplinkStatus | None) -> None:
+    def __init__(self, health: HealthBody, model: str | None, uplink: UplinkStatus | None) -> None:
         self._health = health
+        self._versions = {**health.versions, **({} if model is None else {"model": model})}
         self._uplink = uplink
 
     def collect(self) -> Iterator[Metric]:
         """Prometheus' client asks for them."""
-        yield InfoMetricFamily("pomona", "Versions of what runs here.", value=self._health.versions)
+        yield InfoMetricFamily("pomona", "Versions of what runs here.", value=self._versions)
         for name, field, factor, text in _GAUGES:
             value = getattr(self._health, field)
             if value is not None:  # what this machine cannot tell is left out, which is not the same as 0

@@ -5,8 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from datetime import date, datetime
-from pathlib import Path
+from datetime import date
 from typing import Any
 
 from calibration.units import yield_from_kg_per_ha
@@ -15,12 +14,10 @@ from device.errors import InputError
 from device.hand_factors import told_by_hand
 from device.orchard_summary import OrchardView
 from device.orchards import Block, all_blocks, find_block
-from device.packed_boxes import unpack_boxes
 from device.recording import LABEL_OF_STAGE
 from device.sampled_visits import find_visit
 from device.sides import Rule
 from device.store import Store
-from export.runtime.detections import Detections
 
 
 @dataclass(frozen=True)
@@ -64,6 +61,7 @@ class YieldView:
         components: the errors in the interval of the corrected yield; none from an older Pomona.
         fruit_weight_g: single fruit weight used.
         sides: how the sides of a tree became one count, None from an older Pomona.
+        trees_reviewed: trees of these that a person had reviewed, None from an older Pomona.
         warnings: what to know before relying on it.
         prediction_source: where the predictions came from.
         made_at: when it was made.
@@ -88,6 +86,7 @@ class YieldView:
     components: tuple[ComponentView, ...]
     fruit_weight_g: float
     sides: str | None
+    trees_reviewed: int | None
     warnings: tuple[str, ...]
     prediction_source: str
     made_at: str
@@ -159,6 +158,8 @@ class TreeSummary:
         machine: count of the model.
         reviewed: count of a person, None where nobody has looked.
         photos: SHA-256 of its photos.
+        photos_reviewed: of these the ones whose boxes a person has reviewed.
+        count_set: whether a person set its count itself, whatever its photos say.
         latitude: degrees north, None where unknown.
         longitude: degrees east.
     """
@@ -167,6 +168,8 @@ class TreeSummary:
     machine: int
     reviewed: int | None
     photos: tuple[str, ...]
+    photos_reviewed: tuple[str, ...]
+    count_set: bool
     latitude: float | None
     longitude: float | None
 
@@ -174,41 +177,6 @@ class TreeSummary:
     def fruit(self) -> int:
         """The count that stands."""
         return self.machine if self.reviewed is None else self.reviewed
-
-
-@dataclass(frozen=True)
-class PhotoView:
-    """A photo with what was counted in it.
-
-    Attributes:
-        sha256: its name.
-        path: the file.
-        tree: code of the tree.
-        side: side of the tree.
-        visit: id of the visit.
-        file_name: name it came with.
-        width_px: pixels across, upright.
-        height_px: pixels down, upright.
-        taken_at: the camera's clock, None where unknown.
-        model: the model that counted last.
-        engine: what ran it.
-        milliseconds: time it took.
-        detections: the counted boxes.
-    """
-
-    sha256: str
-    path: Path
-    tree: str
-    side: str
-    visit: str
-    file_name: str
-    width_px: int
-    height_px: int
-    taken_at: datetime | None
-    model: str
-    engine: str
-    milliseconds: float
-    detections: Detections
 
 
 def summarise(store: Store) -> list[BlockSummary]:
@@ -312,6 +280,7 @@ def _yield_view(block: Block, text: str, made_at: str) -> YieldView:
         components=_components(body),
         fruit_weight_g=body.fruit_weight_g,
         sides=body.sides,
+        trees_reviewed=body.trees_reviewed,
         warnings=body.warnings,
         prediction_source=body.prediction_source,
         made_at=made_at,
@@ -328,53 +297,37 @@ def _components(body: EstimateBody) -> tuple[ComponentView, ...]:
 def list_trees(store: Store, visit: VisitSummary) -> list[TreeSummary]:
     """The trees of a visit, by code."""
     rows = store.db.query(
-        "SELECT tree.code, tree.latitude, tree.longitude, machine, reviewed, photos "
+        "SELECT tree.code, tree.latitude, tree.longitude, machine, reviewed, photos, "
+        "EXISTS (SELECT 1 FROM tree_review WHERE tree_review.visit = tree_count.visit AND NOT taken_back "
+        "AND tree_review.tree = tree_count.tree AND tree_review.label = tree_count.label) AS count_set "
         "FROM tree_count JOIN tree ON tree.id = tree_count.tree WHERE visit = ? AND label = ? ORDER BY tree.code",
         [visit.id, visit.label],
     )
-    return [
-        TreeSummary(
-            row["code"],
-            row["machine"],
-            row["reviewed"],
-            tuple(json.loads(row["photos"])),
-            row["latitude"],
-            row["longitude"],
+    looked_at = {
+        sha256
+        for (sha256,) in store.db.execute(
+            "SELECT sha256 FROM photo_review JOIN photo ON photo.id = photo_review.photo "
+            "WHERE photo.visit = ? AND label = ? AND NOT taken_back",
+            [visit.id, visit.label],
         )
-        for row in rows
-    ]
-
-
-def get_photo(store: Store, sha256: str) -> PhotoView:
-    """A photo by its SHA-256, with the detections of the model that counted it last.
-
-    Raises:
-        InputError: no such photo.
-    """
-    # by row number: ids follow the clock, which may have been set back
-    row = store.one(
-        "SELECT photo.*, tree.code, detections.model, detections.engine, detections.labels, detections.boxes, "
-        "detections.milliseconds FROM photo JOIN tree ON tree.id = photo.tree "
-        "JOIN detections ON detections.photo = photo.id WHERE sha256 = ? ORDER BY detections.rowid DESC",
-        [sha256],
-    )
-    if row is None:
-        raise InputError(f"photo {sha256!r} is unknown here")
-    return PhotoView(
-        sha256=sha256,
-        path=store.photos.path(sha256, row["suffix"]),
-        tree=row["code"],
-        side=row["side"],
-        visit=row["visit"],
-        file_name=row["file_name"],
-        width_px=row["width_px"],
-        height_px=row["height_px"],
-        taken_at=datetime.fromisoformat(row["taken_at"]) if row["taken_at"] else None,
-        model=row["model"],
-        engine=row["engine"],
-        milliseconds=row["milliseconds"],
-        detections=unpack_boxes(row["boxes"], tuple(json.loads(row["labels"]))),
-    )
+    }
+    trees = []
+    for row in rows:
+        photos = tuple(json.loads(row["photos"]))
+        reviewed = tuple(name for name in photos if name in looked_at)
+        trees.append(
+            TreeSummary(
+                row["code"],
+                row["machine"],
+                row["reviewed"],
+                photos,
+                reviewed,
+                bool(row["count_set"]),
+                row["latitude"],
+                row["longitude"],
+            )
+        )
+    return trees
 
 
 def summaries_as_dict(blocks: Sequence[BlockSummary], orchards: Sequence[OrchardView]) -> dict[str, Any]:

@@ -14,7 +14,8 @@ from device.names import clean_name, some
 from device.orchards import Block
 from device.packed_boxes import pack_boxes
 from device.photo_naming import TreePhoto
-from device.sides import LARGER, Rule, count_by_side, counted_photos, join
+from device.reviews import tree_review
+from device.sides import LARGER, Rule, count_by_side, counted_photos, join, join_reviewed
 from device.store import Store
 from device.thumbnails import thumbnail_body
 from export.runtime.counter import Counter, PhotoCount
@@ -66,13 +67,14 @@ def find_visit_row(store: Store, visit: Visit) -> dict[str, Any] | None:
 def record_visit(store: Store, visit: Visit) -> str:
     """Record a visit; an area and a rule for sides given earlier stand until others are given.
 
-    Another rule for sides makes the counts of the visit's trees anew.
+    Another rule for sides makes the counts of the visit's trees anew, also those made of reviewed photos.
 
     Returns:
         The id of its row.
 
     Raises:
-        InputError: another rule for a visit with reviewed counts: they were made by the one it has.
+        InputError: another rule for a visit in which a person set the count of a tree, or told how much of one is the
+            tree's own: both are of counts made by the rule it has.
     """
     key = {"block": visit.block.id, "day": visit.day.isoformat(), "stage": visit.stage}
     area_m2, area_trees = visit.area_m2, visit.area_trees
@@ -98,11 +100,14 @@ def _join_anew(store: Store, visit: Visit, visit_id: str, before: Rule) -> None:
             [visit_id, visit.label],
         )
     )
-    if bound := sorted(row["code"] for row in rows if row["reviewed"] is not None or row["own"] is not None):
+    told = {row["code"]: "visit by-hand" for row in rows if row["own"] is not None}
+    told |= {row["code"]: "visit review" for row in rows if tree_review(store, (visit_id, row["tree"]), visit.label)}
+    if told:
+        commands = " or ".join(f"pomona {command} --remove TREE" for command in sorted(set(told.values())))
         raise InputError(
-            f"sides of the visit of {visit.day} stay {before!r}: the counts of {some(bound)} were joined that way when "
-            f"somebody reviewed them, or told how much of them is the tree's own; say --sides {before}, or take back "
-            "what was told of own fruit: pomona visit by-hand --remove TREE"
+            f"sides of the visit of {visit.day} stay {before!r}: the counts of {some(sorted(told))} were joined that "
+            f"way when somebody set them, or told how much of them is the tree's own; say --sides {before}, or take "
+            f"that back: {commands}"
         )
     for row in rows:
         record_tree_count(store, visit, (visit_id, row["tree"]), row["code"], row["model"])
@@ -193,6 +198,8 @@ def record_detections(store: Store, photo_id: str, sha256: str, counter: Counter
 def record_tree_count(store: Store, visit: Visit, owners: tuple[str, str], tree: str, model: str) -> None:
     """Make one number of the photos that a tree has in a visit, by the visit's rule for sides.
 
+    Beside the model's number stands that of people: the count somebody set, else what the reviewed photos come to.
+
     Args:
         store: the store, inside a change.
         visit: the visit.
@@ -205,10 +212,12 @@ def record_tree_count(store: Store, visit: Visit, owners: tuple[str, str], tree:
     recorded = store.one("SELECT sides FROM visit WHERE id = ?", [visit_id])
     assert recorded is not None  # the visit is recorded before its trees
     joined = join(recorded["sides"], count_by_side(photos))
+    told = tree_review(store, owners, visit.label)
     key = {"visit": visit_id, "tree": tree_id, "label": visit.label}
     known = store.one("SELECT * FROM tree_count WHERE visit = ? AND tree = ? AND label = ?", list(key.values())) or {}
     values: dict[str, Any] = {
         "machine": joined.count,
+        "reviewed": join_reviewed(recorded["sides"], photos) if told is None else told["count"],
         "model": model,
         "sides_rule": joined.rule,
         "attribution": ATTRIBUTION,

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, get_args
 
 from device.names import some
+from device.reviews import reviewed_photos
 from device.store import Store
 
 Rule = Literal["larger", "sum", "one"]
@@ -25,12 +26,14 @@ class CountedPhoto:
     Attributes:
         sha256: its name.
         side: side of the tree it shows.
-        count: fruit or flowers counted.
+        count: fruit or flowers the model counted.
+        reviewed: those left and added by a person, None where nobody has looked.
     """
 
     sha256: str
     side: str
     count: int
+    reviewed: int | None = None
 
 
 @dataclass(frozen=True)
@@ -47,7 +50,7 @@ class JoinedSides:
 
 
 def counted_photos(store: Store, owners: tuple[str, str], label: str) -> list[CountedPhoto]:
-    """The photos that a tree has in a visit, each with its last count.
+    """The photos that a tree has in a visit, each with its last count and what a person made of it.
 
     Args:
         store: the device's records.
@@ -60,7 +63,11 @@ def counted_photos(store: Store, owners: tuple[str, str], label: str) -> list[Co
         "WHERE photo.visit = ? AND photo.tree = ? GROUP BY photo.id ORDER BY photo.sha256",
         owners,
     )
-    return [CountedPhoto(row["sha256"], row["side"], json.loads(row["counts"]).get(label, 0)) for row in rows]
+    reviewed = reviewed_photos(store, owners, label)
+    return [
+        CountedPhoto(row["sha256"], row["side"], json.loads(row["counts"]).get(label, 0), reviewed.get(row["sha256"]))
+        for row in rows
+    ]
 
 
 def count_by_side(photos: Iterable[CountedPhoto]) -> dict[str, int]:
@@ -69,6 +76,28 @@ def count_by_side(photos: Iterable[CountedPhoto]) -> dict[str, int]:
     for photo in photos:
         counts[photo.side] = max(photo.count, counts.get(photo.side, 0))
     return dict(sorted(counts.items()))
+
+
+def join_reviewed(rule: Rule, photos: Sequence[CountedPhoto]) -> int | None:
+    """The count of a tree as people left its photos; None where nobody has reviewed one that its count is made of.
+
+    A side with reviewed photos stands with these alone, one that nobody has reviewed with the model's count.
+
+    Args:
+        rule: how sides are joined.
+        photos: the tree's photos, one at least.
+    """
+    first = min(photo.side for photo in photos)
+    taken = [photo for photo in photos if rule != ONE or photo.side == first]
+    looked_at = {photo.side for photo in taken if photo.reviewed is not None}
+    if not looked_at:
+        return None
+    standing = [
+        replace(photo, count=photo.count if photo.reviewed is None else photo.reviewed)
+        for photo in taken
+        if photo.reviewed is not None or photo.side not in looked_at
+    ]
+    return join(rule, count_by_side(standing)).count
 
 
 def join(rule: Rule, by_side: Mapping[str, int]) -> JoinedSides:

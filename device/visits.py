@@ -11,6 +11,7 @@ from pathlib import Path
 from cloud_sync.boxes import MOST_BOXES
 from device.documents.registry import registered_code
 from device.errors import InputError
+from device.model_state import note_counting
 from device.names import clean_name, require_name
 from device.photo_naming import TreePhoto
 from device.recording import (
@@ -198,6 +199,7 @@ def _import_one(
         photo_id = record_photo(store, visit, item, owners, content, photo)
         record_detections(store, photo_id, sha256, counter, count)
         record_tree_count(store, visit, owners, item.tree, model)
+        note_counting(store, model, counter.engine.name)
         if jpeg is not None:
             record_thumbnail(store, photo_id, sha256, jpeg)
     report.counted += 1

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from calibration.fruit_weight import WEIGHED
 from calibration.units import BINS
 from device.orchard_summary import OrchardView
-from device.queries import BlockSummary, ComponentView, VisitSummary, YieldView
+from device.queries import BlockSummary, ComponentView, TreeSummary, VisitSummary, YieldView
 from device.sides import LARGER, ONE, SUM
 
 # said of estimates that an older Pomona made
@@ -99,6 +99,29 @@ def fruit_words(label: str) -> str:
     return "flowers" if label == "apple_flower" else "fruit"
 
 
+def reviewed_words(tree: TreeSummary) -> str:
+    """How a person came to the count of a tree that was reviewed."""
+    if tree.count_set:
+        return "count set"
+    return f"{len(tree.photos_reviewed)} of {len(tree.photos)} photo{'s' * (len(tree.photos) != 1)}"
+
+
+def review_effect(visit: VisitSummary) -> str:
+    """What the estimate makes of counts that a person has reviewed."""
+    if visit.label != "apple":
+        return "Forecasts of the harvest take reviewed counts in place of the model's from now on."
+    view = visit.estimate
+    if view is None:
+        return "The estimate will take reviewed counts in place of the model's, free of the detector's error."
+    stale = next(_stale(visit, view), None)
+    if stale is None:
+        return "The estimate has taken in all that was reviewed."
+    return (
+        f"The visit comes to {visit.fruit:,} fruit now, {visit.reviewed:,} of {visit.trees:,} trees reviewed; "
+        f"{stale} to take it in."
+    )
+
+
 def yield_words(value: float, unit: str) -> str:
     """A yield without its unit, to the digits that mean something in it."""
     return f"{value:,.{1 if unit in ('t/ha', 'kg/tree') or unit.startswith(BINS) else 0}f}"
@@ -129,6 +152,9 @@ def _stale(visit: VisitSummary, view: YieldView) -> Iterator[str]:
     elif (view.trees, view.fruit) != (visit.trees, visit.fruit):
         made_from = f"{view.fruit:,} {fruit_words(visit.label)} on {view.trees:,} trees"
         yield f"the estimate was made from {made_from}; estimate again"
+    elif view.trees_reviewed not in (None, visit.reviewed):
+        before_and_now = f"{view.trees_reviewed:,}, now: {visit.reviewed:,}"
+        yield f"trees reviewed when the estimate was made: {before_and_now}; estimate again"
     elif visit.hand_counts_changed:
         yield "trees counted by hand tell something else than when the estimate was made; estimate again"
     taken_g, block_g = view.fruit_weight_g, visit.fruit_weight_g
@@ -168,6 +194,8 @@ def counted_lines(visit: VisitSummary) -> list[tuple[str, str]]:
         ("trees sampled", f"{visit.trees:,}"),
         (f"{fruit_words(visit.label)} counted", f"{visit.fruit:,} ({visit.fruit_per_tree:,.1f} a tree)"),
     ]
+    if visit.reviewed:
+        lines.append(("trees reviewed", f"{visit.reviewed:,} of {visit.trees:,}"))
     if visit.sides != LARGER:
         lines.append(("of each tree", sides_words(visit.sides)))
     view = visit.estimate

@@ -215,6 +215,7 @@ class EstimateBody(Body):
     block_high_kg_per_ha: Finite | None = Field(default=None, description="upper end of its interval")
     siting: Name | None = Field(default=None, description="where the sampled trees stand in the orchard")
     sides: Name | None = Field(default=None, description="how the sides of a tree became one count")
+    trees_reviewed: NotNegative | None = Field(default=None, description="trees of these that a person has reviewed")
     components: tuple[EstimateComponent, ...] = Field(
         default=(), description="the errors in the interval of the corrected yield"
     )
@@ -299,6 +300,7 @@ class ReviewBody(Body):
     labels: Labels = Field(default=(), description="names of the classes of the boxes")
     removed: PackedBoxes = Field(default="", description="boxes of the model that are none, packed as in detections")
     added: PackedBoxes = Field(default="", description="boxes that the model missed; their score is 255")
+    taken_back: bool = Field(default=False, description="whether it was taken back and counts no longer")
 
     @model_validator(mode="after")
     def _says_one_thing(self) -> ReviewBody:

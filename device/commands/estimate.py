@@ -177,6 +177,7 @@ _CSV_COLUMNS = (
     "photos",
     "fruit",
     "fruit_per_tree",
+    "reviewed",
     "unit",
     *_ESTIMATED,
     "notes",
@@ -191,7 +192,7 @@ def _print_csv(summaries: Sequence[BlockSummary], orchards: Sequence[OrchardView
     for item in summaries:
         row: dict[str, object] = {"orchard": item.block.orchard, "block": item.block.name}
         if (visit := item.latest) is not None:
-            row |= {name: getattr(visit, name) for name in ("day", "stage", "trees", "photos", "fruit")}
+            row |= {name: getattr(visit, name) for name in ("day", "stage", "trees", "photos", "fruit", "reviewed")}
             row["fruit_per_tree"] = f"{visit.fruit_per_tree:.2f}"
             if (view := visit.estimate) is not None:
                 row["unit"] = view.unit

@@ -60,6 +60,7 @@ def sync(
     from device.errand import Errands
     from device.link import read_metered
     from device.photo_giving import PhotoGiver
+    from device.model_state import tell_model_state
     from device.reporting import Reporter
     from device.thumbnails import remake_thumbnail
 
@@ -68,6 +69,7 @@ def sync(
     stop = stop_on_signals()
     # an enrolled device may have recorded nothing yet
     with opened_store(home, create=True) as store, Upkeep(home).running():
+        tell_model_state(store, identity.name)
         store.outbox.remake = partial(remake_thumbnail, store)
         settings = UplinkSettings(metered={"yes": True, "no": False, "auto": None}[read_metered(store)])
         reporter = Reporter(store, identity.name, inbox=inbox, every_s=round(60 * health_every))

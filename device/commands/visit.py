@@ -223,6 +223,88 @@ def _told(counts: Collection[HandCounted]) -> str:
     return ", ".join(filter(None, parts))
 
 
+@visit.command("review")
+@click.argument("tree", required=False)
+@click.argument("count", required=False, type=click.IntRange(0))
+@click.option("--block", required=True, help="Name of the visited block.")
+@click.option("--stage", type=click.Choice(STAGES), help="Growth stage of the visit.")
+@click.option("--day", type=_DAY, help="Day of the visit.  [default: the latest]")
+@click.option("--reviewer", metavar="NAME", help="Who looked.")
+@click.option("--remove", multiple=True, metavar="TREE", help="Let a tree's count follow from its photos again.")
+@home_option
+def review(
+    tree: str | None,
+    count: int | None,
+    block: str,
+    stage: str | None,
+    day: datetime | None,
+    reviewer: str | None,
+    remove: Sequence[str],
+    home: Path,
+) -> None:
+    """Set the COUNT of a TREE to what a person has seen in its photos, or show what was reviewed.
+
+    What a person reviewed replaces the model's count in estimates made afterwards, free of the detector's error; both
+    are kept and sent. A count that was set stands whatever its photos show, also those that come later, until another
+    is set or it is taken back. Single boxes of a photo are removed and added on its page (pomona page), and the
+    tree's count then follows from its photos. All fruit on the tree itself, hidden ones too: pomona visit by-hand.
+
+    \b
+    Examples:
+      pomona visit review T07 52 --block B1 --reviewer Li
+      pomona visit review --block B1 --remove T07
+      pomona visit review --block B1
+    """
+    from device.names import clean_name
+    from device.orchards import find_block
+    from device.reviewing import review_trees, take_back_trees
+    from device.sampled_visits import find_visit
+
+    if (tree is None) != (count is None):
+        raise click.UsageError("Name a TREE and its COUNT.")
+    if remove and (tree is not None or reviewer is not None):
+        raise click.UsageError("Set the count of a TREE, or take some back with --remove TREE; not both at once.")
+    with opened_store(home) as store:
+        found = find_block(store, block)
+        visited = find_visit(store, found, day.date() if day else None, stage)
+        if tree is not None and count is not None:
+            review_trees(store, found, visited, {clean_name(tree): count}, reviewer=reviewer)
+            done = f"Tree {clean_name(tree)} counts {count}"
+        elif remove:
+            trees = list(dict.fromkeys(map(clean_name, remove)))
+            take_back_trees(store, found, visited, trees)
+            done = f"Counts of {_number(len(trees), 'tree')} taken back"
+        else:
+            _print_reviews(store, visited.id)
+            return
+    click.echo(f"{done} in block {found.name}, {visited.day}, {visited.stage}.")
+    if visited.label == "apple":
+        click.echo(f"Estimate again to use it: pomona estimate --block {found.name} --predictions FILE")
+
+
+def _print_reviews(store: Store, visit: str) -> None:
+    """The trees that somebody reviewed, and how many there are."""
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    from device.queries import get_visit, list_trees
+    from device.wording import reviewed_words
+
+    found = get_visit(store, visit)
+    trees = list_trees(store, found)
+    console = Console()
+    console.print(f"{found.reviewed} of {_number(found.trees, 'tree')} reviewed, {found.day}, {found.stage}.")
+    if not found.reviewed:
+        return
+    table = Table("tree", "model", "reviewed", "how", box=box.SIMPLE)
+    for tree in trees:
+        if tree.reviewed is not None:
+            table.add_row(Text(tree.tree), str(tree.machine), str(tree.reviewed), Text(reviewed_words(tree)))
+    console.print(table)
+
+
 @visit.command("watch")
 @click.argument("inbox", type=click.Path(path_type=Path))
 @click.option("--every", default=5.0, show_default=True, type=click.FloatRange(0.1), help="Seconds between looks.")

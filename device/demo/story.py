@@ -23,8 +23,9 @@ from device.errors import InputError
 from device.estimates import estimate
 from device.orchards import BlockSettings, find_block, register_block
 from device.photo_naming import name_trees
+from device.photo_views import get_photo
 from device.predictions import read_predictions
-from device.queries import VisitSummary, get_photo, list_trees, summarise
+from device.queries import VisitSummary, list_trees, summarise
 from device.recording import Visit
 from device.sampled_visits import find_visit
 from device.store import Store

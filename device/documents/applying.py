@@ -17,6 +17,7 @@ from device.documents.registry import apply_registry
 from device.documents.shelf import in_use
 from device.errors import InputError
 from device.factor_prior import keep_prior
+from device.model_state import note_candidate
 from device.orchards import Block
 from device.season_file import SeasonFile, parse_season_file
 from device.store import Store
@@ -44,7 +45,7 @@ def apply(store: Store, notice: Notice, file: Path) -> None:
         "plan": lambda: read_plan(file),
         "season": lambda: parse_season_file(_json(file), notice.name, _ANY_TREES_PER_HA),
         "prior": lambda: keep_prior(store.folder, file),
-        "release": lambda: _keep_release(store.folder, file),
+        "release": lambda: _keep_release(store, notice, file),
     }
     if notice.kind not in known:
         raise InputError(f"documents of kind {notice.kind!r} are unknown here; upgrade Pomona")
@@ -100,8 +101,8 @@ def releases_folder(home: Path) -> Path:
     return home / "bundles"
 
 
-def _keep_release(home: Path, file: Path) -> None:
-    folder = releases_folder(home)
+def _keep_release(store: Store, notice: Notice, file: Path) -> None:
+    folder = releases_folder(store.folder)
     fresh = folder / ".new"
     try:
         shutil.rmtree(fresh, ignore_errors=True)
@@ -109,12 +110,14 @@ def _keep_release(home: Path, file: Path) -> None:
         target = folder / bundle.identity
         if target.exists():
             shutil.rmtree(fresh)
-            return
-        for path in (*fresh.iterdir(), fresh):
-            _sync(path)
-        fresh.replace(target)
-        sync_folder(folder)
+        else:
+            for path in (*fresh.iterdir(), fresh):
+                _sync(path)
+            fresh.replace(target)
+            sync_folder(folder)
+        note_candidate(store, bundle.identity)
     except BundleError as error:
+        note_candidate(store, f"{notice.name} {notice.version}", str(error))
         raise InputError(str(error)) from error
     except OSError as error:
         raise InputError(f"release {file.name} cannot be kept: {error.strerror}; free some space") from error

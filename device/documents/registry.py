@@ -60,10 +60,21 @@ def _join(store: Store, block: Block, tree: str, other: str) -> None:
     counts = list(store.db.query("SELECT * FROM tree_count WHERE tree = ?", [other]))
     store.db.execute("UPDATE photo SET tree = ? WHERE tree = ?", [tree, other])
     store.db.execute("DELETE FROM tree_count WHERE tree = ?", [other])
+    _join_reviews(store, tree, other)
     store.db.execute("UPDATE tree_alias SET tree = ? WHERE tree = ?", [tree, other])
     store.db.execute("DELETE FROM tree WHERE id = ?", [other])
     for count in counts:
         _count_anew(store, block, tree, count)
+
+
+def _join_reviews(store: Store, tree: str, other: str) -> None:
+    """What a person set as this tree's count goes before the other's; reviews of photos go with these."""
+    same = "AND EXISTS (SELECT 1 FROM tree_review AS second WHERE second.visit = tree_review.visit AND second.tree = ? "
+    same += "AND second.label = tree_review.label AND NOT second.taken_back)"
+    store.db.execute(f"DELETE FROM tree_review WHERE tree = ? {same}", [other, tree])  # noqa: S608  (our own words)
+    store.db.execute(f"DELETE FROM tree_review WHERE tree = ? AND taken_back {same}", [tree, other])  # noqa: S608
+    # of two that were taken back neither counts
+    store.db.execute("UPDATE OR REPLACE tree_review SET tree = ? WHERE tree = ?", [tree, other])
 
 
 def _count_anew(store: Store, block: Block, tree: str, former: dict[str, Any]) -> None:

@@ -12,17 +12,17 @@ from device.orchard_summary import summarise_orchards
 from device.orchards import find_block
 from device.page.context import OpenedStore
 from device.page.failures import unknown_is_404
+from device.photo_views import PhotoView, get_photo
 from device.queries import (
-    PhotoView,
     TreeSummary,
     VisitSummary,
-    get_photo,
     get_visit,
     list_trees,
     list_visits,
     summaries_as_dict,
     summarise,
 )
+from device.reviews import BoxReview
 
 router = APIRouter(prefix="/api")
 
@@ -72,15 +72,27 @@ def photo_as_dict(photo: PhotoView) -> dict[str, Any]:
     values = {
         name: getattr(photo, name)
         for name in PhotoView.__dataclass_fields__
-        if name not in ("path", "taken_at", "detections")
+        if name not in ("path", "taken_at", "detections", "review")
     }
     found = photo.detections
     return {
         **values,
         "taken_at": photo.taken_at.isoformat() if photo.taken_at else None,
-        "counts": found.count_by_label(),
+        "counts": photo.counts,
         "detections": [
             {"label": found.labels[kind], "score": round(float(score), 4), "box": [float(corner) for corner in box]}
             for kind, score, box in zip(found.classes, found.scores, found.boxes, strict=True)
         ],
+        "review": None if photo.review is None else review_as_dict(photo.review),
+    }
+
+
+def review_as_dict(review: BoxReview) -> dict[str, Any]:
+    """What a person made of a photo's boxes as plain values."""
+    return {
+        "reviewer": review.reviewer,
+        "reviewed_at": review.reviewed_at.isoformat(),
+        "revision": review.revision,
+        "removed": review.removed["box"].tolist(),
+        "added": review.added["box"].tolist(),
     }

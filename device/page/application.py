@@ -10,7 +10,7 @@ from fastapi import FastAPI
 from fastapi.staticfiles import StaticFiles
 
 from cloud_sync.pages.access import Attempts
-from device.page import api, login, metrics, photo_files, records, registering, uploading
+from device.page import api, login, metrics, photo_files, photo_page, records, registering, uploading
 from device.page.context import PageContext
 from device.page.counting import CountingWorker
 from device.page.failures import add_failures
@@ -56,7 +56,7 @@ def create_app(store_folder: Path, counter_factory: Callable[[], Counter], setti
     app.state.context = context
     app.add_middleware(Guard, context=context)
     add_failures(app)
-    for routes in (records, photo_files, registering, uploading, api, metrics, login):
+    for routes in (records, photo_page, photo_files, registering, uploading, api, metrics, login):
         app.include_router(routes.router)
     # our own, and the look that the server's pages have too
     app.mount("/static", StaticFiles(directory=_STATIC, packages=[("cloud_sync.pages", "static")]), name="static")

@@ -14,7 +14,7 @@ from device.orchards import find_block
 from device.page.stores import open_store
 from device.page.uploads import Upload, UploadedPhoto, UploadFolder
 from device.photo_naming import TreePhoto
-from device.queries import get_photo
+from device.photo_views import get_photo
 from device.recording import Visit
 from device.store import Store
 from device.visits import import_photos

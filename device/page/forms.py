@@ -22,6 +22,7 @@ async def typed_fields(request: Request) -> dict[str, str]:
 
 Fields = Annotated[dict[str, str], Depends(typed_fields)]
 
+_MOST_COUNT = 1_000_000_000
 # one separator before every three digits: 1 650, 30,000, 1.000.000
 _GROUPED = re.compile(r"[1-9]\d{0,2}([ ,.])\d{3}(\1\d{3})*")
 
@@ -68,6 +69,19 @@ def read_whole_number(fields: Mapping[str, str], field: str, what: str) -> int |
     value = _above_zero(text, what)
     if value != int(value):
         raise InputError(f"{what} is {text!r}; write a whole number")
+    return int(value)
+
+
+def read_count(fields: Mapping[str, str], field: str, what: str) -> int:
+    """A whole number from 0 on.
+
+    Raises:
+        InputError: it is none, or the field was left empty.
+    """
+    text = _typed(fields, field)
+    value = _parse(_without_groups(text))
+    if not 0 <= value <= _MOST_COUNT or value != int(value):
+        raise InputError(f"{what} is {text!r}; write a whole number, such as 52")
     return int(value)
 
 

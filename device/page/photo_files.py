@@ -10,7 +10,7 @@ from fastapi.responses import FileResponse
 from device.page.context import Context, OpenedStore
 from device.page.failures import unknown_is_404
 from device.page.pictures import media_type_of
-from device.queries import PhotoView, get_photo
+from device.photo_views import PhotoView, get_photo
 from device.store import Store
 from export.runtime.errors import MissingPartError, PhotoError
 

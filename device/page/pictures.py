@@ -12,7 +12,7 @@ from PIL import Image, ImageOps
 
 from device.disk import remedy_for
 from device.errors import StoreError
-from device.queries import PhotoView
+from device.photo_views import PhotoView
 from export.runtime.photos import open_image, read_photo
 
 THUMBNAIL_PX, PREVIEW_PX = 480, 2048

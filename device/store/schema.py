@@ -5,8 +5,9 @@ from __future__ import annotations
 from sqlite_utils import Database
 from sqlite_utils.migrations import Migrations
 
+from cloud_sync import clock
 from cloud_sync.messages import HarvestBody
-from cloud_sync.outbox import Outbox
+from cloud_sync.outbox import Outbox, new_id
 
 MIGRATIONS = Migrations("device")
 
@@ -232,3 +233,68 @@ def m008_create_thumbnail(db: Database) -> None:
         """
     )
     db.execute("CREATE TABLE device_setting (name TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT")
+
+
+@MIGRATIONS()
+def m009_create_reviews(db: Database) -> None:
+    """What people corrected of a model's work: the boxes of a photo, packed as on the wire, or the count of a tree."""
+    for statement in (
+        """
+        CREATE TABLE photo_review (
+            id TEXT PRIMARY KEY,
+            revision INTEGER NOT NULL DEFAULT 1,
+            photo TEXT NOT NULL REFERENCES photo (id),
+            model TEXT NOT NULL,
+            label TEXT NOT NULL,
+            labels TEXT NOT NULL,
+            removed TEXT NOT NULL,
+            added TEXT NOT NULL,
+            reviewer TEXT,
+            reviewed_at TEXT NOT NULL,
+            taken_back INTEGER NOT NULL CHECK (taken_back IN (0, 1)),
+            UNIQUE (photo, model, label)
+        ) STRICT
+        """,
+        """
+        CREATE TABLE tree_review (
+            id TEXT PRIMARY KEY,
+            revision INTEGER NOT NULL DEFAULT 1,
+            visit TEXT NOT NULL REFERENCES visit (id),
+            tree TEXT NOT NULL REFERENCES tree (id),
+            label TEXT NOT NULL,
+            model TEXT NOT NULL,
+            count INTEGER NOT NULL CHECK (count >= 0),
+            reviewer TEXT,
+            reviewed_at TEXT NOT NULL,
+            taken_back INTEGER NOT NULL CHECK (taken_back IN (0, 1)),
+            UNIQUE (visit, tree, label)
+        ) STRICT
+        """,
+    ):
+        db.execute(statement)
+
+
+@MIGRATIONS()
+def m010_create_model_state(db: Database) -> None:
+    """What counts on this device: one row, begun with what counted last. It is told once the device has a name."""
+    db.execute(
+        """
+        CREATE TABLE model_state (
+            id TEXT PRIMARY KEY,
+            revision INTEGER NOT NULL DEFAULT 1 CHECK (revision >= 0),
+            device TEXT,
+            model TEXT,
+            engine TEXT,
+            since TEXT,
+            candidate TEXT,
+            refused TEXT,
+            CHECK ((model IS NULL) = (engine IS NULL) AND (model IS NULL) = (since IS NULL)),
+            CHECK ((revision = 0) = (device IS NULL))
+        ) STRICT
+        """
+    )
+    last = next(iter(db.query("SELECT model, engine FROM detections ORDER BY rowid DESC LIMIT 1")), None)
+    if last is not None:
+        # when it began nobody noted; the upgrade is the first that is known of it
+        since = clock.now().replace(microsecond=0).isoformat().replace("+00:00", "Z")
+        db.table("model_state").insert({"id": new_id(), "revision": 0, **last, "since": since})

@@ -100,6 +100,7 @@ EXAMPLES: dict[str, dict[str, Any]] = {
         "block_high_kg_per_ha": 30_800.0,
         "siting": "block",
         "sides": "sum",
+        "trees_reviewed": 4,
         "components": [
             {
                 "name": "fruit weight",
@@ -156,6 +157,7 @@ EXAMPLES: dict[str, dict[str, Any]] = {
         "labels": ["apple", "apple_flower"],
         "removed": "AAEAFAAU5gAC//+Y",
         "added": "",
+        "taken_back": False,
     },
     "thumbnail": {"photo": PHOTO_HASH, "jpeg": "/9j/2Q=="},
     "model_state": {

@@ -40,7 +40,7 @@ def test_a_device_that_has_counted(store: Store, block: Block, counter: Counter,
     assert (health.waiting, health.rejected, health.photos, health.tree_counts) == (waiting, 0, 3, 2)
     assert waiting > 5
     assert health.versions["pomona"] == pomona_version()
-    assert health.versions["model"] == counter.bundle.identity
+    assert "model" not in health.versions, "model_state tells it"
     assert health.versions["hardware"] == "Raspberry Pi 4 Model B Rev 1.4"
     assert (health.temperature_c, health.undervoltage) == (61.835, True)
     assert health.disk_free_bytes is not None

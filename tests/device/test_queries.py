@@ -12,8 +12,9 @@ from device.by_hand import HandCounted, record_hand_counts, remove_hand_counts
 from device.errors import InputError
 from device.estimates import Choices, estimate
 from device.orchards import Block, BlockSettings, all_blocks, register_block
+from device.photo_views import get_photo
 from device.predictions import TablePredictions
-from device.queries import get_photo, get_visit, list_trees, list_visits, summaries_as_dict, summarise
+from device.queries import get_visit, list_trees, list_visits, summaries_as_dict, summarise
 from device.sampled_visits import find_visit
 from device.store import Store
 from export.runtime.counter import Counter

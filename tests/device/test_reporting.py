@@ -147,7 +147,7 @@ def test_an_uplink_that_was_killed_does_not_look_alive(store: Store, home: Path)
 @pytest.mark.parametrize(
     "hurt",
     [
-        lambda store: store.db.execute("DROP TABLE detections"),
+        lambda store: store.db.execute("DROP TABLE tree_count"),
         lambda store: (store.folder / f".{FILE_NAME}.new").mkdir(),
     ],
     ids=["store", "file"],

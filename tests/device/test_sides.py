@@ -10,10 +10,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cloud_sync.messages import CountBody, decode_body, decode_envelope
+from device.by_hand import HandCounted, record_hand_counts
 from device.commands import visit as command
 from device.errors import InputError
 from device.orchards import Block
 from device.recording import Visit
+from device.reviewing import review_trees
+from device.sampled_visits import find_visit
 from device.sides import (
     LARGER,
     ONE,
@@ -166,15 +169,20 @@ def test_a_rule_stands_until_another_is_given(store: Store, block: Block, counte
     assert [visit["sides"] for visit in table(store, "visit")] == ["sum", "larger"]
 
 
-@pytest.mark.parametrize("told", ["reviewed", "own"])
-def test_counts_that_people_looked_at_keep_their_rule(
-    store: Store, block: Block, counter: Counter, tmp_path: Path, told: str
+@pytest.mark.parametrize(("told", "taken_back"), [("reviewed", "review"), ("own", "by-hand")])
+def test_counts_that_people_set_keep_their_rule(
+    store: Store, block: Block, counter: Counter, tmp_path: Path, told: str, taken_back: str
 ) -> None:
     photos = [photograph(tmp_path, "T01", 5), photograph(tmp_path, "T01", 9, "b"), photograph(tmp_path, "T02", 4)]
     bring_in(store, counter, block, *photos)
-    store.db.execute(f"UPDATE tree_count SET {told} = 4 WHERE machine = 4")
+    visit = find_visit(store, block)
+    if told == "reviewed":
+        review_trees(store, block, visit, {"T02": 4})
+    else:
+        record_hand_counts(store, block, visit, {"T02": HandCounted(own=4)})
     before = {name: table(store, name) for name in ("visit", "tree_count", "outbox")}
-    with pytest.raises(InputError, match="sides of the visit of 2025-09-24 stay 'larger': the counts of T02 were"):
+    told_how = f"stay 'larger': the counts of T02 were joined.*take that back: pomona visit {taken_back} --remove TREE"
+    with pytest.raises(InputError, match=told_how):
         import_photos(store, counter, Visit(block, DAY, "ripening", sides="sum"), photos)
     assert {name: table(store, name) for name in before} == before
     assert import_photos(store, counter, Visit(block, DAY, "ripening", sides="larger"), photos).known == 3

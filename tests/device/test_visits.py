@@ -22,6 +22,8 @@ from device.orchards import Block
 from device.packed_boxes import unpack_boxes
 from device.photo_naming import TreePhoto
 from device.recording import Visit
+from device.reviewing import review_trees
+from device.sampled_visits import find_visit
 from device.store import Store
 from device.visits import by_day, day_of, import_photos
 from export.runtime.counter import Counter, PhotoCount
@@ -331,7 +333,7 @@ def test_a_tree_stands_where_the_first_photo_that_knows_says(
 
 def test_a_reviewed_count_outlives_new_photos(store: Store, block: Block, counter: Counter, tmp_path: Path) -> None:
     bring_in(store, counter, block, photograph(tmp_path, "T01", 5))
-    store.db.execute("UPDATE tree_count SET reviewed = 6")
+    review_trees(store, block, find_visit(store, block), {"T01": 6})
     bring_in(store, counter, block, photograph(tmp_path, "T01", 9, "b"))
     (row,) = table(store, "tree_count")
     assert (row["machine"], row["reviewed"]) == (9, 6)

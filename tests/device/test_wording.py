@@ -17,6 +17,7 @@ from device.wording import (
     interval_words,
     notes_of,
     orchard_lines,
+    review_effect,
     visit_lines,
     warnings_of,
     yield_words,
@@ -47,6 +48,7 @@ VIEW = YieldView(
     components=COMPONENTS,
     fruit_weight_g=200,
     sides="larger",
+    trees_reviewed=0,
     warnings=("few trees",),
     prediction_source="table",
     made_at="2025-09-24",
@@ -61,6 +63,7 @@ OLD = replace(
     block_yield_high=None,
     siting=None,
     sides=None,
+    trees_reviewed=None,
     components=(),
 )
 VISIT = VisitSummary(
@@ -213,3 +216,24 @@ def test_an_estimate_with_another_fruit_weight_than_the_block_s_says_so() -> Non
     )
     assert rest == ["few trees"]
     assert warnings_of(replace(VISIT, fruit_weight_g=None)) == ("few trees",)
+
+
+def test_trees_reviewed_are_told_and_make_an_estimate_stale() -> None:
+    assert ("trees reviewed", "1 of 2") in counted_lines(replace(VISIT, reviewed=1))
+    assert "trees reviewed" not in dict(counted_lines(VISIT))
+    (first, *_) = warnings_of(replace(VISIT, reviewed=1))
+    assert first == "trees reviewed when the estimate was made: 0, now: 1; estimate again"
+    assert warnings_of(replace(VISIT, reviewed=1, estimate=replace(VIEW, trees_reviewed=None))) == ("few trees",)
+
+
+@pytest.mark.parametrize(
+    ("visit", "said"),
+    [
+        (replace(VISIT, reviewed=1, fruit=1200), "comes to 1,200 fruit now, 1 of 2 trees reviewed; the estimate was"),
+        (replace(VISIT, reviewed=1, estimate=replace(VIEW, trees_reviewed=1)), "has taken in all that was reviewed"),
+        (replace(VISIT, reviewed=1, estimate=None), "will take reviewed counts in place of the model's"),
+        (replace(VISIT, reviewed=1, label="apple_flower", estimate=None), "Forecasts of the harvest take"),
+    ],
+)
+def test_what_the_estimate_makes_of_a_review_is_told(visit: VisitSummary, said: str) -> None:
+    assert said in review_effect(visit)

@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from pydantic import AwareDatetime, BaseModel, Field
 
-from cloud_sync.messages import HealthBody
+from cloud_sync.messages import HealthBody, ModelStateBody
 from cloud_sync.server.database import DeadLetter, HealthSample, Record
 from cloud_sync.server.fleet.dead_letters import advice
 from cloud_sync.server.fleet.devices import DeviceView
@@ -44,6 +44,7 @@ class DeviceAnswer(BaseModel):
     troubles: list[TroubleAnswer] = Field(description="what is wrong, the worst first")
     health: HealthBody | None = Field(description="how it last said it fares")
     health_at: AwareDatetime | None = Field(description="when that came")
+    model_state: ModelStateBody | None = Field(description="which model it says counts on it")
 
     @classmethod
     def of(cls, device: DeviceView) -> DeviceAnswer:
@@ -59,6 +60,7 @@ class DeviceAnswer(BaseModel):
             troubles=[TroubleAnswer.of(trouble) for trouble in device.troubles],
             health=device.health,
             health_at=device.health_at,
+            model_state=device.model_state,
         )
 
 

@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Literal
 
 from pydantic import ValidationError
-from sqlalchemy import func, select
+from sqlalchemy import func, literal, select
 from sqlalchemy.orm import Session
 
 from cloud_sync import clock
 from cloud_sync.errors import IdentityError
-from cloud_sync.messages import HealthBody
-from cloud_sync.server.database import DeadLetter, Device
+from cloud_sync.messages import HealthBody, ModelStateBody
+from cloud_sync.server.database import DeadLetter, Device, Record
 from cloud_sync.topics import check_device_name
-from cloud_sync.troubles import Level, Trouble, age_words, find_troubles, worst_first
+from cloud_sync.troubles import Level, Trouble, age_words, find_troubles, refused_release, worst_first
 
 Status = Literal["online", "silent", "offline"]
 SORTS = ("trouble", "name", "seen", "waiting", "disk", "temperature", "clock", "version")
@@ -42,6 +43,7 @@ class DeviceView:
         store: id of its database.
         health: how it last said it fares.
         health_at: when that came.
+        model_state: which model it says counts on it; None where it does not say.
         clock_error_s: by how much its clock was ahead of the server's when it connected last.
         dead_letters: messages of it that were refused.
         troubles: what is wrong, the worst first.
@@ -53,6 +55,7 @@ class DeviceView:
     store: str | None
     health: HealthBody | None
     health_at: datetime | None
+    model_state: ModelStateBody | None
     clock_error_s: float | None
     dead_letters: int
     troubles: tuple[Trouble, ...]
@@ -74,9 +77,10 @@ def list_devices(session: Session) -> list[DeviceView]:
     Args:
         session: a view of the database.
     """
-    letters = _dead_letters(session)
+    letters, states = _dead_letters(session), _model_states(session)
     now = clock.now()
-    return [_view(row, letters.get(row.name, 0), now) for row in session.scalars(select(Device).order_by(Device.name))]
+    rows = session.scalars(select(Device).order_by(Device.name))
+    return [_view(row, letters.get(row.name, 0), states.get(row.name), now) for row in rows]
 
 
 def get_device(session: Session, name: str) -> DeviceView | None:
@@ -88,7 +92,7 @@ def get_device(session: Session, name: str) -> DeviceView | None:
     if row is None:
         return None
     letters = session.scalars(select(func.count()).select_from(DeadLetter).where(DeadLetter.device == name)).one()
-    return _view(row, letters, clock.now())
+    return _view(row, letters, _model_states(session, name).get(name), clock.now())
 
 
 def choose(devices: Iterable[DeviceView], show: str = "all", search: str = "") -> list[DeviceView]:
@@ -135,7 +139,9 @@ def _is_shown(device: DeviceView, show: str) -> bool:
 
 
 def _text(device: DeviceView) -> str:
-    versions = device.health.versions.values() if device.health else ()
+    versions = list(device.health.versions.values() if device.health else ())
+    if device.model_state is not None:
+        versions += [device.model_state.model, device.model_state.engine]
     troubles = (f"{trouble.about} {trouble.text}" for trouble in device.troubles)
     return " ".join([device.name, device.status, *versions, *troubles]).lower()
 
@@ -145,7 +151,19 @@ def _dead_letters(session: Session) -> dict[str, int]:
     return {str(device): number for device, number in session.execute(numbers)}
 
 
-def _view(row: Device, dead_letters: int, now: datetime) -> DeviceView:
+def _model_states(session: Session, name: str | None = None) -> dict[str, ModelStateBody]:
+    """What devices said last of the model that counts on them, by their names."""
+    # by the index of natural keys, which are the same whatever store of the device tells
+    of_device = Record.natural_key == literal(f"{ModelStateBody.TYPE}/") + Device.name
+    told = select(Record).join(Device, (Record.device == Device.name) & of_device).order_by(Record.received_at)
+    states = {}
+    for record in session.scalars(told if name is None else told.where(Device.name == name)):
+        with contextlib.suppress(ValidationError):  # of a server that was newer than this one
+            states[record.device] = ModelStateBody.model_validate(record.body)
+    return states
+
+
+def _view(row: Device, dead_letters: int, state: ModelStateBody | None, now: datetime) -> DeviceView:
     health = _health(row)
     status = _status(row, health, now)
     return DeviceView(
@@ -155,9 +173,10 @@ def _view(row: Device, dead_letters: int, now: datetime) -> DeviceView:
         store=row.store,
         health=health,
         health_at=row.health_at,
+        model_state=state,
         clock_error_s=row.clock_error_s,
         dead_letters=dead_letters,
-        troubles=tuple(_troubles(row, health, status, dead_letters, now)),
+        troubles=tuple(worst_first([*_troubles(row, health, status, dead_letters, now), *_of_model(state)])),
     )
 
 
@@ -188,6 +207,10 @@ def _troubles(
         own = [trouble for trouble in own if trouble.about != "refused"]
     found = [_refused(dead_letters), _clock(row.clock_error_s), _absence(row, status, now)]
     return worst_first([*own, *(trouble for trouble in found if trouble is not None)])
+
+
+def _of_model(state: ModelStateBody | None) -> list[Trouble]:
+    return [] if state is None or state.refused is None else [refused_release(state.candidate, state.refused)]
 
 
 def _refused(dead_letters: int) -> Trouble | None:

@@ -29,6 +29,7 @@ from tests.postgresql import PostgreSQL
 
 # what each version before the last has no place for
 NEWER: dict[str, dict[str, set[str]]] = {
+    "5": {"record": {"position"}},
     "4": {"record": {"position"}},
     "3": {"record": {"position", "historical", "digest"}},
     "2": {"record": {"position", "historical", "digest"}, "replaced_revision": {"replaced_at"}},
@@ -39,6 +40,7 @@ NEWER: dict[str, dict[str, set[str]]] = {
     },
 }
 TABLES = {
+    "5": ("record", "replaced_revision", "dead_letter", "device", "health_sample", "document", "tree_code"),
     "4": ("record", "replaced_revision", "dead_letter", "device", "health_sample", "document", "tree_code"),
     "3": ("record", "replaced_revision", "dead_letter", "device", "health_sample", "document", "tree_code"),
     "2": ("record", "replaced_revision", "dead_letter", "device", "health_sample", "document", "tree_code"),

@@ -18,6 +18,7 @@ from cloud_sync.uplink import UplinkNews
 from device import doctor, health
 from device.doctor import Finding, examine
 from device.machine import Machine
+from device.model_state import note_candidate, note_counting
 from device.orchards import Block
 from device.reporting import Reporter
 from device.store import FILE_NAME, Store
@@ -77,6 +78,16 @@ def test_the_troubles_of_the_machine_stand_beside_what_they_concern(home: Path, 
     assert found["temperature"].told == "86 °C"
     assert [trouble.text for trouble in found["temperature"].troubles] == ["86 °C, and slowed down by it"]
     assert "hardware Raspberry Pi 4" in found["versions"].told
+
+
+def test_what_counts_and_what_was_refused_is_told(home: Path, store: Store) -> None:
+    assert findings(home)["counted with"].told == "nothing was counted yet"
+    with store.change():
+        note_counting(store, "yolo-a 1.0.0", "onnxruntime")
+    note_candidate(store, "yolo-a 2", "is cut short")
+    found = findings(home)["counted with"]
+    assert found.told.startswith("yolo-a 1.0.0 on onnxruntime, since 20")
+    assert [trouble.text for trouble in found.troubles] == ["yolo-a 2 does not count: is cut short"]
 
 
 def test_every_trouble_is_shown_somewhere(home: Path, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:

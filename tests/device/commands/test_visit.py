@@ -94,7 +94,7 @@ def test_importing_again_with_other_sides_makes_the_counts_anew(
     ]
     assert done.err == ""
     assert fruit(store, block) == {"T01": 5, "T02": 9}
-    store.db.execute("UPDATE tree_count SET reviewed = 6 WHERE machine = 5")
+    assert run_pomona("visit", "review", "T01", "6", "--block", "B1").exit_code == 0
     done = run_pomona("visit", "import", card, *RIPENING, *model, "--sides", "sum")
     assert done.exit_code == 2
     assert "sides of the visit of 2025-09-24 stay 'one': the counts of T01 were joined that way when" in done.err
@@ -258,3 +258,51 @@ def test_an_inbox_that_is_no_folder_is_wrong_input(run_pomona: Pomona, model: tu
     done = run_pomona("visit", "watch", tmp_path / "inbox", "--once", *model)
     assert done.exit_code == 2
     assert "inbox: File exists; name the folder in which photos arrive" in done.err
+
+
+def test_a_person_sets_the_count_of_a_tree_and_takes_it_back(
+    run_pomona: Pomona, store: Store, block: Block, model: tuple[str, ...], card: Path
+) -> None:
+    run_pomona("visit", "import", card, *RIPENING, *model)
+    done = run_pomona("visit", "review", "--block", "B1")
+    assert (done.exit_code, done.out) == (0, "0 of 2 trees reviewed, 2025-09-24, ripening.\n")
+    done = run_pomona("visit", "review", " T01", "12", "--block", "B1", "--reviewer", "Li")
+    assert done.out.splitlines() == [
+        "Tree T01 counts 12 in block B1, 2025-09-24, ripening.",
+        "Estimate again to use it: pomona estimate --block B1 --predictions FILE",
+    ]
+    assert fruit(store, block) == {"T01": 12, "T02": 9}
+    done = run_pomona("visit", "review", "--block", "B1")
+    assert "1 of 2 trees reviewed" in done.out
+    assert [line.split() for line in done.out.splitlines() if "T01" in line] == [["T01", "7", "12", "count", "set"]]
+    done = run_pomona("visit", "review", "--block", "B1", "--remove", "T01", "--remove", "T01")
+    assert done.out.startswith("Counts of 1 tree taken back in block B1, 2025-09-24, ripening.")
+    assert fruit(store, block) == {"T01": 7, "T02": 9}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("T01",), "Name a TREE and its COUNT."),
+        (("T01", "3", "--remove", "T01"), "not both at once"),
+        (("--remove", "T01", "--reviewer", "Li"), "not both at once"),
+        (("T01", "-3"), "No such option"),
+        (("T01", "many"), "'many' is not a valid integer range"),
+        (("T09", "3"), "tree T09 of block B1 has no photo of 2025-09-24; correct the tree's code"),
+        (("--remove", "T01"), "nobody has set the count of tree T01 of block B1 on 2025-09-24"),
+    ],
+)
+def test_a_review_that_makes_no_sense_is_refused(
+    run_pomona: Pomona,
+    store: Store,
+    block: Block,
+    model: tuple[str, ...],
+    card: Path,
+    arguments: tuple[str, ...],
+    said: str,
+) -> None:
+    run_pomona("visit", "import", card, *RIPENING, *model)
+    done = run_pomona("visit", "review", *arguments, "--block", "B1")
+    assert done.exit_code == 2
+    assert said in done.err
+    assert fruit(store, block) == {"T01": 7, "T02": 9}

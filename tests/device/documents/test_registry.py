@@ -14,6 +14,7 @@ from device.documents.registry import apply_registry
 from device.errors import InputError
 from device.orchards import Block, BlockSettings, find_block, register_block
 from device.planning.block_trees import find_trees
+from device.reviewing import BoxChanges, review_photo, review_trees, take_back_trees
 from device.sampled_visits import find_visit
 from device.store import Store
 from export.runtime.counter import Counter
@@ -97,6 +98,42 @@ def test_two_codes_of_one_tree_become_one_count(store: Store, block: Block, coun
     told = last_count(store)
     assert (told.tree, told.machine, told.by_hand, len(told.photos)) == ("R01-T01", 7, 12, 2)
     assert queued(store, "count").count("count") == 5  # both, the hand's, and the joined one with its hand count
+
+
+def test_what_people_reviewed_of_both_goes_with_the_photos(
+    store: Store, block: Block, counter: Counter, tmp_path: Path
+) -> None:
+    photos = photograph(tmp_path, "R01-T01", 4), photograph(tmp_path, "by the gate", 7, "b")
+    bring_in(store, counter, block, *photos)
+    review_photo(store, store.photos.digest(photos[1].path.read_bytes()), BoxChanges(added=((500, 300, 540, 340),)))
+    apply_registry(store, registry({"tree": "R01-T01", "was": ["by the gate"]}))
+    (count,) = table(store, "tree_count")
+    assert (count["machine"], count["reviewed"]) == (7, 8)
+
+
+@pytest.mark.parametrize(
+    ("own", "other", "stands"), [(None, 9, 9), (5, 9, 5), (5, None, 5), ("taken back", 9, 9), (5, "taken back", 5)]
+)
+def test_the_count_set_for_the_registered_tree_goes_before_the_other_s(
+    store: Store,
+    block: Block,
+    counter: Counter,
+    tmp_path: Path,
+    own: int | str | None,
+    other: int | str | None,
+    stands: int,
+) -> None:
+    bring_in(store, counter, block, photograph(tmp_path, "R01-T01", 4), photograph(tmp_path, "by the gate", 7, "b"))
+    visit = find_visit(store, block)
+    for tree, count in {"R01-T01": own, "by the gate": other}.items():
+        if count is not None:
+            review_trees(store, block, visit, {tree: 3 if isinstance(count, str) else count})
+        if isinstance(count, str):
+            take_back_trees(store, block, visit, [tree])
+    for _ in range(2):
+        apply_registry(store, registry({"tree": "R01-T01", "was": ["by the gate"]}))
+        (count_row,) = table(store, "tree_count")
+        assert (count_row["machine"], count_row["reviewed"]) == (7, stands)
 
 
 def test_applying_it_again_changes_nothing(store: Store, block: Block, counter: Counter, tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ from sqlite_utils.migrations import Migrations
 
 from cloud_sync.messages import OrchardBody
 from device.errors import StoreError
+from device.reviewing import BoxChanges, review_photo
 from device.store import Store, database, schema
 from tests.device.visiting import queued, table
 
@@ -158,6 +159,30 @@ OLD_COUNT = {
 }
 
 
+OLD_PHOTO: dict[str, Any] = {
+    "id": "p",
+    "visit": "v",
+    "tree": "t",
+    "side": "a",
+    "sha256": 64 * "0",
+    "suffix": ".jpg",
+    "file_name": "a.jpg",
+    "size_bytes": 1000,
+    "width_px": 640,
+    "height_px": 480,
+}
+OLD_DETECTIONS = {
+    "id": "d",
+    "photo": "p",
+    "model": OLD_COUNT["model"],
+    "engine": "onnxruntime",
+    "labels": '["apple"]',
+    "counts": '{"apple": 5}',
+    "boxes": b"",
+    "milliseconds": 900.0,
+}
+
+
 def test_counts_of_the_first_pomona_are_kept_and_can_be_counted_by_hand(home: Path) -> None:
     first = Migrations("device")
     first()(schema.m001_create_records)
@@ -178,6 +203,27 @@ def test_counts_of_the_first_pomona_are_kept_and_can_be_counted_by_hand(home: Pa
         newer.db.execute("UPDATE tree_count SET by_hand = -1")
     with pytest.raises(sqlite3.IntegrityError, match="CHECK constraint failed: both >= 0"), newer.change():
         newer.db.execute("UPDATE tree_count SET both = -1")
+    newer.close()
+
+
+def test_a_store_of_the_first_pomona_can_be_reviewed(home: Path) -> None:
+    first = Migrations("device")
+    first()(schema.m001_create_records)
+    with pytest.MonkeyPatch.context() as older:
+        older.setattr(schema, "MIGRATIONS", first)
+        store = Store(home)
+    with store.change():
+        for table_name in ("orchard", "block", "visit"):
+            store.db.table(table_name).insert(SOUND[table_name])
+        store.db.table("tree").insert(OLD_TREE)
+        store.db.table("photo").insert(OLD_PHOTO)
+        store.db.table("detections").insert(OLD_DETECTIONS)
+        store.db.table("tree_count").insert({**OLD_COUNT, "photos": json.dumps([OLD_PHOTO["sha256"]])})
+    store.close()
+    newer = Store(home)
+    review_photo(newer, OLD_PHOTO["sha256"], BoxChanges(added=((10, 10, 30, 30),)))
+    assert [row["reviewed"] for row in table(newer, "tree_count")] == [6]
+    assert queued(newer) == ["review", "count"]
     newer.close()
 
 

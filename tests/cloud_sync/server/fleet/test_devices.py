@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import queue
 from collections.abc import Iterator
 from datetime import datetime, timedelta, timezone
 from typing import Any
@@ -12,6 +13,8 @@ from sqlalchemy import event, update
 from cloud_sync.outbox import new_id
 from cloud_sync.server.database import Database, Device
 from cloud_sync.server.fleet.devices import DeviceView, arrange, choose, get_device, list_devices
+from cloud_sync.server.worker import Delivery, Worker
+from tests.cloud_sync.helpers import EXAMPLES, envelope, received
 from tests.cloud_sync.virtual_fleet import VirtualDevice, fill, many
 
 
@@ -192,7 +195,7 @@ def test_a_name_that_is_none_is_no_device(five: Database) -> None:
             assert get_device(session, name) is None
 
 
-def test_many_devices_are_listed_in_two_queries(database: Database, name: str) -> None:
+def test_many_devices_are_listed_in_three_queries(database: Database, name: str) -> None:
     fill(database, many(60))
     asked: list[str] = []
     with database.read() as session:
@@ -200,5 +203,42 @@ def test_many_devices_are_listed_in_two_queries(database: Database, name: str) -
         event.listen(database.engine, "before_cursor_execute", lambda *told: asked.append(told[2]))
         found = list_devices(session)
     orchard = [device for device in found if device.name.startswith("orchard-")]
-    assert (len(orchard), len(asked)) == (60, 2)
+    assert (len(orchard), len(asked)) == (60, 3)
     assert {device.status for device in orchard} == {"online", "offline"}
+
+
+def tell_model(database: Database, device: str, **changes: Any) -> None:
+    """Let a device say which model counts on it."""
+    body = {**EXAMPLES["model_state"], "device": device, **changes}
+    message = received(envelope("model_state", device=device, body=body))
+    Worker(database, queue.Queue(), lambda _device, _answers: None).process([Delivery(message, lambda: None)])
+
+
+def test_the_model_that_counts_is_what_the_device_said_last(database: Database, name: str) -> None:
+    assert view(database, VirtualDevice(name)).model_state is None
+    tell_model(database, name, model="yolo-a 1.0", candidate=None, refused=None)
+    tell_model(database, name, model="yolo-b 1.1", candidate=None, refused=None)
+    device = seen(database, name)
+    assert device.model_state is not None
+    assert (device.model_state.model, device.troubles) == ("yolo-b 1.1", ())
+    assert choose([device], search="yolo-b 1.1") == [device]
+    assert choose([device], search="yolo-a") == []
+    with database.read() as session:
+        assert next(other for other in list_devices(session) if other.name == name) == device
+
+
+def test_a_refused_release_is_a_trouble_with_its_reason(database: Database, name: str) -> None:
+    fill(database, [VirtualDevice(name)])
+    tell_model(database, name, candidate="yolo-a 1.1", refused="is cut short")
+    device = seen(database, name)
+    (trouble,) = device.troubles
+    assert (trouble.level, trouble.about, trouble.text) == ("note", "model", "yolo-a 1.1 does not count: is cut short")
+    assert "publish a release that fits it" in trouble.remedy
+
+
+def test_no_device_speaks_for_another(database: Database, name: str) -> None:
+    fill(database, [VirtualDevice(name)])
+    body = {**EXAMPLES["model_state"], "device": name}
+    message = received(envelope("model_state", device="jetson-of-another", body=body))
+    Worker(database, queue.Queue(), lambda _device, _answers: None).process([Delivery(message, lambda: None)])
+    assert seen(database, name).model_state is None

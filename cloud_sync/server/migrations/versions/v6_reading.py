@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from alembic import op
 
-revision = "5"
-down_revision = "4"
+revision = "6"
+down_revision = "5"
 
 
 def upgrade() -> None:
