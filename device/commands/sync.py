@@ -59,8 +59,8 @@ def sync(
     from device.documents.shelf import shelved
     from device.errand import Errands
     from device.link import read_metered
-    from device.photo_giving import PhotoGiver
     from device.model_state import tell_model_state
+    from device.photo_giving import PhotoGiver
     from device.reporting import Reporter
     from device.thumbnails import remake_thumbnail
 
