@@ -242,3 +242,4 @@ def test_no_device_speaks_for_another(database: Database, name: str) -> None:
     message = received(envelope("model_state", device="jetson-of-another", body=body))
     Worker(database, queue.Queue(), lambda _device, _answers: None).process([Delivery(message, lambda: None)])
     assert seen(database, name).model_state is None
+    assert seen(database, "jetson-of-another").model_state is None, "nor of itself under another's name"
