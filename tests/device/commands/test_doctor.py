@@ -87,7 +87,7 @@ def test_what_counts_and_what_was_refused_is_told(home: Path, store: Store) -> N
     note_candidate(store, "yolo-a 2", "is cut short")
     found = findings(home)["counted with"]
     assert found.told.startswith("yolo-a 1.0.0 on onnxruntime, since 20")
-    assert [trouble.text for trouble in found.troubles] == ["yolo-a 2 does not count: is cut short"]
+    assert [trouble.text for trouble in found.troubles] == ["release yolo-a 2 was refused: is cut short"]
 
 
 def test_every_trouble_is_shown_somewhere(home: Path, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
