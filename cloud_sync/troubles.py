@@ -62,7 +62,7 @@ def refused_release(candidate: str | None, refused: str) -> Trouble:
     return Trouble(
         "note",
         "model",
-        f"{candidate or 'a release'} does not count: {refused}",
+        f"release {candidate or 'of no name'} was refused: {refused}",
         "the device goes on with the model it has; on the server, publish a release that fits it, or withdraw this one",
     )
 

@@ -67,6 +67,26 @@ def _counted_by_hand(
     return [HandCount(**row) for row in rows]
 
 
+def review_doubt(store: Store, visit: SampledVisit) -> str | None:
+    """What to know where reviewing some trees costs an estimate what trees counted by hand told it; None where not."""
+    if all(tree.reviewed is None for tree in visit.trees):
+        return None
+    models = sorted({tree.model for tree in visit.trees})
+    (counted,) = store.db.execute(
+        f"SELECT count(*) {_OF_TREES} WHERE label = ? AND by_hand IS NOT NULL AND stage = ? AND sides = ? "
+        f"AND model IN ({', '.join('?' * len(models))})",
+        [visit.label, visit.stage, visit.sides, *models],
+    ).fetchone()
+    reviewed = len(_counted_by_hand(store, visit))
+    if not reviewed < LEAST_TREES <= counted:
+        return None
+    return (
+        f"{counted} trees counted by hand tell what photos miss, and once trees are reviewed only reviewed counts are "
+        f"held against them: {reviewed} of those are; review {LEAST_TREES - reviewed} more of the trees counted by "
+        "hand, or take the reviews back"
+    )
+
+
 def sides(store: Store, block: Block, visit: SampledVisit, per_counted: float = 1.0) -> SharedFactor:
     """What the sides of a tree leave to be multiplied, by the visit's rule.
 

@@ -255,6 +255,7 @@ def review(
       pomona visit review --block B1 --remove T07
       pomona visit review --block B1
     """
+    from device.hand_factors import review_doubt
     from device.names import clean_name
     from device.orchards import find_block
     from device.reviewing import review_trees, take_back_trees
@@ -277,6 +278,8 @@ def review(
         else:
             _print_reviews(store, visited.id)
             return
+        if doubt := review_doubt(store, find_visit(store, found, visited.day, visited.stage)):
+            warn(f"Note: {doubt}.")
     click.echo(f"{done} in block {found.name}, {visited.day}, {visited.stage}.")
     if visited.label == "apple":
         click.echo(f"Estimate again to use it: pomona estimate --block {found.name} --predictions FILE")

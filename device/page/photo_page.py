@@ -12,6 +12,7 @@ from fastapi.responses import RedirectResponse, Response
 from pydantic import TypeAdapter, ValidationError
 
 from device.errors import InputError
+from device.hand_factors import review_doubt
 from device.orchards import find_block
 from device.page.context import Context, OpenedStore, PageContext
 from device.page.failures import unknown_is_404
@@ -169,10 +170,12 @@ class _Saved:
     Attributes:
         photo: the photo it is of, or whose tree's count it is.
         tree: its tree.
+        doubt: what to know before going on like that.
     """
 
     photo: PhotoView
     tree: TreeSummary
+    doubt: str | None
 
 
 def _saved(store: Store, sha256: str, visit: VisitSummary) -> _Saved | None:
@@ -182,7 +185,10 @@ def _saved(store: Store, sha256: str, visit: VisitSummary) -> _Saved | None:
     except InputError:
         return None
     tree = _tree_of(found, list_trees(store, visit))
-    return None if tree is None or found.visit != visit.id else _Saved(found, tree)
+    if tree is None or found.visit != visit.id:
+        return None
+    sampled = find_visit(store, find_block(store, visit.block), visit.day, visit.stage)
+    return _Saved(found, tree, review_doubt(store, sampled))
 
 
 def _shown(sha256: str) -> str:

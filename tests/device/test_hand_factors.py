@@ -11,14 +11,15 @@ from pathlib import Path
 import pytest
 
 from calibration.shared_factors import SharedFactor
-from calibration.visibility import unknown_visibility
+from calibration.visibility import LEAST_TREES, unknown_visibility
 from cloud_sync.messages import Stage
 from device.by_hand import HandCounted, record_hand_counts
 from device.estimate_factors import counts_and_factors
-from device.hand_factors import told_by_hand, visibility
+from device.hand_factors import review_doubt, told_by_hand, visibility
 from device.orchards import Block, BlockSettings, find_block, register_block
 from device.photo_naming import TreePhoto
 from device.recording import Visit, record_visit
+from device.reviewing import review_trees
 from device.sampled_visits import SampledVisit, find_visit
 from device.sides import Rule
 from device.store import Store
@@ -221,3 +222,23 @@ def test_hand_counts_teach_visits_whose_sides_were_joined_alike(
         sum(2 * max(tree) for tree in SIDES) / sum(one + other for one, other, _ in SIDES)
     )
     assert "both sides" in learned.includes
+
+
+def test_reviewing_few_of_the_trees_counted_by_hand_is_doubted(store: Store, both_sides: Block) -> None:
+    """LEAST_TREES of them have to be reviewed before what they tell is used again."""
+    visit = find_visit(store, both_sides)
+    assert review_doubt(store, visit) is None
+    record_hand_counts(store, both_sides, visit, {f"T0{i}": HandCounted(by_hand=50) for i in range(LEAST_TREES)})
+    assert review_doubt(store, find_visit(store, both_sides)) is None, "nobody has reviewed anything"
+    review_trees(store, both_sides, visit, {"T00": 12, "T01": 21})
+    doubt = review_doubt(store, find_visit(store, both_sides))
+    assert doubt is not None
+    assert f"{LEAST_TREES} trees counted by hand tell" in doubt
+    assert f"2 of those are; review {LEAST_TREES - 2} more" in doubt
+    review_trees(store, both_sides, visit, {f"T0{i}": 30 for i in range(LEAST_TREES)})
+    assert review_doubt(store, find_visit(store, both_sides)) is None
+
+
+def test_without_hand_counts_reviews_are_not_doubted(store: Store, both_sides: Block) -> None:
+    review_trees(store, both_sides, find_visit(store, both_sides), {"T00": 12})
+    assert review_doubt(store, find_visit(store, both_sides)) is None

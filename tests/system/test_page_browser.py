@@ -320,6 +320,21 @@ def test_two_people_at_once_lose_nothing(address: str, browser: Browser, tmp_pat
         page.context.close()
 
 
+def test_photo_after_photo_is_reviewed(address: str, browser: Browser, tmp_path: Path) -> None:
+    context = open_screen(browser, PHONE)
+    watched = Watched(context.new_page(), address, tmp_path)
+    page = watched.page
+    first = open_review(page, address)
+    page.get_by_role("button", name="Save, next").click()
+    page.wait_for_url(f"**review=1&saved={first}")
+    expect(page.locator("#tally")).to_contain_text("0 removed, 0 added. Saved. Side")
+    watched.check("next")
+    page.goto(f"{address}/photos/{first}/boxes")
+    page.get_by_role("button", name="Take this review back").click()
+    expect(page.locator(".photo-count")).to_contain_text("counted")
+    context.close()
+
+
 def test_a_connection_that_breaks_while_saving_keeps_the_review(address: str, browser: Browser, tmp_path: Path) -> None:
     context = open_screen(browser, PHONE)
     page = context.new_page()

@@ -396,5 +396,8 @@
     applyDraft(kept);
     said = "What was not saved yet is back.";
   }
-  if (kept || new URLSearchParams(window.location.search).has("review")) enter();
+  if (kept || new URLSearchParams(window.location.search).has("review")) {
+    said ||= document.querySelector(".saved p")?.textContent || "";
+    enter();
+  }
 })();

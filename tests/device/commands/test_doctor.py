@@ -50,7 +50,7 @@ def test_a_device_that_lacks_nothing(
     assert (done.exit_code, done.err) == (0, "")
     lines = {" ".join(line.split()) for line in done.out.splitlines()}
     assert "records 0 photos, 0 counts of trees" in lines
-    assert "waiting to be sent 2 records, the oldest for 0 s" in lines
+    assert any(line.startswith("waiting to be sent 2 records, the oldest for ") for line in lines)
     ends = datetime.now(timezone.utc) + DEVICE_LIFE
     assert f"server localhost:8999, as kiwi-07, until {ends:%Y-%m-%d}" in lines
     assert {"temperature 62 °C", "power voltage as it should be"} <= lines
@@ -87,7 +87,7 @@ def test_what_counts_and_what_was_refused_is_told(home: Path, store: Store) -> N
     note_candidate(store, "yolo-a 2", "is cut short")
     found = findings(home)["counted with"]
     assert found.told.startswith("yolo-a 1.0.0 on onnxruntime, since 20")
-    assert [trouble.text for trouble in found.troubles] == ["yolo-a 2 does not count: is cut short"]
+    assert [trouble.text for trouble in found.troubles] == ["release yolo-a 2 was refused: is cut short"]
 
 
 def test_every_trouble_is_shown_somewhere(home: Path, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -232,7 +232,8 @@ def test_a_refused_release_is_a_trouble_with_its_reason(database: Database, name
     tell_model(database, name, candidate="yolo-a 1.1", refused="is cut short")
     device = seen(database, name)
     (trouble,) = device.troubles
-    assert (trouble.level, trouble.about, trouble.text) == ("note", "model", "yolo-a 1.1 does not count: is cut short")
+    assert (trouble.level, trouble.about) == ("note", "model")
+    assert trouble.text == "release yolo-a 1.1 was refused: is cut short"
     assert "publish a release that fits it" in trouble.remedy
 
 
@@ -242,3 +243,4 @@ def test_no_device_speaks_for_another(database: Database, name: str) -> None:
     message = received(envelope("model_state", device="jetson-of-another", body=body))
     Worker(database, queue.Queue(), lambda _device, _answers: None).process([Delivery(message, lambda: None)])
     assert seen(database, name).model_state is None
+    assert seen(database, "jetson-of-another").model_state is None, "nor of itself under another's name"
