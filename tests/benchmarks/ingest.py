@@ -310,7 +310,8 @@ def main() -> None:
             for number, runs in own.items():
                 _show(f"{arguments.database}, {number} processes", runs)
                 ratios = [a.records_per_s / b.records_per_s for a, b in zip(runs, bare, strict=True)]
-                print(f"{'':28} {statistics.median(ratios):8.2f} of the bare pair")
+                spread = f"({min(ratios):.2f} to {max(ratios):.2f})"
+                print(f"{'':28} {statistics.median(ratios):8.2f} of the bare pair {spread}")
 
 
 if __name__ == "__main__":

@@ -28,8 +28,13 @@ from tests.system.conftest import Site, wait_until
 from tests.system.system_call_filter import LIBRARY, SystemCallFilter, read_filter
 
 REPOSITORY = Path(__file__).parents[2]
-UNITS = ("pomona.target", "pomona-count.service", "pomona-page.service", "pomona-sync.service")
-SERVICES = UNITS[1:]
+BROKER = "pomona-broker.service"
+OURS = (
+    *("pomona-count.service", "pomona-page.service", "pomona-sync.service"),
+    *("pomona-server.service", "pomona-fleet.service"),
+)
+SERVICES = (*OURS, BROKER)
+UNITS = ("pomona.target", "pomona-server.target", *SERVICES)
 POMONA = (sys.executable, "-m", "pomona")
 # what systemd calls "OK"; an unhardened service has about 9.6
 MOST_EXPOSURE = 20
@@ -49,8 +54,11 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     subprocess.run([REPOSITORY / "systemd" / "install", folder], check=True)
     program = folder / "opt/pomona/bin/pomona"
     program.parent.mkdir(parents=True)
-    program.write_text("#!/bin/sh\n")
-    program.chmod(0o755)
+    broker = folder / "usr/sbin/mosquitto"
+    broker.parent.mkdir(parents=True, exist_ok=True)
+    for stand_in in (program, broker):
+        stand_in.write_text("#!/bin/sh\n")
+        stand_in.chmod(0o755)
     return folder
 
 
@@ -87,9 +95,12 @@ def test_the_user_and_the_folders_are_made(root: Path) -> None:
     )
     said = done.stdout + done.stderr
     assert "Creating user 'pomona'" in said
+    assert "Creating user 'pomona-server'" in said
     assert "Creating group 'pomona-photos'" in said
     lines = (root / "usr/lib/tmpfiles.d/pomona.conf").read_text().splitlines()
-    assert {line.split()[1] for line in lines if line.startswith("d ")} >= {"/var/lib/pomona", "/srv/pomona/inbox"}
+    assert {line.split()[1] for line in lines if line.startswith("d ")} >= {
+        *("/var/lib/pomona", "/var/lib/pomona-server", "/srv/pomona/inbox")
+    }
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root makes folders of another user")
@@ -105,9 +116,9 @@ def test_the_service_may_move_photos_out_of_folders_others_made(tmp_path: Path) 
     assert stat.filemode(folder.stat().st_mode) == "drwxrws---"
 
 
-@pytest.mark.parametrize("service", SERVICES)
+@pytest.mark.parametrize("service", OURS)
 def test_units_run_commands_that_exist(service: str) -> None:
-    words = [word for word in words_of(service) if not word.startswith("/")]
+    words = [word for word in words_of(service) if not word.startswith("/") and word != "--folder"]
     done = subprocess.run([*POMONA, *words, "--help"], cwd=REPOSITORY, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
 
@@ -171,7 +182,7 @@ def test_a_filter_that_kills_is_felt(seccomp: None) -> None:
     assert done.returncode == -signal.SIGSYS
 
 
-@pytest.mark.parametrize("service", SERVICES)
+@pytest.mark.parametrize("service", OURS)
 def test_services_may_ask_whether_the_clock_is_synchronised(seccomp: None, service: str) -> None:
     """The filter takes nothing away: a container may forbid the question already, with it as without it."""
     question = "from cloud_sync import clock; print(clock.kernel_state())"
@@ -218,3 +229,31 @@ def test_the_sync_service_sends_under_its_filter(seccomp: None, running_site: Si
         service.wait_until(lambda: device.waiting() == 0, "all is at the server")
     keys = running_site.keys_of("kiwi-07")
     assert (len(keys), "health/kiwi-07" in keys) == (6, True), "the trees, and how the device fares"
+
+
+def test_the_server_s_services_take_in_what_a_device_sends_under_their_filters(seccomp: None, site: Site) -> None:
+    folder = site.server_folder.path
+
+    def start(service: str, *more: str) -> subprocess.Popen[str]:
+        line = next(line for line in text_of(service).splitlines() if line.startswith("ExecStart="))
+        program, *words = line.removeprefix("ExecStart=").replace("/var/lib/pomona-server", str(folder)).split()
+        command = POMONA if program == "/opt/pomona/bin/pomona" else (program,)
+        return site.start(read_filter(text_of(service)).command(*command, *words, *more))
+
+    broker = start(BROKER)
+    wait_until(lambda: site.is_listening() or broker.poll() is not None, "the broker listens", timeout_s=60)
+    assert broker.poll() is None, site.log(broker)
+    server = start("pomona-server.service", "--ingest", "2")
+    site.await_ready(server)
+    device = site.device("kiwi-07")
+    device.record(5)
+    device.sync()
+    assert len([key for key in site.keys_of("kiwi-07") if key.startswith("tree/")]) == 5
+    fleet = start("pomona-fleet.service", "--port", "0")
+    assert fleet.stdout is not None
+    (address,) = re.findall(r"http://\S+", fleet.stdout.readline())
+    assert "kiwi-07" in httpx2.get(address).text
+    broker.send_signal(signal.SIGHUP)
+    for process in (fleet, server, broker):
+        returned, said = site.stop(process)
+        assert returned in (0, -signal.SIGTERM), said
