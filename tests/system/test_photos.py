@@ -109,6 +109,7 @@ def test_sending_goes_on_after_a_kill_at_either_end(site: Site, counter: Counter
         uplink = site.start_sync(device)
         wait_until(lambda: part_of(site, device, photo) > first + 50_000, "a second part")
         site.kill(link.server)
+        link.proxy.cut()
         second = part_of(site, device, photo)
         assert second < len(content)
         came = link.proxy.up_bytes
