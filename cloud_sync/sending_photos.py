@@ -18,9 +18,14 @@ _REFUSED = {http.HTTPStatus.NOT_FOUND, http.HTTPStatus.UNPROCESSABLE_ENTITY}
 
 
 class PhotoSender:
-    """Sends photos, in chunks whose length follows the speed of the link."""
+    """Sends photos, in chunks whose length follows the speed of the link.
+
+    Attributes:
+        confirmed_bytes: how much the server has confirmed since this was made.
+    """
 
     def __init__(self) -> None:
+        self.confirmed_bytes = 0
         self._chunk_bytes = 4 * _LEAST_CHUNK_BYTES
 
     def send(self, client: HttpsClient, photo: str, file: Path, wait_for_turn: Callable[[], bool]) -> int:
@@ -60,6 +65,7 @@ class PhotoSender:
         except (OSError, HttpsError):
             self._chunk_bytes = max(_LEAST_CHUNK_BYTES, self._chunk_bytes // 2)
             raise
+        self.confirmed_bytes += max(0, confirmed - offset)
         took_s = time.monotonic() - begun_s
         if took_s > _LONG_S:
             self._chunk_bytes = max(_LEAST_CHUNK_BYTES, self._chunk_bytes // 2)

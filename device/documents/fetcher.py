@@ -8,7 +8,7 @@ from pathlib import Path
 
 from cloud_sync.documents import Notice, decode_catalogue
 from cloud_sync.errors import FetchError, HttpsError, MessageError, WrongContentError
-from cloud_sync.fetching import fetch
+from cloud_sync.fetching import PART, fetch
 from device.documents.applying import apply
 from device.documents.shelf import Shelved, clear, documents_folder, note_catalogue, settle, shelved
 from device.errand import LOOK_AGAIN_S, Errand
@@ -63,9 +63,13 @@ class Fetcher(Errand):
         notice = item.notice
         if time.monotonic() < self._wrong.get(notice.sha256, 0.0):
             return False
+        part = documents_folder(store.folder) / f"{notice.sha256}{PART}"
+        before = _size(part)
         try:
             apply(store, notice, fetch(self.server(), notice, documents_folder(store.folder)))
         except HttpsError as error:
+            if _size(part) > before:
+                self.succeeded()  # a link that breaks off again and again carries it all the same
             settle(store, item, "announced", str(error))
             raise
         except FetchError as error:
@@ -81,6 +85,11 @@ class Fetcher(Errand):
             settle(store, item, "applied")
             clear(store)
         return True
+
+
+def _size(part: Path) -> int:
+    """How much of a document is there."""
+    return part.stat().st_size if part.exists() else 0
 
 
 def _is_large(notice: Notice) -> bool:

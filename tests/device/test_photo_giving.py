@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from cloud_sync.errors import HttpsError
 from cloud_sync.server.documents import catalogue
 from cloud_sync.server.photo_files import PhotoFiles
 from cloud_sync.server.photo_requests import Wanted, all_requests, ask, withdraw
@@ -147,3 +148,22 @@ def test_what_is_withdrawn_meanwhile_is_let_be(album: Album, monkeypatch: pytest
     assert album.giver.work(album.store, None) is None
     assert album.states() == {}
     assert PhotoFiles(album.site.server_folder.photos).offset("kiwi", first) == 0
+
+
+def test_waits_stay_short_while_a_photo_gets_on(album: Album, monkeypatch: pytest.MonkeyPatch) -> None:
+    """SYNC-126: over a link that breaks off after each chunk; where nothing gets on they become longer."""
+    album.ask()
+    turns = iter(range(100))
+
+    def breaking(_store: Store) -> bool:
+        if next(turns) % 2:
+            raise HttpsError("the link broke off")
+        return False
+
+    monkeypatch.setattr(photo_giving, "_wait_for_turn", breaking)
+    album.giver._sender._chunk_bytes = 1024
+    for _ in range(10):
+        album.giver.after_failure_s()
+    with pytest.raises(HttpsError, match="broke off"):
+        album.hear()
+    assert album.giver.after_failure_s() <= 0.01

@@ -133,10 +133,11 @@ def test_a_fetch_goes_on_after_a_kill_at_either_end(site: Site) -> None:
         site.start_sync(device)
         wait_until(lambda: part_of(device, notice) > first + 100_000, "a second part")
         site.kill(link.server)
+        link.proxy.cut()  # or what is under way would come all the same
         second = part_of(device, notice)
         assert second < notice.size_bytes
-        link.start_server()
         came = link.proxy.down_bytes
+        link.start_server()
         link.proxy.behave(Manner())
         wait_until(lambda: in_use(device.store, "season", "Dongshan"), "in use", 60.0)
         # what TLS and the questions of the upkeep take

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import queue
 from datetime import date, datetime, timedelta, timezone
 from typing import Any
@@ -13,10 +14,12 @@ from cloud_sync.server import photo_requests
 from cloud_sync.server.announcing import Announcer
 from cloud_sync.server.database import Database, Device
 from cloud_sync.server.errors import PhotoRequestError
+from cloud_sync.server.folder import ServerFolder
 from cloud_sync.server.photo_requests import PhotoRequest, Wanted, all_requests, ask, first_asked, settle, withdraw
 from cloud_sync.server.tree_codes import TreeCode
 from cloud_sync.server.worker import Delivery, Worker
 from tests.cloud_sync.helpers import EXAMPLES, envelope, received
+from tests.conftest import Pomona
 
 NOW = datetime.now(timezone.utc)
 
@@ -124,3 +127,31 @@ def test_devices_that_are_online_are_told_once_of_photos(database: Database) -> 
     announcer.look()
     announcer.greet(["jetson"])
     assert told[2:] == [("jetson", 1)]
+
+
+def test_the_commands_ask_list_and_ask_no_longer(run_pomona: Pomona, server_folder: ServerFolder) -> None:
+    """SYNC-125: as a person does it."""
+    folder = ("--folder", server_folder.path)
+    database = Database.in_file(server_folder.database)
+    hold(database, "kiwi", 1)
+    done = run_pomona("server", "photos", "request", "--block", "A", *folder)
+    assert (done.exit_code, done.out) == (0, "1 photos are asked of kiwi; 0 are here.\n")
+    (line,) = run_pomona("server", "photos", "--json", *folder).out.splitlines()
+    assert (json.loads(line)["device"], json.loads(line)["state"], json.loads(line)["file"]) == ("kiwi", "asked", None)
+    with database.read() as session:
+        (request,) = all_requests(session)
+    settle(database, request, photo_requests.ABSENT, "[bold]gone\x1b")
+    shown = run_pomona("server", "photos", *folder).out
+    assert "absent: [bold]gone\N{REPLACEMENT CHARACTER}" in shown
+    run_pomona("server", "photos", "request", "--photo", photo(1), *folder)
+    done = run_pomona("server", "photos", "withdraw", "--device", "kiwi", *folder)
+    assert done.out == "1 photos are no longer asked of kiwi.\n"
+    for wrong, said in (
+        (("--photo", "xyz"), "is no SHA-256"),
+        ((), "name photos with --photo, or a block with --block"),
+        (("--tree", "T1", "--photo", photo(1)), "--tree needs its --block"),
+        (("--block", "B"), "no device has sent records of such photos"),
+    ):
+        done = run_pomona("server", "photos", "request", *wrong, *folder)
+        assert (done.exit_code, said in done.err) == (2, True), done.err
+    database.close()
