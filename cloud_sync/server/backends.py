@@ -15,6 +15,7 @@ _log = logging.getLogger(__name__)
 # SQLSTATE classes that say nothing about the message: no connection, a rollback for another's sake, no resources, in
 # use by another, an operator's intervention, and the system's own faults.
 _PASSING_CLASSES = ("08", "40", "53", "55", "57", "58")
+_DISK_FULL = "53100"
 _LOST_RACES = ("40P01", "40001", "23505")  # deadlock, serialisation, the same row inserted by another
 
 # A server that is gone is noticed within seconds, not when TCP gives up.
@@ -81,6 +82,13 @@ def is_passing(error: Exception) -> bool:
 def is_worth_repeating(error: Exception) -> bool:
     """Whether the same transaction, begun at once again, may well succeed: it lost a race, or a stale connection."""
     return isinstance(error, DBAPIError) and (error.connection_invalidated or _sqlstate(error) in _LOST_RACES)
+
+
+def is_full(error: Exception) -> bool:
+    """Whether the disk has no space left for the database."""
+    if not isinstance(error, DBAPIError):
+        return False
+    return "disk is full" in str(error.orig) or _sqlstate(error) == _DISK_FULL
 
 
 def _sqlstate(error: DBAPIError) -> str | None:

@@ -181,7 +181,8 @@ class Database:
                 self._require_tables(parsed)
         except SQLAlchemyError as error:
             self.close()
-            raise DatabaseError(f"database {self._name}: {_cause(error)}; check --database") from error
+            remedy = "free some space on its disk" if backends.is_full(error) else "check --database"
+            raise DatabaseError(f"database {self._name}: {_cause(error)}; {remedy}") from error
         except BaseException:
             self.close()
             raise

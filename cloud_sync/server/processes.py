@@ -218,10 +218,15 @@ def _member(work: Work, number: int, tell: Pipe) -> None:
     for signal_number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(signal_number, lambda *_: stop.set())
     threading.Thread(target=_outlive_nobody, args=(stop,), daemon=True).start()
+
+    def say(news: str | tuple[str, int]) -> None:
+        with contextlib.suppress(BrokenPipeError):  # nobody watches any more, and this one is about to end too
+            tell.send(news)
+
     try:
-        work.run_one(number, stop, on_ready=lambda: tell.send(_READY))
+        work.run_one(number, stop, on_ready=lambda: say(_READY))
     except (BrokerError, DatabaseError, FolderError, IdentityError) as error:
-        tell.send((str(error), error.exit_code))
+        say((str(error), error.exit_code))
         raise SystemExit(error.exit_code) from error
 
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import sqlite3
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
 import pytest
-from sqlalchemy import text
+from sqlalchemy import Engine, event, text
 
 from cloud_sync.server.database import Database, Device
 from cloud_sync.server.errors import DatabaseError
@@ -57,6 +58,18 @@ def test_what_cannot_be_opened_is_named_without_the_password(url: str) -> None:
     with pytest.raises(DatabaseError, match="check --database") as caught:
         Database(url)
     assert "secret" not in str(caught.value)
+
+
+def test_on_a_full_disk_the_remedy_is_space(tmp_path: Path) -> None:
+    def fill(connection: sqlite3.Connection, _record: object) -> None:
+        connection.execute("PRAGMA max_page_count = 2")
+
+    event.listen(Engine, "connect", fill)
+    try:
+        with pytest.raises(DatabaseError, match=r"x\.sqlite: database or disk is full; free some space on its disk"):
+            Database.in_file(tmp_path / "x.sqlite")
+    finally:
+        event.remove(Engine, "connect", fill)
 
 
 def test_any_folder_name_will_do(tmp_path: Path) -> None:

@@ -86,5 +86,5 @@ class FullDisks:
 
 
 def may_end_for_want_of_space(name: str, code: int, said: str) -> bool:
-    """A process may say that the disk is full and end; nothing else, and the server not even that."""
-    return code == 1 and "free some" in said
+    """A process may say that the disk is full and end; nothing else, and a server that was ready not even that."""
+    return code == 1 and "free some" in said and not (name == SERVER and "ready" in said)

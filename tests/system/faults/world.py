@@ -255,7 +255,7 @@ class World:
         until = self._come_to_rest()
         while True:
             result = compare(self.places.home, self.places.database, DEVICE, thumbnails_remade=self._is_restored)
-            found = [*result.found, *check_card(self.places.home, self.card)]
+            found = [*result.found, *check_card(self.places.home, self.card), *self._read_logs()]
             if not found:
                 return result.records
             if not self._is_restored or time.monotonic() > until:
@@ -263,6 +263,10 @@ class World:
                 raise DifferenceError(f"{len(found)} differences, data in {self.places.folder}:\n  {told}")
             time.sleep(0.2)
             self._come_to_rest()
+
+    def _read_logs(self) -> list[str]:
+        """Tracebacks, also of processes that outlived the one that started them."""
+        return [f"a traceback in {log}" for log in self._logs.glob("*.log") if b"Traceback" in log.read_bytes()]
 
     def _come_to_rest(self) -> float:
         """Wait until all photos are in and nothing waits to be sent; returns until when the rest may take."""
