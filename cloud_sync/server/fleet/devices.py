@@ -153,9 +153,8 @@ def _dead_letters(session: Session) -> dict[str, int]:
 
 def _model_states(session: Session, name: str | None = None) -> dict[str, ModelStateBody]:
     """What devices said last of the model that counts on them, by their names."""
-    # by the index of natural keys, which are the same whatever store of the device tells
-    of_device = Record.natural_key == literal(f"{ModelStateBody.TYPE}/") + Device.name
-    told = select(Record).join(Device, (Record.device == Device.name) & of_device).order_by(Record.received_at)
+    own = (Record.device == Device.name) & (Record.natural_key == literal(f"{ModelStateBody.TYPE}/") + Device.name)
+    told = select(Record).join(Device, own).where(Record.type == ModelStateBody.TYPE).order_by(Record.received_at)
     states = {}
     for record in session.scalars(told if name is None else told.where(Device.name == name)):
         with contextlib.suppress(ValidationError):  # of a server that was newer than this one
