@@ -19,8 +19,8 @@ from tests.system.faults.apart import apart
 from tests.system.faults.kills import EVERYTHING, WITH_POSTGRESQL
 from tests.system.faults.worlds import NEED_RIGHTS
 
-# a few rounds that kill, part and fill something once or twice
-SHORT = {"kills": 5, "postgresql": 3, "brokers": 2, "partitions": 4, "packets": 3, "disks": 3, "restores": 4}
+# a few rounds that kill, part and fill something once or twice; brokers are killed among everything else
+SHORT = {"kills": 5, "postgresql": 2, "partitions": 4, "packets": 2, "disks": 2, "restores": 4}
 SHORT_RECORDS = 40
 LONG = {
     "kills": 1000,
