@@ -50,10 +50,13 @@ def start_import(device: Device, card: Path, bundle: Bundle) -> subprocess.Popen
 
 
 def told(site: Site, device: Device) -> list[tuple[Any, ...]]:
-    """What the server holds from a device, by natural keys; ids and times of recording are the device's own."""
+    """What the server holds from a device, by natural keys; ids and times of recording are the device's own.
+
+    So is what a device says of itself.
+    """
     return site.rows(
-        "SELECT natural_key, type, revision, body FROM record WHERE device = ? AND type != 'health' "
-        "ORDER BY natural_key",
+        "SELECT natural_key, type, revision, body FROM record "
+        "WHERE device = ? AND type NOT IN ('health', 'model_state') ORDER BY natural_key",
         device.name,
     )
 
