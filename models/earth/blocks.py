@@ -56,8 +56,8 @@ def _lazily(function: OfBlock, values: dask.array.Array, margin_px: int, dtype: 
     lead = values.ndim - 2
     margins = {lead: margin_px, lead + 1: margin_px}
     least: Any = ensure_minimum_chunksize
-    values = values.rechunk({axis: least(max(1, margin_px), values.chunks[axis]) for axis in margins})  # type: ignore[no-untyped-call]
-    grown: Any = overlap(values, depth=margins, boundary=dict.fromkeys(margins, np.nan))  # type: ignore[no-untyped-call]
+    values = values.rechunk({axis: least(max(1, margin_px), values.chunks[axis]) for axis in margins})
+    grown: Any = overlap(values, depth=margins, boundary=dict.fromkeys(margins, np.nan))
 
     def on_block(block: NDArray[Any]) -> NDArray[Any]:
         inside = slice(margin_px, -margin_px or None)
