@@ -150,7 +150,7 @@ def _elsewhere(kind: str, places: geopandas.GeoDataFrame, grid: RasterGrid) -> E
 
     theirs = places.to_crs(grid.crs).total_bounds
     return EarthInputError(
-        f"none of the {len(places)} {kind} ({words(theirs)}) lies on the raster ({words(grid.bounds())}) in {grid.crs}; "
+        f"none of the {len(places)} {kind} ({words(theirs)}) lies on the raster ({words(grid.bounds())}, {grid.crs}); "
         "check the reference systems"
     )
 

@@ -86,7 +86,8 @@ def feature_stack(
         parts.append(surrogates(indices(used, ["NDVI"])["NDVI"], chosen.phenology))
     if elevation_m is not None:
         parts.append(terrain(_on_grid(elevation_m, season))[list(_TERRAIN)])
-    return xr.merge(parts, join="exact", compat="override", combine_attrs="drop")
+    stack: xr.Dataset = xr.merge(parts, join="exact", compat="override", combine_attrs="drop")
+    return stack
 
 
 def by_month(series: xr.Dataset) -> xr.Dataset:

@@ -72,13 +72,8 @@ class RasterGrid:
         for part in np.unique(part_of[meets]):
             members = meets[part_of[meets] == part]
             rows, columns = limits[:2, members], limits[2:, members]
-            yield (
-                members,
-                {
-                    "y": slice(int(rows[0].min()), int(rows[1].max())),
-                    "x": slice(int(columns[0].min()), int(columns[1].max())),
-                },
-            )
+            window = {"y": (rows[0].min(), rows[1].max()), "x": (columns[0].min(), columns[1].max())}
+            yield members, {name: slice(int(first), int(end)) for name, (first, end) in window.items()}
 
 
 def grid_of(raster: xr.Dataset) -> RasterGrid:
@@ -100,4 +95,5 @@ def grid_of(raster: xr.Dataset) -> RasterGrid:
 
 def north_up(raster: xr.Dataset) -> xr.Dataset:
     """The raster with rows from north to south and columns from west to east."""
-    return raster.sortby("x").sortby("y", ascending=False).transpose(..., "y", "x")
+    turned: xr.Dataset = raster.sortby("x").sortby("y", ascending=False).transpose(..., "y", "x")
+    return turned

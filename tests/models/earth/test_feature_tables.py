@@ -28,7 +28,8 @@ def features() -> xr.Dataset:
     coords = {"y": NORTH - CELL * (np.arange(ROWS) + 0.5), "x": WEST + CELL * (np.arange(COLUMNS) + 0.5)}
     raster = xr.Dataset({"row": (("y", "x"), rows), "column": (("y", "x"), columns)}, coords=coords)
     raster["row"].attrs = {"long_name": "number of the row", "units": "1"}
-    return raster.rio.write_crs(UTM)
+    placed: xr.Dataset = raster.rio.write_crs(UTM)
+    return placed
 
 
 def place(column: float, row: float) -> tuple[float, float]:
@@ -113,7 +114,7 @@ def test_the_file_says_where_its_numbers_come_from(tmp_path: Path) -> None:
 
 
 def test_wrong_input_is_named(tmp_path: Path) -> None:
-    with pytest.raises(EarthInputError, match="none of the 1 points .* lies on the raster .*EPSG:32648"):
+    with pytest.raises(EarthInputError, match=r"none of the 1 points .* lies on the raster .*EPSG:32648"):
         at_points(features(), points((500, 5)))
     with pytest.raises(EarthInputError, match="none of the 1 polygons"):
         over_polygons(features(), frame(box(50, 50, 60, 60)))
