@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import math
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime, timezone
@@ -26,7 +27,17 @@ from models.earth.cache import BlockCache
 from models.earth.errors import SceneError
 from models.earth.scenes import Scene
 
+# one file is asked for, not its folder's list; a service that is busy is asked again
+_GDAL = {
+    "GDAL_DISABLE_READDIR_ON_OPEN": "EMPTY_DIR",
+    "GDAL_HTTP_MAX_RETRY": 5,
+    "GDAL_HTTP_RETRY_DELAY": 1,
+    "GDAL_HTTP_TIMEOUT": 60,
+}
 _EDGE_PX = 2  # cubic convolution looks this far beyond a window
+# rasterio warps through arrays in memory, which have no place of their own, and silences its warning in a way that is
+# not safe with threads; files without a place are refused below
+warnings.filterwarnings("ignore", message="Dataset has no geotransform")
 # what is wrong reaches the user in our words; odc-loader would say it a second time
 logging.getLogger("odc.loader").setLevel(logging.CRITICAL)
 logging.getLogger("rasterio").setLevel(logging.CRITICAL)
@@ -50,7 +61,7 @@ def read_layer(scene: Scene, layer: str, grid: GeoBox, cache: BlockCache | None 
     name = _name(scene, layer, grid)
     if cache is not None and (kept := cache.get(name)) is not None:
         return kept
-    with _named(scene, layer):
+    with _named(scene, layer), rasterio.Env(**_GDAL):
         read = _read(scene, layer, grid)
     if cache is not None:
         cache.put(name, read)
@@ -108,11 +119,8 @@ def _read(scene: Scene, layer: str, grid: GeoBox) -> NDArray[Any]:
 
 
 def _check_system(scene: Scene, layer: str, file: Any) -> None:
-    if file.crs is None:
-        raise SceneError(
-            f"scene {scene.id}: {layer} at {file.name} has no reference system, so nobody knows where it lies; fetch "
-            "the file again"
-        )
+    if file.crs is None or file.transform.is_identity:
+        raise SceneError(f"scene {scene.id}: {layer} at {file.name} has no place on Earth; fetch the file again")
     found = file.crs.to_epsg()
     if scene.epsg is not None and found != scene.epsg:
         raise SceneError(

@@ -1,4 +1,4 @@
-"""A static catalogue on disk, written from the real pixels of a Bavarian field, and drawn scenes in Sentinel-2's grid."""
+"""Static catalogues on disk: of the real pixels of a Bavarian field, and of drawn scenes."""
 
 from __future__ import annotations
 
@@ -54,12 +54,10 @@ def item_of(name: str, moment: str, files: dict[str, Path], crs: str, **properti
 
 
 def save_catalogue(folder: Path, items: list[pystac.Item]) -> Path:
-    """A static catalogue that can be moved: a collection of Sentinel-2 and its items, files named from where they lie."""
+    """A static catalogue that can be moved: it names its files from where they lie."""
     catalogue = pystac.Catalog("orchard", "scenes for tests")
-    extent = pystac.Extent(
-        pystac.SpatialExtent([[-180, -90, 180, 90]]),
-        pystac.TemporalExtent([[datetime(2015, 1, 1, tzinfo=timezone.utc), None]]),
-    )
+    always = pystac.TemporalExtent([[datetime(2015, 1, 1, tzinfo=timezone.utc), None]])
+    extent = pystac.Extent(pystac.SpatialExtent([-180.0, -90.0, 180.0, 90.0]), always)
     collection = pystac.Collection("sentinel-2-l2a", "reflectance", extent)
     catalogue.add_child(collection)
     collection.add_items(items)
@@ -71,9 +69,8 @@ def save_catalogue(folder: Path, items: list[pystac.Item]) -> Path:
 
 def bavarian_field(data: Path, folder: Path, field: str = "D4") -> Path:
     """A catalogue of a field's 12 to 14 dates of spring and summer 2018, every pixel and date as published."""
-    table = np.genfromtxt(
-        data / "satellite/bavaria_yield_s2/fields.csv", delimiter=",", dtype=None, names=True, encoding="utf-8"
-    )
+    published = data / "satellite/bavaria_yield_s2"
+    table = np.genfromtxt(published / "fields.csv", delimiter=",", dtype=None, names=True, encoding="utf-8")
     place = table[table["field"] == field][0]
     with np.load(data / "satellite/bavaria_yield_s2/fields_s2_10m.npz") as held:
         pixels, dates, bands = held[f"{field}__s2"], held[f"{field}__dates"], held["bands"]

@@ -18,7 +18,8 @@ def test_it_is_numpys_nanmedian_to_the_last_bit(dates: int, rows: int, columns: 
     values = rng.normal(0.2, 0.1, (dates, rows, columns)).astype(np.float32)
     values[rng.random(values.shape) < 0.1] = np.nan
     clear = rng.random(values.shape) < share
-    with warnings.catch_warnings(action="ignore", category=RuntimeWarning):  # all NaN is an answer here
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)  # all NaN is an answer here
         expected = np.nanmedian(np.where(clear, values, np.nan), axis=0)
     np.testing.assert_array_max_ulp(masked_median(values, clear), expected.astype(np.float32), maxulp=1)
 
