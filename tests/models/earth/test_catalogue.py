@@ -25,9 +25,8 @@ PAGES = Path(__file__).parent / "recorded"
 
 def search(**changed: Any) -> Search:
     first, last = SPRING
-    return Search(
-        **{"collection": "sentinel-2-l2a", "bounds": orchard().bounds, "first": first, "last": last, **changed}
-    )
+    told = {"collection": "sentinel-2-l2a", "bounds": orchard().bounds, "first": first, "last": last}
+    return Search(**told | changed)
 
 
 def test_a_static_catalogue_is_searched_by_place_day_and_clouds(tmp_path: Path) -> None:
@@ -84,7 +83,7 @@ class _Service(BaseHTTPRequestHandler):
         type(self).asked.append(body)
         number = int(body.get("next", 0))
         page = dict(self.pages[number])
-        following = {
+        following: dict[str, Any] = {
             "rel": "next",
             "method": "POST",
             "href": f"{self._root()}/search",
@@ -94,7 +93,7 @@ class _Service(BaseHTTPRequestHandler):
         self._answer(page)
 
     def _root(self) -> str:
-        return f"http://127.0.0.1:{self.server.server_address[1]}"
+        return f"http://{self.headers['Host']}"
 
     def _landing(self) -> dict[str, Any]:
         landing: dict[str, Any] = json.loads((PAGES / "landing.json").read_text().replace("{root}", self._root()))

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import rasterio
 from affine import Affine
+from odc.geo.geobox import GeoBox
 
 from models.earth.catalogue import Search, find_items
 from models.earth.errors import EarthInputError
@@ -30,9 +31,8 @@ def write_safe(folder: Path, name: str = PRODUCT) -> Path:
             path = images / f"R{pixel_m}m" / f"T32UPU_20230405T102601_{layer}_{pixel_m}m.jp2"
             path.parent.mkdir(parents=True, exist_ok=True)
             side = 1200 // pixel_m
-            values = np.full(
-                (side, side), 4 if layer == "SCL" else 1000 + pixel_m, np.uint8 if layer == "SCL" else np.uint16
-            )
+            drawn, kind = (4, np.uint8) if layer == "SCL" else (1000 + pixel_m, np.uint16)
+            values = np.full((side, side), drawn, kind)
             profile = {"driver": "JP2OpenJPEG", "quality": 100, "reversible": True, "count": 1, "dtype": values.dtype}
             place = Affine(pixel_m, 0, 700_000, 0, -pixel_m, 5_370_000)
             with rasterio.open(path, "w", width=side, height=side, crs=UTM, transform=place, **profile) as file:
@@ -51,8 +51,6 @@ def test_a_safe_folder_is_a_scene(tmp_path: Path) -> None:
 def test_its_pixels_are_read_on_the_finest_grid(tmp_path: Path) -> None:
     (item,) = find_items(str(write_safe(tmp_path)), YEAR)
     with rasterio.open(item.assets["B02"].href) as file:
-        from odc.geo.geobox import GeoBox  # noqa: PLC0415
-
         grid = GeoBox((file.height, file.width), file.transform, file.crs)
     stacked = stack_scenes([sentinel2_scene(item, ["B02", "B11", "SCL"])], Stacking(grid, ("B02", "B11"))).compute()
     np.testing.assert_allclose(stacked["B02"], 0.001, rtol=1e-5)

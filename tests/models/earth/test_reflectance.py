@@ -37,7 +37,7 @@ def test_the_offset_follows_from_the_processing_baseline(properties: dict[str, A
 
 @pytest.mark.parametrize("properties", [{}, {"s2:processing_baseline": "new"}])
 def test_a_scene_without_a_baseline_is_refused(properties: dict[str, Any]) -> None:
-    with pytest.raises(SceneError, match="scene S2A_X does not say its processing baseline, .*; add the property"):
+    with pytest.raises(SceneError, match=r"scene S2A_X does not say its processing baseline, .*; add the property"):
         offset_of(item(**properties))
 
 
