@@ -59,9 +59,8 @@ def test_gldas_is_read_under_its_own_names_and_units(tmp_path: Path) -> None:
             if variable.layer_mm is not None:
                 data[variable.name] = data[variable.name] * variable.layer_mm
                 data[variable.name].attrs["units"] = "kg m-2"
-        renamed: xr.Dataset = data.rename(
-            {v.name: v.gldas for v in VARIABLES if v.name != v.gldas} | {"X": "lon", "Y": "lat"}
-        )
+        names = {variable.name: variable.gldas for variable in VARIABLES if variable.name != variable.gldas}
+        renamed: xr.Dataset = data.rename({**names, "X": "lon", "Y": "lat"})
         return renamed
 
     before = monthly_weather([file], SPRING[:1], boundaries((11, 48, 12, 49)))
