@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import rasterio
@@ -12,6 +13,7 @@ import rasterio.shutil
 import rioxarray  # noqa: F401  (gives arrays their .rio)
 import xarray as xr
 from dask.utils import SerializableLock
+from distributed import Lock, get_client
 
 from models.earth.errors import EarthInputError
 from models.earth.periods import Period
@@ -50,13 +52,21 @@ def write_composites(
     return written
 
 
+def _lock() -> Any:
+    """Blocks are written into one file one after the other, by whichever process of a cluster made them."""
+    try:
+        return Lock("composites", client=get_client())
+    except ValueError:  # no cluster
+        return SerializableLock()
+
+
 def _write(composite: xr.Dataset, path: Path) -> None:
     names = [str(name) for name in composite.data_vars]
     plain, cloud_optimised = path.with_suffix(".plain.part"), path.with_suffix(".part")
     bands = composite.to_dataarray("band").assign_coords(band=np.arange(1, len(names) + 1))
     bands.attrs = {"long_name": tuple(names)}
     bands.rio.write_nodata(np.nan, inplace=True).rio.to_raster(
-        plain, driver="GTiff", tiled=True, BIGTIFF="IF_SAFER", lock=SerializableLock()
+        plain, driver="GTiff", tiled=True, BIGTIFF="IF_SAFER", lock=_lock()
     )
     rasterio.shutil.copy(plain, cloud_optimised, driver="COG", compress="deflate", predictor=3, BIGTIFF="IF_SAFER")
     plain.unlink()

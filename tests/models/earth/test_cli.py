@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import rasterio
+from distributed import LocalCluster
 
 from tests.conftest import Pomona
 from tests.models.earth.catalogues import UTM, save_catalogue
@@ -82,6 +83,17 @@ def test_composites_are_written_as_cloud_optimised_geotiffs(run_pomona: Pomona, 
     assert run_pomona(*command).exit_code == 0
     assert (folder / "out" / "2023-04.tif").stat().st_mtime_ns == stamp  # what was written is kept
     assert (folder / "out" / "2023-05.tif").exists()
+
+
+@pytest.mark.slow
+def test_a_cluster_writes_the_same(run_pomona: Pomona, folder: Path) -> None:
+    command = ["earth", "composites", *common(folder), *MONTHS, "--band", "B08"]
+    assert run_pomona(*command, "--out", str(folder / "here")).exit_code == 0
+    with LocalCluster(n_workers=2, threads_per_worker=2, dashboard_address=None) as cluster:
+        done = run_pomona(*command, "--out", str(folder / "there"), "--scheduler", cluster.scheduler_address)
+    assert done.exit_code == 0
+    for name in ("2023-04.tif", "2023-05.tif"):
+        assert (folder / "there" / name).read_bytes() == (folder / "here" / name).read_bytes()
 
 
 def test_weather_is_written_as_a_table(run_pomona: Pomona, folder: Path) -> None:

@@ -150,7 +150,7 @@ def test_a_broken_scene_is_told_and_the_others_make_the_file(tmp_path: Path) -> 
     said: list[SceneError] = []
     content = json.loads(made(tmp_path, items, last="2023-05", left_out=said.append))
     assert [entry["day"] for entry in content["acquisitions"]] == ["2023-04-05", "2023-05-05"]
-    assert sorted(str(error).split()[1] for error in said) == ["S2B_MSIL2A_20230420", "S2B_MSIL2A_20230520"]
+    assert sorted(str(error).split()[1].rstrip(":") for error in said) == ["S2B_MSIL2A_20230420", "S2B_MSIL2A_20230520"]
 
 
 def test_without_any_scene_it_says_what_to_do(tmp_path: Path) -> None:
@@ -188,7 +188,7 @@ def test_an_orchard_of_thirty_hectares_takes_a_few_hundred_kilobytes(tmp_path: P
     grid = degree_grid(area)
     request = SeasonRequest("D4", 2018, months("2018-04", "2018-07"), grid, np.ones(grid.shape.yx, np.bool_))
     source = Source(str(catalogue), "sentinel-2-l2a", None, tmp_path / "cache")
-    with pytest.raises(MissingMonthError, match=r"lacks 2018-04 \(.*clear somewhere in 4\d%\)"):
+    with pytest.raises(MissingMonthError, match=r"lacks 2018-04 \(.*clear somewhere in 4\d%"):
         make_season(source, area, request, "SCL", np.ones((4, 11)), Reporting())  # the field fills less than half of it
     inside = field_cells(catalogue, grid)
     request = SeasonRequest("D4", 2018, request.months, grid, inside)
