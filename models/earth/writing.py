@@ -55,9 +55,10 @@ def write_composites(
 def _lock() -> Any:
     """Blocks are written into one file one after the other, by whichever process of a cluster made them."""
     try:
-        return Lock("composites", client=get_client())
+        get_client()
     except ValueError:  # no cluster
         return SerializableLock()
+    return Lock("composites")
 
 
 def _write(composite: xr.Dataset, path: Path) -> None:
