@@ -269,6 +269,7 @@ def _reporting() -> Iterator[Reporting]:
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+    from models.earth.errors import CloudedSceneError
     from models.earth.gathering import Reporting
 
     console = Console(stderr=True)
@@ -278,7 +279,12 @@ def _reporting() -> Iterator[Reporting]:
         yield Reporting(
             found=lambda number: progress.reset(task, total=number),
             fetched=lambda done: progress.advance(task, done),
-            left_out=lambda error: console.print(f"Left out: {error}", markup=False, highlight=False, soft_wrap=True),
+            left_out=lambda error: console.print(
+                f"{'' if isinstance(error, CloudedSceneError) else 'Left out: '}{error}",
+                markup=False,
+                highlight=False,
+                soft_wrap=True,
+            ),
         )
 
 

@@ -7,6 +7,7 @@ import os
 from collections.abc import Callable, Iterable
 from datetime import date
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import rasterio
@@ -14,6 +15,7 @@ import rasterio.shutil
 import rioxarray  # noqa: F401  (gives arrays their .rio)
 import xarray as xr
 from dask.utils import SerializableLock
+from distributed import Lock, get_client
 
 from models.earth.errors import EarthInputError
 from models.earth.periods import Period
@@ -58,6 +60,15 @@ def _scenes_of(composites: xr.Dataset, period: Period) -> str:
     return json.dumps([scene for scene in scenes if date.fromisoformat(scene["date"]) in period])
 
 
+def _lock() -> Any:
+    """Blocks are written into one file one after the other, by whichever process of a cluster made them."""
+    try:
+        get_client()
+    except ValueError:  # no cluster
+        return SerializableLock()
+    return Lock("composites")
+
+
 def write_bands(composite: xr.Dataset, path: Path) -> None:
     """Write variables of dimensions (y, x) as bands of one file, described by their names, whole or not at all.
 
@@ -68,7 +79,7 @@ def write_bands(composite: xr.Dataset, path: Path) -> None:
     bands = composite.to_dataarray("band").assign_coords(band=np.arange(1, len(names) + 1))
     bands.attrs = {**composite.attrs, "long_name": tuple(names)}
     bands.rio.write_nodata(np.nan, inplace=True).rio.to_raster(
-        plain, driver="GTiff", tiled=True, BIGTIFF="IF_SAFER", lock=SerializableLock()
+        plain, driver="GTiff", tiled=True, BIGTIFF="IF_SAFER", lock=_lock()
     )
     rasterio.shutil.copy(plain, cloud_optimised, driver="COG", compress="deflate", predictor=3, BIGTIFF="IF_SAFER")
     plain.unlink()

@@ -10,6 +10,7 @@ import numpy as np
 import pystac
 import pytest
 import rasterio
+from affine import Affine
 from odc.geo.geobox import GeoBox
 
 from models.earth.areas import degree_grid, metric_grid
@@ -18,7 +19,7 @@ from models.earth.catalogue import Search, find_items
 from models.earth.errors import EarthInputError, SceneError
 from models.earth.scenes import Scene, newest_of_each, sentinel2_scene
 from models.earth.stack import Stacking, by_day, fetch, stack_scenes
-from tests.models.earth.catalogues import bavarian_field
+from tests.models.earth.catalogues import bavarian_field, write_tiff
 from tests.models.earth.drawn import BANDS, DAYS, draw_scene, orchard, reflectance_of
 
 DAY, NEXT = date(2023, 7, 5), date(2023, 7, 10)
@@ -160,6 +161,35 @@ def test_a_scene_whose_offset_is_out_already_is_left_out(tmp_path: Path) -> None
             file.write(np.full(file.shape, 400, np.uint16), 1)
     _, wrong = fetch([scene(lying)], stacking(cache=tmp_path / "cache"))
     assert "boa_offset_applied" in str(wrong[0])
+
+
+def test_a_scene_without_a_clear_pixel_is_named_and_its_date_kept(tmp_path: Path) -> None:
+    clear, cloudy, elsewhere = (draw_scene(tmp_path, date(2023, 7, day)) for day in (5, 10, 15))
+    for item, layer, value in ((cloudy, "SCL", 9), (elsewhere, "SCL", 0), *((elsewhere, band, 0) for band in BANDS)):
+        with rasterio.open(item.assets[layer].href, "r+") as file:
+            file.write(np.full(file.shape, value, file.dtypes[0]), 1)
+    read, wrong = fetch([scene(item) for item in (clear, cloudy, elsewhere)], stacking(cache=tmp_path / "cache"))
+    assert [found.id for found in read] == [clear.id, cloudy.id]
+    assert [str(error).split(";")[0] for error in wrong] == [
+        f"scene {cloudy.id} has no clear pixel here",
+        f"scene {elsewhere.id} has no data here",
+    ]
+
+
+def test_scenes_of_two_zones_come_onto_one_grid(tmp_path: Path) -> None:
+    here, there = draw_scene(tmp_path / "32", DAY), draw_scene(tmp_path / "33", NEXT)
+    for asset in there.assets.values():
+        with rasterio.open(asset.href) as file:
+            values, old = file.read(1), file.transform
+        corner = metric_grid(orchard()).footprint("EPSG:32633").boundingbox
+        wide = np.full((values.shape[0] * 2, values.shape[1] * 2), values[0, 0])
+        place = Affine(old.a, 0, corner.left - 1000, 0, old.e, corner.top + 1000)
+        write_tiff(Path(asset.href), wide, place, "EPSG:32633")
+    there.properties["proj:code"] = "EPSG:32633"
+    stacked = stack_scenes([scene(here), scene(there)], stacking()).compute()
+    assert stacked["clear"].all()
+    for band in BANDS:
+        np.testing.assert_allclose(stacked[band][1], reflectance_of(band, NEXT), atol=1e-4)
 
 
 def test_no_scene_at_all_is_said() -> None:
