@@ -33,6 +33,8 @@ _GDAL = {
     "GDAL_HTTP_MAX_RETRY": 5,
     "GDAL_HTTP_RETRY_DELAY": 1,
     "GDAL_HTTP_TIMEOUT": 60,
+    # MB of blocks GDAL holds back, where it would take a twentieth of the memory; each block is read and written once
+    "GDAL_CACHEMAX": 64,
 }
 _EDGE_PX = 2  # cubic convolution looks this far beyond a window
 # rasterio warps through arrays in memory, which have no place of their own, and silences its warning in a way that is
