@@ -38,7 +38,7 @@ bench: demo-packages development
 	$(BIN)/python -m tests.benchmarks.starting
 
 development:
-	@scripts/virtual-environment $(PYTHON) $(VENV) device,opencv,server,parquet,train,dev
+	@scripts/virtual-environment $(PYTHON) $(VENV) device,opencv,server,parquet,train,earth,dev
 
 demo-packages:
 	@scripts/system-packages $(DEMO_PACKAGES)
