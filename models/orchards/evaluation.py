@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from models.orchards.accuracy import Interval, Matrix, confusion, differences, with_intervals
+from models.orchards.accuracy import Interval, Matrix, confusion, with_intervals
 from models.orchards.blocks import block_of, split
 from models.orchards.classifiers import fit
 from models.orchards.plans import columns_of, groups_of_plan
@@ -25,13 +24,13 @@ class Validation:
         block_km: side of a block.
         folds: into how many folds the blocks are dealt.
         seed: of everything random.
-        jobs: threads to train with, all cores where None.
+        jobs: threads to train with; -1 takes all cores.
     """
 
     block_km: float = 10.0
     folds: int = 5
     seed: int = 0
-    jobs: int | None = None
+    jobs: int = -1
 
 
 @dataclass(frozen=True, eq=False)
@@ -99,30 +98,3 @@ def evaluate(points: LabelledPoints, classifier: str, plan: str, validation: Val
         chosen=tuple(chosen),
         seconds=time.perf_counter() - started,
     )
-
-
-def evaluate_all(
-    points: LabelledPoints,
-    runs: Iterable[tuple[str, str]],
-    validation: Validation,
-    told: Callable[[Evaluation], None] = lambda _: None,
-) -> tuple[list[Evaluation], dict[int, Interval]]:
-    """Several classifiers or plans on the same folds.
-
-    Args:
-        points: with their features.
-        runs: classifier and plan of each.
-        validation: blocks and folds.
-        told: is told each result when it is there.
-
-    Returns:
-        The results, and by their position the overall accuracy less that of the first, on the same resamples.
-    """
-    results = []
-    for classifier, plan in runs:
-        results.append(evaluate(points, classifier, plan, validation))
-        told(results[-1])
-    blocks = block_of(points.lon, points.lat, validation.block_km)
-    mapped = {str(position): result.mapped for position, result in enumerate(results)}
-    less = differences(points.orchard, mapped, blocks, seed=validation.seed)
-    return results, {int(position): interval for position, interval in less.items()}

@@ -47,9 +47,14 @@ def columns_of(names: Sequence[str], groups: Iterable[str]) -> list[int]:
     """
     wanted = tuple(groups)
     kinds = [group_of(name) for name in names]
+    if not any(kinds):
+        raise OrchardMapError(
+            f"no feature has a name we know (there are: {', '.join(names) or 'none'}); name them such as B08_06, "
+            "NDVI_06, B08_asm, slope, VH_04"
+        )
     missing = [group for group in wanted if group not in kinds]
     if missing:
-        held = ", ".join(f"{group} {kinds.count(group)}" for group in GROUPS if group in kinds) or "none we know"
+        held = ", ".join(f"{group} {kinds.count(group)}" for group in GROUPS if group in kinds)
         raise OrchardMapError(
             f"there are no {' and no '.join(missing)} features (there are: {held}); add them or take another plan"
         )

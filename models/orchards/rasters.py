@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from rasterio.crs import CRS
 from rasterio.enums import Resampling
 from rasterio.errors import RasterioIOError
-from rasterio.transform import Affine
+from rasterio.transform import Affine, rowcol
 from rasterio.vrt import WarpedVRT
 from rasterio.warp import transform as transform_points
 from rasterio.windows import Window
@@ -93,8 +93,8 @@ class FeatureRasters:
             (n, bands); NaN outside the rasters.
         """
         x, y = transform_points(CRS.from_epsg(4326), CRS.from_string(self.grid.crs), lon.tolist(), lat.tolist())
-        columns, rows = ~self.grid.affine * (np.asarray(x), np.asarray(y))
-        columns, rows = np.floor(columns).astype(np.int64), np.floor(rows).astype(np.int64)
+        found = rowcol(self.grid.affine, x, y)
+        rows, columns = (np.asarray(where, dtype=np.int64) for where in found)
         values = np.full((len(lon), len(self.bands)), np.nan, np.float32)
         inside = (columns >= 0) & (columns < self.grid.width) & (rows >= 0) & (rows < self.grid.height)
         # points side by side are read together

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 from pyproj import CRS, Geod, Transformer
+from rasterio.transform import xy
 from rasterio.windows import Window
 
 from models.orchards.rasters import Grid
@@ -31,7 +32,7 @@ def row_areas_m2(grid: Grid, window: Window) -> NDArray[np.float64]:
     for row in range(0, height, _ROWS_TOGETHER):
         rows = min(_ROWS_TOGETHER, height - row)
         corners = np.array([(0, 0), (1, 0), (1, rows), (0, rows)]) + np.array([column, first + row])
-        x, y = grid.affine * (corners[:, 0], corners[:, 1])
+        x, y = xy(grid.affine, corners[:, 1], corners[:, 0], offset="ul")
         lon, lat = to_degrees.transform(x, y)
         area_m2, _ = GEOD.polygon_area_perimeter(lon, lat)
         areas[row : row + rows] = abs(area_m2) / rows
