@@ -20,8 +20,7 @@ if TYPE_CHECKING:
     from models.orchards.yearly import YearOfOrchards
 
 _CLASSIFIERS = ("random-forest", "svm", "cart", "gradient-boosting", "knn")
-_PLANS = ("1", "2", "3", "spectral", "all")
-_TABLE_WIDTH = 92
+_TABLE_WIDTH = 98
 _Command = Callable[..., None]
 _PATH = click.Path(path_type=Path)
 
@@ -71,7 +70,7 @@ _classifier_option = click.option(
     "--classifier", default="random-forest", show_default=True, type=click.Choice(_CLASSIFIERS)
 )
 _plan_option = click.option(
-    "--plan", default="all", show_default=True, type=click.Choice(_PLANS), help="Kinds of features to take."
+    "--plan", default="all", show_default=True, help="Kinds of features: 1, 2, 3, all, or such as spectral+radar."
 )
 
 
@@ -312,9 +311,7 @@ def _print_compared(compared: list[Compared], reference_ha: float | None) -> Non
     from models.orchards.report import compared_rows
 
     _print_table(*compared_rows(compared, reference_ha))
-    click.echo(
-        "below each figure its 95 % interval, by resamples of whole blocks; of orchards: UA user's, PA producer's accuracy"
-    )
+    click.echo("below each figure its 95 % interval by resamples of blocks; UA, PA: user's, producer's of orchards")
 
 
 def _year_json(year: YearOfOrchards) -> dict[str, Any]:

@@ -16,8 +16,6 @@ PLANS: dict[str, tuple[str, ...]] = {
     "1": ("spectral", "elevation"),
     "2": ("spectral", "texture"),
     "3": ("spectral", "elevation", "texture"),
-    "spectral": ("spectral",),
-    "all": GROUPS,
 }
 _WORDS = {
     # a texture of a band is a texture, so these come first
@@ -62,14 +60,22 @@ def columns_of(names: Sequence[str], groups: Iterable[str]) -> list[int]:
 
 
 def groups_of_plan(plan: str, names: Sequence[str]) -> tuple[str, ...]:
-    """The groups a plan takes; ``all`` takes those that are there.
+    """The groups a plan takes.
+
+    Args:
+        plan: key in :data:`PLANS`; or groups joined by ``+``, such as ``spectral+radar``; or ``all``, those that are
+            there.
+        names: of the features that are there.
 
     Raises:
-        OrchardMapError: no such plan.
+        OrchardMapError: no such plan or group.
     """
-    if plan not in PLANS:
-        raise OrchardMapError(f"there is no plan {plan!r}; there are {', '.join(PLANS)}")
-    if plan != "all":
-        return PLANS[plan]
-    kinds = {group_of(name) for name in names}
-    return tuple(group for group in GROUPS if group in kinds)
+    if plan == "all":
+        kinds = {group_of(name) for name in names}
+        return tuple(group for group in GROUPS if group in kinds)
+    groups = PLANS.get(plan, tuple(plan.split("+")))
+    if not set(groups) <= set(GROUPS):
+        raise OrchardMapError(
+            f"there is no plan {plan!r}; there are {', '.join(PLANS)}, all, and {', '.join(GROUPS)} joined by +"
+        )
+    return groups

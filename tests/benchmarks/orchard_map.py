@@ -1,0 +1,153 @@
+"""How well orchards are told from everything else on real points, on blocks that were not trained on.
+
+    POMONA_DATA=data python -m tests.benchmarks.orchard_map california-classifiers
+
+The tables of docs/results/orchard-map.md, one a name: ``python -m tests.benchmarks.orchard_map --help``.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+from collections.abc import Callable
+from math import isfinite
+from pathlib import Path
+
+import numpy as np
+
+from models.orchards.accuracy import Interval, with_intervals
+from models.orchards.blocks import block_of
+from models.orchards.classifiers import CLASSIFIERS, fit
+from models.orchards.comparison import Compared, Run, compare
+from models.orchards.evaluation import Validation, evaluate
+from models.orchards.points import LabelledPoints
+from tests.benchmarks.orchard_points import california, corsica
+
+_FIGURES = ("overall", "kappa", "users", "producers", "share_difference")
+_HEAD = ("OA", "kappa", "UA", "PA", "mapped less true share, points of 100")
+_PAPER_POINTS = 200  # of each class, as the paper labelled
+
+
+def _figure(name: str, interval: Interval) -> str:
+    scale, form = (100, "+.1f") if name == "share_difference" else (1, ".3f")
+    value, low, high = (scale * number for number in (interval.value, interval.low, interval.high))
+    return f"{value:{form}} ({low:{form}} to {high:{form}})" if isfinite(low) else f"{value:{form}}"
+
+
+def _row(name: str, accuracy: dict[str, Interval], *more: str) -> None:
+    print("| " + " | ".join([name, *(_figure(figure, accuracy[figure]) for figure in _FIGURES), *more]) + " |")
+
+
+def _head(first: str, *more: str) -> None:
+    columns = [first, *_HEAD, *more]
+    print("| " + " | ".join(columns) + " |")
+    print("| --- |" + " ---: |" * (len(columns) - 1))
+
+
+def _compared(points: LabelledPoints, runs: list[Run], validation: Validation) -> None:
+    blocks = len(np.unique(block_of(points.lon, points.lat, validation.block_km)))
+    print(f"{len(points)} points, {points.orchard.sum()} of orchards, {blocks} blocks of {validation.block_km:g} km\n")
+    _head("", "features", "OA less the first", "seconds")
+    for one in compare(points, runs, validation):
+        _compared_row(one)
+
+
+def _compared_row(one: Compared) -> None:
+    less = "" if one.less is None else f"{one.less.value:+.3f} ({one.less.low:+.3f} to {one.less.high:+.3f})"
+    found = one.evaluation
+    _row(one.run.name, found.accuracy, str(found.features), less, f"{found.seconds:.0f}")
+
+
+def _classifiers(plan: str) -> list[Run]:
+    return [Run(recipe.title, name, plan) for name, recipe in CLASSIFIERS.items()]
+
+
+def _california_classifiers(data: Path) -> None:
+    _compared(california(data)[0], _classifiers("spectral+elevation"), Validation(block_km=10))
+
+
+def _california_plans(data: Path) -> None:
+    runs = [
+        Run(plan.replace("+", ", "), "random-forest", plan) for plan in ("spectral", "spectral+elevation", "elevation")
+    ]
+    _compared(california(data)[0], runs, Validation(block_km=10))
+
+
+def _california_trees(data: Path) -> None:
+    _compared(
+        california(data, vines_are_orchards=False)[0], _classifiers("spectral+elevation")[:1], Validation(block_km=10)
+    )
+
+
+def _california_blocks(data: Path) -> None:
+    """What blocking costs: one forest on random folds, on blocks of growing size, on the valley's other half."""
+    points, zone = california(data)
+    _head("blocks")
+    alone = Validation(block_km=0.001)
+    _row("none: random folds", evaluate(points, "random-forest", "spectral+elevation", alone).accuracy)
+    for block_km in (1, 10, 50):
+        found = evaluate(points, "random-forest", "spectral+elevation", Validation(block_km=block_km))
+        _row(f"{block_km} km", found.accuracy)
+    _across(points, zone)
+
+
+def _across(points: LabelledPoints, zone: np.ndarray[tuple[int], np.dtype[np.int64]]) -> None:
+    blocks = block_of(points.lon, points.lat, 10)
+    for here, name in ((0, "trained in the north, judged in the south"), (1, "the other way round")):
+        train, test = np.flatnonzero(zone == here), np.flatnonzero(zone != here)
+        fitted = fit("random-forest", points.features[train], points.orchard[train], blocks[train])
+        mapped = fitted.orchard_probability(points.features[test]) >= 0.5
+        _row(name, with_intervals(points.orchard[test], mapped, blocks[test]))
+
+
+def _california_few(data: Path) -> None:
+    """As many points as the paper's: 200 and 200 drawn from four fifths of the blocks, judged on the rest, in turn."""
+    points, _ = california(data)
+    _head("classifier")
+    rng = np.random.default_rng(0)
+    blocks = block_of(points.lon, points.lat, 10)
+    dealt = rng.permutation(blocks.max() + 1) % 5
+    for name, recipe in CLASSIFIERS.items():
+        mapped = np.zeros(len(points), bool)
+        for fold in range(5):
+            pool, test = np.flatnonzero(dealt[blocks] != fold), np.flatnonzero(dealt[blocks] == fold)
+            few = [rng.choice(pool[points.orchard[pool] == there], _PAPER_POINTS, False) for there in (True, False)]
+            train = np.sort(np.concatenate(few))
+            fitted = fit(name, points.features[train], points.orchard[train], blocks[train])
+            mapped[test] = fitted.orchard_probability(points.features[test]) >= 0.5
+        _row(recipe.title, with_intervals(points.orchard, mapped, blocks))
+
+
+def _corsica_classifiers(data: Path) -> None:
+    _compared(corsica(data), _classifiers("spectral+elevation+radar"), Validation(block_km=5))
+
+
+def _corsica_plans(data: Path) -> None:
+    plans = ("spectral", "spectral+elevation", "spectral+radar", "spectral+elevation+radar", "radar", "elevation")
+    runs = [Run(plan.replace("+", ", "), "random-forest", plan) for plan in plans]
+    _compared(corsica(data), runs, Validation(block_km=5))
+
+
+_TABLES: dict[str, Callable[[Path], None]] = {
+    "california-classifiers": _california_classifiers,
+    "california-plans": _california_plans,
+    "california-few": _california_few,
+    "california-blocks": _california_blocks,
+    "california-trees": _california_trees,
+    "corsica-classifiers": _corsica_classifiers,
+    "corsica-plans": _corsica_plans,
+}
+
+
+def main() -> None:
+    """Print one table."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("table", choices=_TABLES)
+    arguments = parser.parse_args()
+    if "POMONA_DATA" not in os.environ:
+        parser.error("set POMONA_DATA to the folder of real data")
+    _TABLES[arguments.table](Path(os.environ["POMONA_DATA"]))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,42 @@
+"""The page of an orchard map in Chromium."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser
+
+from models.orchards.mapping import OrchardMap
+from models.orchards.page import PAGE
+from tests.models.orchards.conftest import made, region  # noqa: F401  (fixtures)
+from tests.system.page_process import DESKTOP, PHONE, chromium
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with chromium() as running:
+        yield running
+
+
+@pytest.mark.parametrize("size", [PHONE, DESKTOP], ids=["phone", "desktop"])
+def test_the_page_fits_and_needs_no_other_file(
+    browser: Browser,
+    made: OrchardMap,
+    tmp_path: Path,
+    size: dict[str, int],  # noqa: F811
+) -> None:
+    alone = tmp_path / PAGE
+    alone.write_bytes((made.folder / PAGE).read_bytes())
+    page = browser.new_page(viewport=size)  # type: ignore[arg-type]
+    errors: list[str] = []
+    page.on("requestfailed", lambda request: errors.append(request.url))
+    page.on("pageerror", lambda error: errors.append(str(error)))
+    page.goto(alone.as_uri())
+    assert page.evaluate("document.documentElement.scrollWidth") <= size["width"]
+    assert page.locator("img").count() == 2
+    assert page.evaluate("[...document.images].every(image => image.complete && image.naturalWidth > 100)")
+    assert f"{made.areas.orchard / 10_000:,.1f} ha" in page.inner_text("body")
+    assert errors == []
+    page.close()
