@@ -7,9 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from joblib import parallel_config
 from numpy.typing import NDArray
-from sklearn.base import ClassifierMixin, clone
+from sklearn.base import ClassifierMixin
 from sklearn.calibration import CalibratedClassifierCV
 from sklearn.ensemble import HistGradientBoostingClassifier, RandomForestClassifier
 from sklearn.impute import SimpleImputer
@@ -143,7 +142,7 @@ def fit(
         orchard: (n,) labels.
         blocks: (n,) the spatial block of each point, to choose settings by.
         seed: of everything random.
-        jobs: threads to train with; -1 takes all cores.
+        jobs: threads to train a forest with; -1 takes all cores.
 
     Raises:
         OrchardMapError: no such classifier, or points in too few blocks.
@@ -152,22 +151,20 @@ def fit(
         raise OrchardMapError(f"there is no classifier {name!r}; there are {', '.join(CLASSIFIERS)}")
     recipe = CLASSIFIERS[name]
     some = _some_points(len(orchard), seed)
+    # only a forest has use for threads of ours: the others are quick, or thread by themselves
+    threads = {"randomforestclassifier__n_jobs": jobs} if name == "random-forest" else {}
     search = GridSearchCV(
-        recipe.make(seed).set_params(**_WHILE_TUNING.get(name, {})),
+        recipe.make(seed).set_params(**_WHILE_TUNING.get(name, {}), **threads),
         recipe.grid,
         cv=list(split(orchard[some], blocks[some], _INNER_FOLDS, seed)),
         scoring="accuracy",
         refit=False,
-        n_jobs=jobs,
     )
-    with parallel_config(backend="threading"):
-        search.fit(features[some], orchard[some])
+    search.fit(features[some], orchard[some])
     chosen: dict[str, Any] = search.best_params_
-    estimator = clone(recipe.make(seed)).set_params(**chosen)
+    estimator = recipe.make(seed).set_params(**chosen, **threads)
     if name == "svm":
         estimator = _calibrated(estimator, list(split(orchard, blocks, _INNER_FOLDS, seed)))
-    if name == "random-forest":
-        estimator.set_params(randomforestclassifier__n_jobs=jobs)
     estimator.fit(features, orchard)
     if name == "random-forest":
         # threads of a forest add up its trees in the order they happen to end; one adds them in the same order always

@@ -51,7 +51,7 @@ def on_cluster(job: TileJob, windows: Sequence[Window], scheduler: str) -> Itera
             raise ClusterError(f"the scheduler at {scheduler} has no workers; start some: dask worker {scheduler}")
         sent = client.scatter(job, broadcast=True, hash=False)
         waiting = iter(windows)
-        running = as_completed(with_results=False)
+        running = as_completed(loop=client.loop)
         at: dict[object, Window] = {}
 
         def send() -> None:

@@ -11,7 +11,7 @@ from playwright.sync_api import Browser
 from models.orchards.mapping import OrchardMap
 from models.orchards.page import PAGE
 from tests.models.orchards.conftest import made, region  # noqa: F401  (fixtures)
-from tests.system.page_process import DESKTOP, PHONE, chromium
+from tests.system.page_process import DESKTOP, PHONE, Screen, chromium
 
 
 @pytest.fixture(scope="module")
@@ -20,21 +20,21 @@ def browser() -> Iterator[Browser]:
         yield running
 
 
-@pytest.mark.parametrize("size", [PHONE, DESKTOP], ids=["phone", "desktop"])
+@pytest.mark.parametrize("screen", [PHONE, DESKTOP], ids=["phone", "desktop"])
 def test_the_page_fits_and_needs_no_other_file(
     browser: Browser,
     made: OrchardMap,
     tmp_path: Path,
-    size: dict[str, int],  # noqa: F811
+    screen: Screen,
 ) -> None:
     alone = tmp_path / PAGE
     alone.write_bytes((made.folder / PAGE).read_bytes())
-    page = browser.new_page(viewport=size)  # type: ignore[arg-type]
+    page = browser.new_page(viewport={"width": screen.width, "height": screen.height})
     errors: list[str] = []
     page.on("requestfailed", lambda request: errors.append(request.url))
     page.on("pageerror", lambda error: errors.append(str(error)))
     page.goto(alone.as_uri())
-    assert page.evaluate("document.documentElement.scrollWidth") <= size["width"]
+    assert page.evaluate("document.documentElement.scrollWidth") <= screen.width
     assert page.locator("img").count() == 2
     assert page.evaluate("[...document.images].every(image => image.complete && image.naturalWidth > 100)")
     assert f"{made.areas.orchard / 10_000:,.1f} ha" in page.inner_text("body")

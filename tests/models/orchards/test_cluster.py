@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import subprocess
 import sys
 import time
@@ -22,12 +23,9 @@ from tests.models.orchards.drawn_region import Region
 def _cluster(folder: Path, workers: int) -> Iterator[str]:
     """A scheduler's address; its workers write to ``folder``."""
     file = folder / "scheduler.json"
-    dask = [sys.executable, "-m", "distributed.cli"]
     scheduler = [sys.executable, "-m", "distributed.cli.dask_scheduler", "--port", "0", "--no-dashboard"]
     worker = [sys.executable, "-m", "distributed.cli.dask_worker", "--no-nanny", "--nthreads", "1", "--no-dashboard"]
-    del dask
     with contextlib.ExitStack() as stack:
-        started = []
         for command in (scheduler, *[[*worker, "--local-directory", str(folder)]] * workers):
             process = subprocess.Popen(
                 [*command, "--host", "127.0.0.1", "--scheduler-file", str(file)],
@@ -36,7 +34,6 @@ def _cluster(folder: Path, workers: int) -> Iterator[str]:
                 stderr=subprocess.PIPE,
                 text=True,
             )
-            started.append(process)
             stack.callback(_end, process)
             if command is scheduler:
                 address = _address(file, process)
@@ -44,8 +41,6 @@ def _cluster(folder: Path, workers: int) -> Iterator[str]:
 
 
 def _address(file: Path, process: subprocess.Popen[str]) -> str:
-    import json  # noqa: PLC0415
-
     deadline = time.monotonic() + 60
     while time.monotonic() < deadline and process.poll() is None:
         with contextlib.suppress(FileNotFoundError, ValueError):
