@@ -8,6 +8,7 @@ from device.commands.estimate import estimate, summary
 from device.commands.models import models
 from device.commands.page import page
 from device.commands.plan import plan
+from device.commands.satellite import satellite
 from device.commands.season import harvest, season
 from device.commands.simulate import simulate
 from device.commands.sync import sync
@@ -23,6 +24,7 @@ __all__ = [
     "models",
     "page",
     "plan",
+    "satellite",
     "season",
     "simulate",
     "summary",

@@ -17,7 +17,8 @@ from calibration.errors import CalibrationError
 from calibration.units import yield_to_kg_per_ha
 from device.errors import InputError, unreadable
 from device.names import clean_name
-from device.season_file import SCHEMA, parse_season_file
+from device.season_cells import SCHEMA
+from device.season_file import parse_season_file
 
 Place = tuple[float | None, float | None]
 # by name, values where sampled trees stand, and values of the orchard

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -13,8 +12,9 @@ from numpy.typing import NDArray
 from calibration.errors import CalibrationError
 from calibration.units import yield_to_kg_per_ha
 from device.errors import InputError
+from device.season_cells import check_schema, has_series
+from device.season_grid import SeasonGrid, parse_grid
 
-SCHEMA = "pomona-season/1"
 YIELD = "predicted_yield"
 
 
@@ -23,22 +23,19 @@ class SeasonFile:
     """Predicted yield in grid cells.
 
     Attributes:
-        source: the file and the season.
-        north: latitude of the grid's upper edge.
-        west: longitude of its left edge.
-        cell_height_deg: height of a cell in degrees of latitude.
-        cell_width_deg: width of a cell in degrees of longitude.
+        grid: which cell a place lies in.
         kg_per_ha: (rows, columns) predicted yield, first row north; NaN where there is none.
         others: the other variables that have one figure a cell, (rows, columns) each.
     """
 
-    source: str
-    north: float
-    west: float
-    cell_height_deg: float
-    cell_width_deg: float
+    grid: SeasonGrid
     kg_per_ha: NDArray[np.float64]
     others: dict[str, NDArray[np.float64]]
+
+    @property
+    def source(self) -> str:
+        """The file and the season."""
+        return self.grid.source
 
     def orchard_kg_per_ha(self) -> float:
         """Mean over all cells that have a prediction."""
@@ -56,7 +53,7 @@ class SeasonFile:
         Raises:
             InputError: a tree without a place, outside the grid, or in a cell without a prediction.
         """
-        values = self.kg_per_ha[self._cells(block, trees)]
+        values = self.kg_per_ha[self.grid.cells(block, trees)]
         if np.isnan(values).any():
             raise InputError(f"{self.source} has no prediction where some trees of block {block} stand; fetch it again")
         return values
@@ -66,34 +63,12 @@ class SeasonFile:
     ) -> tuple[dict[str, NDArray[np.float64]], dict[str, NDArray[np.float64]]]:
         """By name of the variable, its value in the cell of each sampled tree, and in all cells of the orchard."""
         orchard = {"predicted yield": self.kg_per_ha, **self.others}
-        cells = self._cells(block, trees)
+        cells = self.grid.cells(block, trees)
         known = np.isfinite(self.kg_per_ha)
         return (
             {name: grid[cells] for name, grid in orchard.items()},
             {name: grid[known] for name, grid in orchard.items()},
         )
-
-    def _cells(
-        self, block: str, trees: Mapping[str, tuple[float | None, float | None]]
-    ) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-        cells = []
-        for tree, (latitude, longitude) in trees.items():
-            if latitude is None or longitude is None:
-                raise InputError(
-                    f"tree {tree} of block {block} has no place, so its cell in {self.source} is unknown; "
-                    "photograph with GPS on, or give predictions as a table"
-                )
-            row = math.floor((self.north - latitude) / self.cell_height_deg)
-            column = math.floor((longitude - self.west) / self.cell_width_deg)
-            rows, columns = self.kg_per_ha.shape
-            if not (0 <= row < rows and 0 <= column < columns):
-                raise InputError(
-                    f"tree {tree} of block {block} at {latitude:.5f}, {longitude:.5f} lies outside the grid "
-                    f"of {self.source}; fetch the season file of this orchard"
-                )
-            cells.append((row, column))
-        indices = np.array(cells, dtype=np.intp).reshape(-1, 2)
-        return indices[:, 0], indices[:, 1]
 
 
 def parse_season_file(content: dict[str, Any], name: str, trees_per_ha: float | None = None) -> SeasonFile:
@@ -107,22 +82,14 @@ def parse_season_file(content: dict[str, Any], name: str, trees_per_ha: float | 
     Raises:
         InputError: another schema, a field that is missing or wrong, or a variable without unit.
     """
-    if content.get("schema") != SCHEMA:
-        raise InputError(
-            f"season file {name} is of schema {content.get('schema')!r} and this Pomona reads {SCHEMA!r}; "
-            "upgrade Pomona, or fetch the file again from the server"
-        )
-    grid = content.get("grid")
-    places = {}
-    for field in ("north", "west", "cell_height_deg", "cell_width_deg"):
-        value = grid.get(field) if isinstance(grid, dict) else None
-        if not isinstance(value, int | float) or not math.isfinite(value) or (field.startswith("cell") and value <= 0):
-            raise InputError(
-                f"season file {name}: grid.{field} is {value!r}, no number of degrees; fetch it again from the server"
-            )
-        places[field] = float(value)
+    check_schema(content, name)
     variables = content.get("variables")
     if not isinstance(variables, dict) or YIELD not in variables:
+        if has_series(content):
+            raise InputError(
+                f"season file {name} tells what the satellite saw and has no variable {YIELD!r}: its yields are not "
+                "predicted yet; give predictions as a table"
+            )
         raise InputError(f"season file {name} has no variable {YIELD!r}; fetch it again from the server")
     for variable, entry in variables.items():
         if not isinstance(entry, dict) or not entry.get("unit"):
@@ -136,14 +103,13 @@ def parse_season_file(content: dict[str, Any], name: str, trees_per_ha: float | 
     except CalibrationError as error:
         raise InputError(f"season file {name}: variable {YIELD!r}: {error}") from error
     return SeasonFile(
-        source=f"{name}, season {content.get('season', 'unknown')}",
+        grid=parse_grid(content, name, (values.shape[0], values.shape[1])),
         kg_per_ha=values * factor,
         others={
             variable: grid
             for variable, entry in variables.items()
             if variable != YIELD and (grid := _one_figure_a_cell(entry.get("values"), values.shape)) is not None
         },
-        **places,
     )
 
 

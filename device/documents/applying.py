@@ -7,6 +7,7 @@ import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from pydantic import ValidationError
 
@@ -15,10 +16,11 @@ from cloud_sync.files import sync_folder
 from cloud_sync.messages.decoding import first_problem
 from device.documents.registry import apply_registry
 from device.documents.shelf import in_use
-from device.errors import InputError
+from device.errors import InputError, unreadable
 from device.factor_prior import keep_prior
 from device.orchards import Block
-from device.season_file import SeasonFile, parse_season_file
+from device.season_cells import SeasonCells, has_series, parse_season_cells
+from device.season_file import YIELD, SeasonFile, parse_season_file
 from device.store import Store
 from export.runtime.bundle_archive import unpack_bundle
 from export.runtime.errors import BundleError
@@ -42,13 +44,21 @@ def apply(store: Store, notice: Notice, file: Path) -> None:
     known: dict[str, Callable[[], object]] = {
         "registry": lambda: apply_registry(store, _parse_registry(file)),
         "plan": lambda: read_plan(file),
-        "season": lambda: parse_season_file(_json(file), notice.name, _ANY_TREES_PER_HA),
+        "season": lambda: _check_season(_json(file), notice.name),
         "prior": lambda: keep_prior(store.folder, file),
         "release": lambda: _keep_release(store.folder, file),
     }
     if notice.kind not in known:
         raise InputError(f"documents of kind {notice.kind!r} are unknown here; upgrade Pomona")
     known[notice.kind]()
+
+
+def _check_season(content: dict[str, Any], name: str) -> None:
+    """Refuse a season file that could not be read later; it holds predicted yields, what the satellite saw, or both."""
+    if has_series(content):
+        parse_season_cells(content, name)
+    if not has_series(content) or YIELD in content.get("variables", {}):
+        parse_season_file(content, name, _ANY_TREES_PER_HA)
 
 
 def read_plan(file: Path) -> PlanDocument:
@@ -78,6 +88,30 @@ def read_sent_season(store: Store, block: Block) -> SeasonFile:
     return parse_season_file(_json(file), f"of {block.orchard}", block.trees_per_ha)
 
 
+def sent_season(store: Store, orchard: str) -> SeasonCells:
+    """What the satellite saw of an orchard, by the season file that the server has sent.
+
+    Raises:
+        InputError: there is none, or it has predicted yields alone.
+    """
+    file = in_use(store, "season", orchard)
+    if file is None:
+        raise InputError(f"the server has sent no season file of {orchard}; name one with --season-file FILE")
+    return parse_season_cells(_json(file), f"of {orchard}")
+
+
+def read_season_cells(file: Path, name: str) -> SeasonCells:
+    """What the satellite saw, by a season file.
+
+    Raises:
+        InputError: it cannot be read or is none.
+    """
+    try:
+        return parse_season_cells(_json(file), name)
+    except OSError as error:
+        raise unreadable(f"season file {name}", error) from error
+
+
 def _parse_registry(file: Path) -> RegistryDocument:
     try:
         return RegistryDocument.model_validate_json(file.read_bytes())
@@ -85,7 +119,7 @@ def _parse_registry(file: Path) -> RegistryDocument:
         raise InputError(f"registry {file.name}: {first_problem(error)}") from error
 
 
-def _json(file: Path) -> dict[str, object]:
+def _json(file: Path) -> dict[str, Any]:
     try:
         content = json.loads(file.read_bytes())
     except ValueError as error:

@@ -16,7 +16,8 @@ from device.orchards import Block, BlockSettings, register_block
 from device.predictions import TablePredictions
 from device.recording import Visit
 from device.sampled_visits import find_visit
-from device.season_file import SCHEMA, parse_season_file
+from device.season_cells import SCHEMA
+from device.season_file import parse_season_file
 from device.store import Store
 from device.visits import import_photos
 from export.runtime.counter import Counter

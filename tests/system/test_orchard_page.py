@@ -8,9 +8,10 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser
 
-from models.orchards.mapping import OrchardMap
+from models.orchards.mapping import OrchardMap, Work
 from models.orchards.page import PAGE
-from tests.models.orchards.conftest import made, region  # noqa: F401  (fixtures)
+from tests.models.orchards.conftest import make_map
+from tests.models.orchards.drawn_region import draw_region
 from tests.system.page_process import DESKTOP, PHONE, Screen, chromium
 
 
@@ -18,6 +19,11 @@ from tests.system.page_process import DESKTOP, PHONE, Screen, chromium
 def browser() -> Iterator[Browser]:
     with chromium() as running:
         yield running
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> OrchardMap:
+    return make_map(draw_region(tmp_path_factory.mktemp("region"), side=300), tmp_path_factory.mktemp("map"), Work())
 
 
 @pytest.mark.parametrize("screen", [PHONE, DESKTOP], ids=["phone", "desktop"])

@@ -26,7 +26,7 @@ def test_no_block_is_on_both_sides_and_every_point_is_judged_once() -> None:
 @pytest.mark.parametrize("lat", [0.0, 35.0, 65.0])
 def test_a_block_is_as_wide_as_it_says_at_any_latitude(lat: float) -> None:
     """Points 10 m apart on a line of 40 km to the east fall into blocks of 10 km."""
-    line = Geod(ellps="WGS84").fwd_intermediate(105.0, lat, 90.0, 4001, 10.0)
+    line = Geod(ellps="WGS84").fwd_intermediate(105.0, lat, 90.0, 4001, 10.0, return_back_azimuth=True)
     _, points = np.unique(block_of(np.array(line.lons), np.array(line.lats), 10), return_counts=True)
     inner = sorted(points)[-3:]
     assert inner == pytest.approx([1000] * 3, abs=3)
