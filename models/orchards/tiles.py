@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import rasterio
 from numpy.typing import NDArray
 from rasterio.windows import Window
 
@@ -23,6 +24,8 @@ _LARGEST_PX = 4096
 _BYTES_A_BAND = 12
 _BYTES_A_PIXEL = 64
 _CHUNK = 16_384
+# blocks that GDAL keeps of what it reads; by itself it takes a share of the machine's memory
+CACHE_MB = 64
 Tile = NDArray[np.uint8]
 
 
@@ -76,7 +79,8 @@ class TileJob:
             (2, rows, columns): class, and the classifier's probability of that class in percent. 255 where a feature
             is unknown; class 2 without a probability outside the base mask.
         """
-        values = self.features.read(window)
+        with rasterio.Env(GDAL_CACHEMAX=CACHE_MB):
+            values = self.features.read(window)
         bands, rows, columns = values.shape
         known = np.isfinite(values).all(0)
         inside = np.ones_like(known) if self.base is None else self.base.read(self.features.grid, window)
