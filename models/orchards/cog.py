@@ -13,7 +13,7 @@ from rasterio.crs import CRS
 from rasterio.windows import Window
 
 from models.orchards.errors import OrchardMapError
-from models.orchards.rasters import Grid
+from models.orchards.rasters import Grid, bounded_cache
 from models.orchards.surface import row_areas_m2
 from models.orchards.tiles import BLOCK_PX, ORCHARD, OTHER, OUTSIDE, UNKNOWN, TileStore
 
@@ -70,7 +70,7 @@ def write_map(
         "bigtiff": "if_safer",
     }
     areas_m2 = dict.fromkeys((ORCHARD, OTHER, OUTSIDE, UNKNOWN), 0.0)
-    with rasterio.open(joined, "w", **profile) as raster:
+    with bounded_cache(), rasterio.open(joined, "w", **profile) as raster:
         for window in windows:
             tile = tiles.read(window)
             if tile is None:
@@ -82,17 +82,18 @@ def write_map(
         for number, name in enumerate(_BANDS, 1):
             raster.set_band_description(number, name)
         raster.update_tags(**tags)
-    rasterio.shutil.copy(
-        joined,
-        partial,
-        driver="COG",
-        compress="deflate",
-        predictor="no",
-        blocksize=2 * BLOCK_PX,
-        # a class has no average, and the confidence shown has to be that of the class shown
-        overview_resampling="nearest",
-        bigtiff="if_safer",
-    )
+    with bounded_cache():
+        rasterio.shutil.copy(
+            joined,
+            partial,
+            driver="COG",
+            compress="deflate",
+            predictor="no",
+            blocksize=2 * BLOCK_PX,
+            # a class has no average, and the confidence shown has to be that of the class shown
+            overview_resampling="nearest",
+            bigtiff="if_safer",
+        )
     joined.unlink()
     partial.replace(path)
     return MappedAreas(areas_m2[ORCHARD], areas_m2[OTHER], areas_m2[OUTSIDE], areas_m2[UNKNOWN])

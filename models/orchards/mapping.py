@@ -31,7 +31,7 @@ from models.orchards.points import LabelledPoints
 from models.orchards.polygons import write_polygons
 from models.orchards.rasters import BaseMask, FeatureRasters
 from models.orchards.style import qgis_style, quick_look
-from models.orchards.tiles import CACHE_MB, TileJob, TileStore, tile_side, windows
+from models.orchards.tiles import TileJob, TileStore, tile_side, windows
 
 MAP, STYLE, POLYGONS, QUICK_LOOK, RECORD = "orchards.tif", "orchards.qml", "orchards.gpkg", "orchards.png", "map.json"
 _TILES, _PLAN = "tiles", "tiles/map.json"
@@ -126,7 +126,7 @@ def map_orchards(
     next(split(trained_on.orchard, blocks, validation.folds, validation.seed))
     plan = _plan(chosen, trained_on, settings)
     out.mkdir(parents=True, exist_ok=True)
-    with _alone(out), rasterio.Env(GDAL_CACHEMAX=CACHE_MB):
+    with _alone(out):
         store = _store(out, plan)
         told("training", 0, 1)
         classifier = fit(

@@ -20,6 +20,16 @@ from rasterio.windows import Window
 
 from models.orchards.errors import OrchardMapError
 
+_CACHE_MB = 64
+
+
+def bounded_cache() -> rasterio.Env:
+    """GDAL with little memory for blocks it has read; by itself it takes a share of the machine's and fills it.
+
+    GDAL looks at it once in a process, when it first reads, so every reading and writing here is done in it.
+    """
+    return rasterio.Env(GDAL_CACHEMAX=_CACHE_MB)
+
 
 @dataclass(frozen=True)
 class Grid:
@@ -75,7 +85,7 @@ class FeatureRasters:
         for path in dict.fromkeys(path for path, _ in self.bands):
             at = [position for position, (where, _) in enumerate(self.bands) if where == path]
             try:
-                with rasterio.open(path) as raster:
+                with bounded_cache(), rasterio.open(path) as raster:
                     for position in at:
                         values[position] = _read_band(raster, self.bands[position][1], window)
             except RasterioIOError as error:
@@ -139,7 +149,7 @@ def open_features(paths: Sequence[Path]) -> FeatureRasters:
     bands: list[tuple[str, int]] = []
     for path in paths:
         try:
-            with rasterio.open(path) as raster:
+            with bounded_cache(), rasterio.open(path) as raster:
                 its_grid, descriptions = grid_of(raster), raster.descriptions
         except RasterioIOError as error:
             raise OrchardMapError(f"{path} cannot be read as a raster: {error}") from error
@@ -189,6 +199,7 @@ class BaseMask:
         """
         try:
             with (
+                bounded_cache(),
                 rasterio.open(self.path) as cover,
                 WarpedVRT(
                     cover,

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import rasterio
 from numpy.typing import NDArray
 from rasterio.windows import Window
 
@@ -24,8 +23,6 @@ _LARGEST_PX = 4096
 _BYTES_A_BAND = 12
 _BYTES_A_PIXEL = 64
 _CHUNK = 16_384
-# blocks that GDAL keeps of what it reads; by itself it takes a share of the machine's memory
-CACHE_MB = 64
 Tile = NDArray[np.uint8]
 
 
@@ -79,8 +76,7 @@ class TileJob:
             (2, rows, columns): class, and the classifier's probability of that class in percent. 255 where a feature
             is unknown; class 2 without a probability outside the base mask.
         """
-        with rasterio.Env(GDAL_CACHEMAX=CACHE_MB):
-            values = self.features.read(window)
+        values = self.features.read(window)
         bands, rows, columns = values.shape
         known = np.isfinite(values).all(0)
         inside = np.ones_like(known) if self.base is None else self.base.read(self.features.grid, window)

@@ -19,7 +19,8 @@ from models.orchards.accuracy import Interval, with_intervals
 from models.orchards.blocks import block_of
 from models.orchards.classifiers import CLASSIFIERS, fit
 from models.orchards.comparison import Compared, Run, compare
-from models.orchards.evaluation import Validation, evaluate
+from models.orchards.evaluation import Validation
+from models.orchards.plans import columns_of, groups_of_plan
 from models.orchards.points import LabelledPoints
 from tests.benchmarks.orchard_points import california, corsica
 
@@ -66,55 +67,59 @@ def _california_classifiers(data: Path) -> None:
     _compared(california(data)[0], _classifiers("spectral+elevation"), Validation(block_km=10))
 
 
-def _california_plans(data: Path) -> None:
-    runs = [
-        Run(plan.replace("+", ", "), "random-forest", plan) for plan in ("spectral", "spectral+elevation", "elevation")
-    ]
-    _compared(california(data)[0], runs, Validation(block_km=10))
-
-
-def _california_trees(data: Path) -> None:
-    _compared(
-        california(data, vines_are_orchards=False)[0], _classifiers("spectral+elevation")[:1], Validation(block_km=10)
-    )
-
-
-def _california_blocks(data: Path) -> None:
-    """What blocking costs: one forest on random folds, on large blocks, on the valley's other half."""
-    points, zone = california(data)
-    _head("blocks")
-    alone = Validation(block_km=0.001)
-    _row("none: random folds", evaluate(points, "random-forest", "spectral+elevation", alone).accuracy)
-    far = evaluate(points, "random-forest", "spectral+elevation", Validation(block_km=50))
-    _row("50 km", far.accuracy)
-    _across(points, zone)
-
-
-def _across(points: LabelledPoints, zone: np.ndarray[tuple[int], np.dtype[np.int64]]) -> None:
-    blocks = block_of(points.lon, points.lat, 10)
-    for here, name in ((0, "trained in the north, judged in the south"), (1, "the other way round")):
-        train, test = np.flatnonzero(zone == here), np.flatnonzero(zone != here)
-        fitted = fit("random-forest", points.features[train], points.orchard[train], blocks[train])
-        mapped = fitted.orchard_probability(points.features[test]) >= 0.5
-        _row(name, with_intervals(points.orchard[test], mapped, blocks[test]))
-
-
-def _california_few(data: Path) -> None:
+def _few(points: LabelledPoints, classifier: str, plan: str) -> dict[str, Interval]:
     """As many points as the paper's: 200 and 200 drawn from four fifths of the blocks, judged on the rest, in turn."""
-    points, _ = california(data)
-    _head("classifier")
+    features = points.features[:, columns_of(points.names, groups_of_plan(plan, points.names))]
     rng = np.random.default_rng(0)
     blocks = block_of(points.lon, points.lat, 10)
     dealt = rng.permutation(blocks.max() + 1) % 5
+    mapped = np.zeros(len(points), bool)
+    for fold in range(5):
+        pool, test = np.flatnonzero(dealt[blocks] != fold), np.flatnonzero(dealt[blocks] == fold)
+        few = [rng.choice(pool[points.orchard[pool] == there], _PAPER_POINTS, False) for there in (True, False)]
+        train = np.sort(np.concatenate(few))
+        fitted = fit(classifier, features[train], points.orchard[train], blocks[train])
+        mapped[test] = fitted.orchard_probability(features[test]) >= 0.5
+    return with_intervals(points.orchard, mapped, blocks)
+
+
+def _california_few(data: Path) -> None:
+    points, _ = california(data)
+    _head("classifier")
     for name, recipe in CLASSIFIERS.items():
-        mapped = np.zeros(len(points), bool)
-        for fold in range(5):
-            pool, test = np.flatnonzero(dealt[blocks] != fold), np.flatnonzero(dealt[blocks] == fold)
-            few = [rng.choice(pool[points.orchard[pool] == there], _PAPER_POINTS, False) for there in (True, False)]
-            train = np.sort(np.concatenate(few))
-            fitted = fit(name, points.features[train], points.orchard[train], blocks[train])
-            mapped[test] = fitted.orchard_probability(points.features[test]) >= 0.5
-        _row(recipe.title, with_intervals(points.orchard, mapped, blocks))
+        _row(recipe.title, _few(points, name, "spectral+elevation"))
+
+
+def _california_plans(data: Path) -> None:
+    points, _ = california(data)
+    _head("features")
+    for plan in ("spectral", "spectral+elevation", "elevation"):
+        _row(plan.replace("+", ", "), _few(points, "random-forest", plan))
+
+
+def _california_trees(data: Path) -> None:
+    points, _ = california(data, vines_are_orchards=False)
+    _head("classifier")
+    for name in ("random-forest", "svm"):
+        _row(CLASSIFIERS[name].title, _few(points, name, "spectral+elevation"))
+
+
+def _california_halves(data: Path) -> None:
+    """200 and 200 points of one half of the valley, judged on the other."""
+    points, zone = california(data)
+    blocks = block_of(points.lon, points.lat, 10)
+    _head("")
+    for here, name in ((0, "trained in the north, judged in the south"), (1, "the other way round")):
+        rng = np.random.default_rng(0)
+        test = np.flatnonzero(zone != here)
+        few = [
+            rng.choice(np.flatnonzero((zone == here) & (points.orchard == there)), _PAPER_POINTS, False)
+            for there in (True, False)
+        ]
+        train = np.sort(np.concatenate(few))
+        fitted = fit("random-forest", points.features[train], points.orchard[train], blocks[train])
+        mapped = fitted.orchard_probability(points.features[test]) >= 0.5
+        _row(name, with_intervals(points.orchard[test], mapped, blocks[test]))
 
 
 def _corsica_classifiers(data: Path) -> None:
@@ -131,7 +136,7 @@ _TABLES: dict[str, Callable[[Path], None]] = {
     "california-classifiers": _california_classifiers,
     "california-plans": _california_plans,
     "california-few": _california_few,
-    "california-blocks": _california_blocks,
+    "california-halves": _california_halves,
     "california-trees": _california_trees,
     "corsica-classifiers": _corsica_classifiers,
     "corsica-plans": _corsica_plans,
