@@ -24,13 +24,11 @@ class Validation:
         block_km: side of a block.
         folds: into how many folds the blocks are dealt.
         seed: of everything random.
-        jobs: threads to train with; -1 takes all cores.
     """
 
     block_km: float = 10.0
     folds: int = 5
     seed: int = 0
-    jobs: int = -1
 
 
 @dataclass(frozen=True, eq=False)
@@ -84,7 +82,6 @@ def evaluate(points: LabelledPoints, classifier: str, plan: str, validation: Val
             points.orchard[train],
             blocks[train],
             seed=validation.seed,
-            jobs=validation.jobs,
         )
         mapped[test] = fitted.orchard_probability(features[test]) >= 0.5
         chosen.append(fitted.chosen)

@@ -135,7 +135,6 @@ def map_orchards(
             trained_on.orchard,
             blocks,
             seed=validation.seed,
-            jobs=validation.jobs,
         )
         job = TileJob(chosen, classifier, settings.base)
         every = list(windows(chosen.grid, tile_side(len(names), work.memory_mb)))
@@ -197,7 +196,7 @@ def _plan(features: FeatureRasters, points: LabelledPoints, settings: MapSetting
             "orchards": int(points.orchard.sum()),
             "sha256": table.hexdigest(),
         },
-        "validation": {key: value for key, value in asdict(settings.validation).items() if key != "jobs"},
+        "validation": asdict(settings.validation),
         "versions": {"scikit-learn": sklearn.__version__, "numpy": np.__version__, "gdal": rasterio.__gdal_version__},
     }
     return decided | {"sha256": hashlib.sha256(json.dumps(decided, sort_keys=True).encode()).hexdigest()}

@@ -95,7 +95,9 @@ class TileJob:
         chunks = [np.ascontiguousarray(pixels[at : at + _CHUNK]) for at in range(0, len(pixels), _CHUNK)]
         if not chunks:
             return np.empty(0)
-        with ThreadPoolExecutor(threads) as pool:
+        # scikit-learn's neighbours are asked by one thread: see what is said of a forest's own method
+        alone = self.classifier.name == "knn"
+        with ThreadPoolExecutor(1 if alone else threads) as pool:
             return np.concatenate(list(pool.map(self.classifier.orchard_probability, chunks)))
 
 

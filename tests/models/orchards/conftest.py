@@ -14,7 +14,7 @@ from tests.models.orchards.drawn_region import Region, draw_region
 
 # a quick classifier, since what is tested is the map
 CLASSIFIER = "cart"
-VALIDATION = Validation(block_km=1.0, jobs=1)
+VALIDATION = Validation(block_km=1.0)
 
 
 @pytest.fixture(scope="package")

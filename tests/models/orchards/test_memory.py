@@ -23,7 +23,7 @@ features, points, cover, out = map(Path, sys.argv[1:])
 rasters = open_features([features])
 trained_on = training_points(rasters, read_points(points))
 blocks = block_of(trained_on.lon, trained_on.lat, 1)
-classifier = fit("cart", trained_on.features, trained_on.orchard, blocks, jobs=1)
+classifier = fit("cart", trained_on.features, trained_on.orchard, blocks)
 job, store = TileJob(rasters, classifier, BaseMask(str(cover), (40,))), TileStore(out)
 every = list(windows(rasters.grid, tile_side(len(rasters.names), 16)))
 for window in every:
