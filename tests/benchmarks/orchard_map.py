@@ -48,7 +48,7 @@ def _head(first: str, *more: str) -> None:
 def _compared(points: LabelledPoints, runs: list[Run], validation: Validation) -> None:
     blocks = len(np.unique(block_of(points.lon, points.lat, validation.block_km)))
     print(f"{len(points)} points, {points.orchard.sum()} of orchards, {blocks} blocks of {validation.block_km:g} km\n")
-    _head("", "features", "OA less the first", "seconds")
+    _head("", "features", "OA less the first")
     for one in compare(points, runs, validation):
         _compared_row(one)
 
@@ -56,7 +56,7 @@ def _compared(points: LabelledPoints, runs: list[Run], validation: Validation) -
 def _compared_row(one: Compared) -> None:
     less = "" if one.less is None else f"{one.less.value:+.3f} ({one.less.low:+.3f} to {one.less.high:+.3f})"
     found = one.evaluation
-    _row(one.run.name, found.accuracy, str(found.features), less, f"{found.seconds:.0f}")
+    _row(one.run.name, found.accuracy, str(found.features), less)
 
 
 def _classifiers(plan: str) -> list[Run]:
