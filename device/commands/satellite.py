@@ -15,6 +15,22 @@ if TYPE_CHECKING:
     from device.season_cells import CellMeans, SeasonCells
     from device.store import Store
 
+_MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
+# what a person calls the weather's variables; factor and zero of the unit in which people think
+_WEATHER = {
+    "Evap_tavg": ("evaporation, mm/day", 86_400.0, 0.0),
+    "LWdown_f_tavg": ("long waves, W/m²", 1.0, 0.0),
+    "Psurf_f_tavg": ("pressure, hPa", 0.01, 0.0),
+    "Rainf_f_tavg": ("rain, mm/day", 86_400.0, 0.0),
+    "SoilMoi00_10cm_tavg": ("soil water 0-10 cm, %", 100.0, 0.0),
+    "SoilMoi10_40cm_tavg": ("soil water 10-40, %", 100.0, 0.0),
+    "SoilTemp00_10cm_tavg": ("soil 0-10 cm, °C", 1.0, 273.15),
+    "SoilTemp10_40cm_tavg": ("soil 10-40 cm, °C", 1.0, 273.15),
+    "SWdown_f_tavg": ("sunshine, W/m²", 1.0, 0.0),
+    "Tair_f_tavg": ("air, °C", 1.0, 273.15),
+    "Wind_f_tavg": ("wind, m/s", 1.0, 0.0),
+}
+
 
 @click.command()
 @click.option("--block", help="Name of the block whose sampled trees are looked at.  [default: the whole orchard]")
@@ -103,17 +119,18 @@ def _print(cells: SeasonCells, means: CellMeans) -> None:
     console.print(Text(f"{means.source}: {means.what}", style="bold"))
     table = Table("", box=box.SIMPLE, pad_edge=False, padding=(0, 1, 0, 0))
     for month in means.months:
-        table.add_column(str(month), justify="right", no_wrap=True)
-    rows = {"clear share": means.clear_share, **means.values}
-    for name, values in rows.items():
-        unit = cells.units.get(name, "1")
-        table.add_row(f"{name}{'' if unit == '1' else f' [{unit}]'}".replace("[", r"\["), *(_figure(v) for v in values))
+        table.add_column(_MONTHS[month - 1], justify="right", no_wrap=True)
+    table.add_row("clear, %", *(_figure(100 * share) for share in means.clear_share))
+    for name, values in means.values.items():
+        label, factor, zero = _WEATHER.get(name, (name, 1.0, 0.0))
+        table.add_row(Text(label), *(_figure(factor * (value - zero)) for value in values))
     console.print(table)
     if cells.days:
         console.print(f"{len(cells.days)} acquisitions from {cells.days[0]} to {cells.days[-1]}", highlight=False)
 
 
 def _figure(value: float) -> str:
+    """Three figures, - where there is none."""
     if math.isnan(value):
         return "-"
-    return f"{value:.2f}" if 0.01 <= abs(value) < 10 or value == 0 else f"{value:.4g}"
+    return f"{value:.0f}" if abs(value) >= 100 else f"{value:.1f}" if abs(value) >= 10 else f"{value:.2f}"

@@ -61,7 +61,7 @@ def find_items(catalogue: str, search: Search) -> list[pystac.Item]:
 
 
 def _from_service(address: str, search: Search) -> list[pystac.Item]:
-    retry = Retry(total=4, backoff_factor=1, status_forcelist=(429, 502, 503, 504), allowed_methods=None)
+    retry = Retry(total=4, connect=1, backoff_factor=1, status_forcelist=(429, 502, 503, 504), allowed_methods=None)
     try:
         client = pystac_client.Client.open(address, stac_io=StacApiIO(timeout=_TIMEOUT_S, max_retries=retry))
         if not client.conforms_to("ITEM_SEARCH"):

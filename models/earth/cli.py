@@ -181,6 +181,54 @@ def composites(
 
 
 @earth.command()
+@click.option("--composites", required=True, type=click.Path(path_type=Path), help="Folder of monthly GeoTIFFs.")
+@click.option("--elevation", type=click.Path(path_type=Path), help="GeoTIFF of elevation in metres, any grid.")
+@click.option("--by-month", is_flag=True, help="Bands and indices of each month, not of the season's median.")
+@click.option("--texture-band", default="B08", show_default=True, metavar="NAME", help="'none' for no textures.")
+@click.option("--texture-size", default=3, show_default=True, type=click.IntRange(1, 32), help="Pixels on each side.")
+@click.option("--texture-levels", default=64, show_default=True, type=click.IntRange(2, 256), help="Grey levels.")
+@click.option("--phenology/--no-phenology", default=True, show_default=True, help="Surrogates; need April to October.")
+@click.option("--at", type=click.Path(path_type=Path), help="Points or polygons; makes a table of them.")
+@click.option("--out", required=True, type=click.Path(dir_okay=False, path_type=Path), help="GeoTIFF, or GeoParquet.")
+def features(
+    composites: Path,
+    elevation: Path | None,
+    by_month: bool,
+    texture_band: str,
+    texture_size: int,
+    texture_levels: int,
+    phenology: bool,
+    at: Path | None,
+    out: Path,
+) -> None:
+    """Make the features of an orchard map: a GeoTIFF of all cells, or with --at a GeoParquet table of places.
+
+    \b
+    Examples:
+      pomona earth features --composites composites/ --elevation dem.tif --out features.tif
+      pomona earth features --composites composites/ --at points.geojson --out points.parquet
+    """
+    from models.earth.feature_files import make_features, make_table, read_composites, read_elevation
+    from models.earth.features import FeatureSettings
+    from models.earth.glcm import TextureSettings
+    from models.earth.phenology import PhenologyWindows
+
+    settings = FeatureSettings(
+        by_month=by_month,
+        texture_band=None if texture_band == "none" else texture_band,
+        texture=TextureSettings(texture_size, texture_levels),
+        phenology=PhenologyWindows() if phenology else None,
+    )
+    monthly = read_composites(composites)
+    ground = None if elevation is None else read_elevation(elevation, monthly)
+    if at is None:
+        click.echo(f"{out}: {make_features(monthly, ground, settings, out)} features")
+    else:
+        places, number = make_table(monthly, ground, settings, at, out)
+        click.echo(f"{out}: {number} features of {places} places")
+
+
+@earth.command()
 @click.option("--boundary", required=True, type=click.Path(path_type=Path), help="Polygons: GeoJSON, GeoPackage, …")
 @click.option("--first", required=True, metavar="MONTH", help="First month, such as 2026-04.")
 @click.option("--last", required=True, metavar="MONTH", help="Last month.")
@@ -221,6 +269,7 @@ def _reporting() -> Iterator[Reporting]:
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+    from models.earth.errors import CloudedSceneError
     from models.earth.gathering import Reporting
 
     console = Console(stderr=True)
@@ -230,7 +279,12 @@ def _reporting() -> Iterator[Reporting]:
         yield Reporting(
             found=lambda number: progress.reset(task, total=number),
             fetched=lambda done: progress.advance(task, done),
-            left_out=lambda error: console.print(f"Left out: {error}", markup=False, highlight=False, soft_wrap=True),
+            left_out=lambda error: console.print(
+                f"{'' if isinstance(error, CloudedSceneError) else 'Left out: '}{error}",
+                markup=False,
+                highlight=False,
+                soft_wrap=True,
+            ),
         )
 
 

@@ -21,6 +21,10 @@ class SceneError(RuntimeError):
     exit_code = 1
 
 
+class CloudedSceneError(SceneError):
+    """A scene of which nothing is clear here: its date counts among the acquisitions, and it adds nothing else."""
+
+
 class MissingMonthError(RuntimeError):
     """A month nothing is known of, where a number would have to be invented."""
 

@@ -9,11 +9,14 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+import numpy as np
 import xarray as xr
+from numpy.typing import NDArray
 
 from models.earth.errors import EarthInputError
 from models.earth.glcm import TextureSettings, textures
 from models.earth.indices import INDICES, indices
+from models.earth.median import masked_median
 from models.earth.phenology import PhenologyWindows, surrogates
 from models.earth.terrain import terrain
 
@@ -86,7 +89,7 @@ def feature_stack(
         parts.append(surrogates(indices(used, ["NDVI"])["NDVI"], chosen.phenology))
     if elevation_m is not None:
         parts.append(terrain(_on_grid(elevation_m, season))[list(_TERRAIN)])
-    stack: xr.Dataset = xr.merge(parts, join="exact", compat="override", combine_attrs="drop")
+    stack: xr.Dataset = xr.merge(parts, join="exact", compat="override", combine_attrs="override")
     return stack
 
 
@@ -102,12 +105,23 @@ def by_month(series: xr.Dataset) -> xr.Dataset:
 
 
 def _season_median(composites: xr.Dataset, months: str) -> xr.Dataset:
-    if composites.chunks:
-        composites = composites.chunk(month=-1)
-    median = composites.median("month", keep_attrs=True)
-    for band in median.values():
-        band.attrs |= {"long_name": f"surface reflectance, median of the months {months}", "units": "1"}
-    return median
+    made: xr.Dataset = xr.apply_ufunc(
+        _median,
+        composites,
+        input_core_dims=[["month"]],
+        dask="parallelized",
+        dask_gufunc_kwargs={"allow_rechunk": True},
+        output_dtypes=[np.float32],
+    )
+    for band in made.values():
+        band.attrs = {"long_name": f"surface reflectance, median of the months {months}", "units": "1"}
+    return made
+
+
+def _median(series: NDArray[np.floating[Any]]) -> NDArray[np.float32]:
+    """(y, x) from (y, x, months)."""
+    values = np.moveaxis(series, -1, 0).astype(np.float32)
+    return masked_median(values, ~np.isnan(values))
 
 
 def _span(months: list[int]) -> str:

@@ -60,20 +60,20 @@ def sentinel1_scene(item: pystac.Item, polarisations: Sequence[str]) -> Scene:
 
 
 def newest_of_each(items: Iterable[pystac.Item]) -> list[pystac.Item]:
-    """Without earlier processings of the same acquisition of the same tile; by time."""
-    kept: dict[object, pystac.Item] = {}
+    """Without earlier processings of what one satellite saw of one tile on one day; by time.
+
+    Two items of one baseline both stay: a pass may be cut into two within a tile.
+    """
+    groups: dict[object, list[pystac.Item]] = {}
     for item in items:
         place = next((item.properties[name] for name in _TILES if name in item.properties), None)
-        moment = _moment(item)
-        key = item.id if place is None else (place, item.properties.get("platform"), moment.replace(second=0))
-        other = kept.get(key)
-        if other is None or _processed(item) > _processed(other):
-            kept[key] = item
-    return sorted(kept.values(), key=lambda item: (_moment(item), item.id))
-
-
-def _processed(item: pystac.Item) -> tuple[float, str]:
-    return baseline_of(item) or 0.0, str(item.properties.get("updated", ""))
+        key = item.id if place is None else (place, item.properties.get("platform"), _moment(item).date())
+        groups.setdefault(key, []).append(item)
+    kept = []
+    for group in groups.values():
+        newest = max(baseline_of(item) or 0.0 for item in group)
+        kept += [item for item in group if (baseline_of(item) or 0.0) == newest]
+    return sorted(kept, key=lambda item: (_moment(item), item.id))
 
 
 def _scene(item: pystac.Item, assets: dict[str, str | None], offset: int) -> Scene:

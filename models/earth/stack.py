@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import groupby
@@ -20,7 +21,7 @@ from odc.geo.xr import xr_coords
 from models.earth.cache import BlockCache
 from models.earth.clear import clear_of_qa60, clear_of_scl
 from models.earth.composites import CLEAR
-from models.earth.errors import EarthInputError, SceneError
+from models.earth.errors import CloudedSceneError, EarthInputError, SceneError
 from models.earth.reading import read_layer
 from models.earth.reflectance import check_offset, to_reflectance
 from models.earth.scenes import Scene
@@ -80,7 +81,9 @@ def stack_scenes(scenes: Iterable[Scene], stacking: Stacking) -> xr.Dataset:
         rows = [[[_part(block, number, shape, kind) for block, shape in row] for row in of_day] for of_day in blocks]
         variables[name] = (("time", *stacking.grid.dimensions), da.block(rows), {"units": "1"})
     moments = np.array([day[0].day.isoformat() for day in days], dtype="datetime64[ns]")
-    stacked = xr.Dataset(variables, coords={"time": moments, **xr_coords(stacking.grid)})
+    of_scenes = [{"id": scene.id, "date": str(scene.day), "version": scene.version} for day in days for scene in day]
+    attributes = {"scenes": json.dumps(of_scenes)}
+    stacked = xr.Dataset(variables, coords={"time": moments, **xr_coords(stacking.grid)}, attrs=attributes)
     renamed: xr.Dataset = stacked.rename(dict(zip(stacking.grid.dimensions, ("y", "x"), strict=True)))
     return renamed
 
@@ -98,7 +101,7 @@ def fetch(
         advance: called with the number of scenes that were dealt with since the last call.
 
     Returns:
-        The scenes that were read whole, and what is wrong with the others.
+        The scenes that were read whole; and what is wrong with the others, and with those of which nothing is clear.
     """
     try_scene = delayed(_try_scene, pure=False)
     outcomes: list[SceneError | None] = []
@@ -107,7 +110,8 @@ def fetch(
             some = scenes[start : start + _AT_ONCE]
             outcomes += compute(*(try_scene(scene, stacking) for scene in some))
             advance(len(some))
-    good = [scene for scene, outcome in zip(scenes, outcomes, strict=True) if outcome is None]
+    usable = [outcome is None or isinstance(outcome, CloudedSceneError) for outcome in outcomes]
+    good = [scene for scene, use in zip(scenes, usable, strict=True) if use]
     return good, [outcome for outcome in outcomes if outcome is not None]
 
 
@@ -159,12 +163,17 @@ def _read_day(scenes: Sequence[Scene], grid: GeoBox, stacking: Stacking) -> list
 def _try_scene(scene: Scene, stacking: Stacking) -> SceneError | None:
     """Read all blocks of a scene; what is wrong with it, as a value that also comes back from another machine."""
     tiles = stacking.tiles
+    seen = clear = False
     try:
         for place in np.ndindex(*tiles.shape.yx):
-            _read_scene(scene, _tile(tiles, place), stacking)
+            layers = _read_scene(scene, _tile(tiles, place), stacking)
+            seen |= not np.isnan(layers[0]).all()
+            clear |= bool(layers[-1].any())
     except SceneError as error:
         return error
-    return None
+    if not seen:
+        return SceneError(f"scene {scene.id} has no data here; its footprint reaches further than its pixels")
+    return None if clear else CloudedSceneError(f"scene {scene.id} has no clear pixel here; only its date is used")
 
 
 def _read_scene(scene: Scene, grid: GeoBox, stacking: Stacking) -> list[NDArray[Any]]:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import odc.stac
 import pystac
 import rasterio
 from affine import Affine
@@ -86,3 +87,11 @@ def bavarian_field(data: Path, folder: Path, field: str = "D4") -> Path:
         write_tiff(files["SCL"], np.where(scene[1] > 0, 5, 0).astype(np.uint8), transform, BAVARIA)
         items.append(item_of(name, f"{day}T10:10:00", files, BAVARIA))
     return save_catalogue(folder, items)
+
+
+def field_cells(catalogue: Path, grid: GeoBox) -> NDArray[np.bool_]:
+    """Which cells of a grid lie in the Bavarian field: those its first scene has pixels for."""
+    item = next(pystac.Catalog.from_file(str(catalogue)).get_items(recursive=True))
+    item.make_asset_hrefs_absolute()
+    cells: NDArray[np.bool_] = odc.stac.load([item], bands=["SCL"], geobox=grid)["SCL"].values[0] > 0
+    return cells

@@ -1,0 +1,126 @@
+"""From files of composites and elevation to a file of features."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import geopandas
+import numpy as np
+import rasterio
+import rioxarray
+import xarray as xr
+from rasterio.enums import Resampling
+
+from models.earth.errors import EarthInputError
+from models.earth.feature_tables import Provenance, SourceScene, at_points, over_polygons, write_table
+from models.earth.features import FeatureSettings, feature_stack
+from models.earth.periods import months
+from models.earth.writing import write_bands
+
+_CHUNK_PX = 1024
+
+
+def read_composites(folder: Path) -> xr.Dataset:
+    """Monthly composites, lazily.
+
+    Args:
+        folder: of files such as ``2026-04.tif``, each month once, as ``pomona earth composites`` writes them.
+
+    Returns:
+        Bands as variables with dimensions (month, y, x), and the attribute ``scenes``, JSON, of all of them.
+
+    Raises:
+        EarthInputError: there are none, a month is there of two years, they differ in grid or bands, or one cannot be
+            read.
+    """
+    paths = sorted(folder.glob("????-??.tif"))
+    if not paths:
+        raise EarthInputError(f"{folder} holds no monthly composites such as 2026-04.tif; make them first")
+    numbers = [months(path.stem, path.stem)[0].first.month for path in paths]
+    if twice := [month for month, times in Counter(numbers).items() if times > 1]:
+        raise EarthInputError(f"{folder} holds month {twice[0]} of more than one year; keep the years apart")
+    opened = [_read_bands(path) for path in paths]
+    for path, raster in zip(paths[1:], opened[1:], strict=True):
+        if set(raster) != set(opened[0]) or not all(raster.indexes[i].equals(opened[0].indexes[i]) for i in ("y", "x")):
+            raise EarthInputError(f"{path} has other bands or another grid than {paths[0]}; make both in one run")
+    scenes = [scene for raster in opened for scene in json.loads(raster.attrs.get("scenes", "[]"))]
+    stacked = xr.concat(opened, "month", combine_attrs="override").assign_coords(month=numbers)
+    told: xr.Dataset = stacked.assign_attrs(scenes=json.dumps(scenes))
+    return told
+
+
+def _read_bands(path: Path) -> xr.Dataset:
+    raster = _open(path)
+    names = raster.attrs.pop("long_name", None)
+    if names is None or len(names) != raster.sizes["band"]:
+        raise EarthInputError(f"the bands of {path} have no descriptions; describe each by its name, such as B08")
+    bands: xr.Dataset = raster.assign_coords(band=list(names)).to_dataset("band").assign_attrs(raster.attrs)
+    return bands
+
+
+def _open(path: Path) -> xr.DataArray:
+    try:
+        raster: Any = rioxarray.open_rasterio(path, chunks={"y": _CHUNK_PX, "x": _CHUNK_PX}, lock=False, masked=True)
+    except rasterio.errors.RasterioIOError as error:
+        raise EarthInputError(f"{path} cannot be read: {error}; give a GeoTIFF") from error
+    opened: xr.DataArray = raster
+    return opened
+
+
+def read_elevation(path: Path, grid: xr.Dataset) -> xr.DataArray:
+    """Elevation in metres on the composites' grid, by bilinear resampling.
+
+    Raises:
+        EarthInputError: it cannot be read or does not meet the grid.
+    """
+    source = _open(path).isel(band=0, drop=True).astype(np.float32)
+    if source.rio.crs is None:
+        raise EarthInputError(f"{path} has no reference system; write it with one")
+    like = next(iter(grid.values())).isel(month=0, drop=True)
+    placed: xr.DataArray = source.rio.reproject_match(like, resampling=Resampling.bilinear, nodata=np.nan)
+    if bool(placed.isnull().all()):
+        raise EarthInputError(f"{path} holds no elevation where the composites lie; give the model of that place")
+    named: xr.DataArray = placed.assign_coords(y=grid["y"], x=grid["x"]).rename("elevation_m")
+    return named
+
+
+def make_features(
+    composites: xr.Dataset, elevation_m: xr.DataArray | None, settings: FeatureSettings, out: Path
+) -> int:
+    """Write all features as bands of a Cloud-Optimised GeoTIFF, block by block; how many they are.
+
+    Raises:
+        EarthInputError: as for :func:`models.earth.features.feature_stack`, or the file cannot be written.
+    """
+    stack = feature_stack(composites, elevation_m, settings)
+    single = {name: values.astype(np.float32).drop_attrs(deep=False) for name, values in stack.items()}
+    told = {"scenes": composites.attrs["scenes"], "settings": json.dumps(settings.as_record())}
+    try:
+        write_bands(xr.Dataset(single, attrs=told), out)
+    except (OSError, rasterio.errors.RasterioError) as error:
+        raise EarthInputError(f"{out} cannot be written: {error}; free space or name another file") from error
+    return len(stack)
+
+
+def make_table(
+    composites: xr.Dataset, elevation_m: xr.DataArray | None, settings: FeatureSettings, at: Path, out: Path
+) -> tuple[int, int]:
+    """Write the features at points or over polygons as GeoParquet; how many places and features there are.
+
+    Raises:
+        EarthInputError: as for :func:`models.earth.features.feature_stack` and
+            :mod:`models.earth.feature_tables`, or the places cannot be read.
+    """
+    try:
+        places = geopandas.read_parquet(at) if at.suffix == ".parquet" else geopandas.read_file(at)
+    except (OSError, ValueError, RuntimeError) as error:
+        raise EarthInputError(f"{at} cannot be read: {error}; give points or polygons as GeoJSON") from error
+    stack = feature_stack(composites, elevation_m, settings)
+    are_points = set(places.geometry.geom_type) == {"Point"}
+    table = (at_points if are_points else over_polygons)(stack, places)
+    scenes = tuple(SourceScene(**scene) for scene in json.loads(composites.attrs["scenes"]))
+    write_table(out, table, stack, Provenance(scenes, settings.as_record()))
+    return len(table), len(stack)
