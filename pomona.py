@@ -15,6 +15,7 @@ class _Entry:
     module: str
     extra: str
     help: str
+    attribute: str = ""  # where the command's own name is no good name in Python
 
 
 _COMMANDS: dict[str, _Entry] = {
@@ -28,6 +29,7 @@ _COMMANDS: dict[str, _Entry] = {
     "evaluate": _Entry("export.cli", "device", "Measure a model bundle on labelled data."),
     "export": _Entry("export.cli", "train", "Make a model bundle of a trained network."),
     "harvest": _Entry("device.cli", "device", "Record a weighed harvest."),
+    "map": _Entry("models.orchards.cli", "earth", "Map where the orchards are.", "map_"),
     "models": _Entry("device.cli", "device", "Show the models of this device, build engines, take over a prior."),
     "page": _Entry("device.cli", "device", "Serve the pages for phone and desktop."),
     "plan": _Entry("device.cli", "device", "Plan a visit: how many trees to photograph, and which."),
@@ -55,7 +57,7 @@ class _LazyGroup(click.Group):
         if entry is None:
             return None
         try:
-            command: click.Command = getattr(importlib.import_module(entry.module), cmd_name)
+            command: click.Command = getattr(importlib.import_module(entry.module), entry.attribute or cmd_name)
         except ModuleNotFoundError as error:
             raise click.ClickException(
                 f"'pomona {cmd_name}' needs {error.name}, which is not installed here: "

@@ -1,0 +1,134 @@
+"""Accuracy of a map of two classes, with intervals from a bootstrap of blocks."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+SCORES = ("overall", "kappa", "users", "producers", "f1", "share_difference")
+Matrix = NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Interval:
+    """A figure with its interval; the limits are NaN where too few resamples had the figure."""
+
+    value: float
+    low: float
+    high: float
+
+
+def confusion(reference: NDArray[np.bool_], mapped: NDArray[np.bool_]) -> Matrix:
+    """Count points by what the map says (rows) and what is there (columns); index 0 is other, 1 orchard.
+
+    Args:
+        reference: (n,) whether an orchard is there.
+        mapped: (n,) whether the map says so.
+    """
+    return np.bincount(2 * mapped.astype(np.int64) + reference, minlength=4).reshape(2, 2)
+
+
+def scores(matrix: NDArray[np.integer]) -> dict[str, NDArray[np.float64]]:
+    """Figures of error matrices, NaN where a figure has nothing to divide by.
+
+    Args:
+        matrix: (..., 2, 2) counts, map in rows, reference in columns.
+
+    Returns:
+        ``overall`` accuracy; Cohen's ``kappa``; ``users`` and ``producers`` accuracy and ``f1`` of orchards;
+        ``share_difference``, the mapped share of orchards less the true one. Each (...).
+    """
+    counts = matrix.astype(np.float64)
+    total = counts.sum((-2, -1))
+    hits = counts[..., 1, 1]
+    mapped, there = counts[..., 1, :].sum(-1), counts[..., :, 1].sum(-1)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        overall = (counts[..., 0, 0] + hits) / total
+        by_chance = (mapped * there + (total - mapped) * (total - there)) / total**2
+        return {
+            "overall": overall,
+            "kappa": (overall - by_chance) / (1 - by_chance),
+            "users": hits / mapped,
+            "producers": hits / there,
+            "f1": 2 * hits / (mapped + there),
+            "share_difference": (mapped - there) / total,
+        }
+
+
+def _resampled(matrices: Matrix, resamples: int, seed: int) -> Matrix:
+    """Sums of as many blocks as there are, drawn with replacement: (blocks, ...) to (resamples, ...)."""
+    number = len(matrices)
+    times = np.random.default_rng(seed).multinomial(number, np.full(number, 1 / number), size=resamples)
+    return np.tensordot(times, matrices, axes=1)
+
+
+def _by_block(reference: NDArray[np.bool_], mapped: NDArray[np.bool_], blocks: NDArray[np.int64]) -> Matrix:
+    _, index = np.unique(blocks, return_inverse=True)
+    matrices = np.zeros((index.max() + 1, 2, 2), np.int64)
+    np.add.at(matrices, (index, mapped.astype(np.int64), reference.astype(np.int64)), 1)
+    return matrices
+
+
+def _limits(values: NDArray[np.float64], level: float) -> tuple[float, float]:
+    known = values[np.isfinite(values)]
+    if len(known) < len(values) / 2:
+        return float("nan"), float("nan")
+    low, high = np.quantile(known, [(1 - level) / 2, (1 + level) / 2])
+    return float(low), float(high)
+
+
+def with_intervals(
+    reference: NDArray[np.bool_],
+    mapped: NDArray[np.bool_],
+    blocks: NDArray[np.int64],
+    *,
+    resamples: int = 2000,
+    level: float = 0.95,
+    seed: int = 0,
+) -> dict[str, Interval]:
+    """Figures of a map with percentile intervals; whole blocks are drawn, since points of a block are alike.
+
+    Args:
+        reference: (n,) whether an orchard is there.
+        mapped: (n,) whether the map says so.
+        blocks: (n,) the spatial block of each point.
+        resamples: how often blocks are drawn.
+        level: what share of the resamples an interval holds.
+        seed: of the draws; equal seeds draw the same blocks, so that maps are compared on the same resamples.
+    """
+    matrices = _by_block(reference, mapped, blocks)
+    drawn = scores(_resampled(matrices, resamples, seed))
+    return {
+        name: Interval(float(value), *_limits(drawn[name], level)) for name, value in scores(matrices.sum(0)).items()
+    }
+
+
+def differences(
+    reference: NDArray[np.bool_],
+    mapped: Mapping[str, NDArray[np.bool_]],
+    blocks: NDArray[np.int64],
+    *,
+    resamples: int = 2000,
+    level: float = 0.95,
+    seed: int = 0,
+) -> dict[str, Interval]:
+    """Overall accuracy of each map less that of the first, on the same resamples of blocks.
+
+    Args:
+        reference: (n,) whether an orchard is there.
+        mapped: name of each map to (n,) what it says.
+        blocks: (n,) the spatial block of each point.
+        resamples: how often blocks are drawn.
+        level: what share of the resamples an interval holds.
+        seed: of the draws.
+    """
+    matrices = {name: _by_block(reference, said, blocks) for name, said in mapped.items()}
+    values = {name: float(scores(matrix.sum(0))["overall"]) for name, matrix in matrices.items()}
+    drawn = {name: scores(_resampled(matrix, resamples, seed))["overall"] for name, matrix in matrices.items()}
+    first, *others = mapped
+    return {
+        name: Interval(values[name] - values[first], *_limits(drawn[name] - drawn[first], level)) for name in others
+    }

@@ -1,0 +1,15 @@
+"""What can go wrong while orchards are mapped; ``exit_code`` is what the command line ends with."""
+
+from __future__ import annotations
+
+
+class OrchardMapError(ValueError):
+    """Points, rasters or settings that cannot make a map; the message names them and the remedy."""
+
+    exit_code = 2
+
+
+class ClusterError(RuntimeError):
+    """The Dask cluster cannot be reached, or lost what it was given."""
+
+    exit_code = 1
