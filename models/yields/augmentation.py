@@ -157,8 +157,7 @@ def drawn(real: Samples, rows: Samples, settings: AugmentationSettings, random: 
     model = TableAutoencoder.fit(continuous, [rows.county, rows.year], settings.tvae, int(random.integers(2**31)))
 
     def possible(values: FloatArray) -> NDArray[np.bool_]:
-        inside: NDArray[np.bool_] = ((values >= lowest) & (values <= highest)).all(axis=1)
-        return inside
+        return np.asarray(((values >= lowest) & (values <= highest)).all(axis=1))
 
     values, (county, year) = model.draw(round(settings.tvae_rows * len(real)), possible)
     return Samples(

@@ -162,7 +162,7 @@ def _train(network: _Network, rows: Tensor, choices: Tensor, sizes: list[int], s
     optimizer = torch.optim.Adam(network.parameters(), lr=settings.learning_rate, weight_decay=settings.weight_decay)
     continuous = len(network.std)
     for _ in range(settings.epochs):
-        for batch in torch.randperm(len(rows)).split(settings.batch):
+        for batch in torch.split(torch.randperm(len(rows)), settings.batch):
             decoded, mean, log_variance = network(rows[batch])
             error = rows[batch, :continuous] - torch.tanh(decoded[:, :continuous])
             loss = (error**2 / (2 * network.std**2) + torch.log(network.std)).sum(dim=1)
