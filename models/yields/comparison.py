@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -11,13 +11,13 @@ import numpy as np
 from models.yields.candidates import Candidate, Parameters
 from models.yields.conformal import half_width
 from models.yields.samples import samples_of
-from models.yields.search import tune
+from models.yields.search import tune, untuned
 from models.yields.splits import Split
 from models.yields.table import FloatArray, TableError, YieldTable
 
 
 @dataclass(frozen=True, eq=False)
-class Tested:
+class Outcome:
     """Predictions of rows that nothing was fitted to.
 
     Attributes:
@@ -39,7 +39,7 @@ class Tested:
         }
 
     @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> Tested:
+    def from_dict(cls, values: Mapping[str, Any]) -> Outcome:
         """What :meth:`as_dict` gave."""
         return cls(np.array(values["predicted"]), np.array(values["half_widths"]), values["parameters"])
 
@@ -51,7 +51,9 @@ def run_on_splits(
     trials: int,
     seed: int = 0,
     chosen: Mapping[str, Parameters] | None = None,
-) -> Tested:
+    *,
+    intervals: bool = True,
+) -> Outcome:
     """Search on the training rows of each split, fit to them, predict its test rows.
 
     The interval of a test row comes from the errors of training years that were left out of the fit in turn.
@@ -63,6 +65,7 @@ def run_on_splits(
         trials: of each search.
         seed: of searches and fits.
         chosen: settings for each split by its name, instead of a search.
+        intervals: whether to leave out each training year once more for them where no search has done so.
 
     Raises:
         TableError: a row is in two tests.
@@ -74,12 +77,16 @@ def run_on_splits(
         if np.isfinite(predicted[split.test]).any():
             raise TableError(f"a row of the test {split.name} is in another test too; give splits that share none")
         train = rows.take(split.train)
-        if chosen is None:
-            found = tune(candidate, train, trials, seed)
-        else:
-            found = tune(replace(candidate, default=chosen[split.name], tunable=False), train, 1, seed)
-        predict = candidate.fit_members(train, found.parameters, seed)
+        if chosen is not None:
+            parameters[split.name] = chosen[split.name]
+        if chosen is None or intervals:
+            found = (
+                tune(candidate, train, trials, seed)
+                if chosen is None
+                else untuned(candidate, train, chosen[split.name], seed)
+            )
+            parameters[split.name] = found.parameters
+            half_widths[split.test] = half_width(found.left_out - train.yields, train.year)
+        predict = candidate.fit_members(train, parameters[split.name], seed)
         predicted[split.test] = predict(rows.take(split.test))
-        half_widths[split.test] = half_width(found.left_out - train.yields, train.year)
-        parameters[split.name] = found.parameters
-    return Tested(predicted, half_widths, parameters)
+    return Outcome(predicted, half_widths, parameters)

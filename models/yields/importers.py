@@ -26,8 +26,10 @@ _ILLINOIS_PERIODS = (("train", 1980, 2013), ("valid", 2014, 2018), ("test", 2019
 _WINTER_WHEAT_MONTHS = (11, 12, 1, 2, 3, 4, 5)
 
 
-def illinois_soybean(folder: Path) -> YieldTable:
+def illinois_soybean(folder: Path, *, indices: bool = True) -> YieldTable:
     """96 counties of Illinois, soybean 2018 to 2022; 26 weeks from April as seven steps of three or four.
+
+    Without satellite indices the years 2015 to 2018 are there too, by weather and soil moisture.
 
     The set's weekly weather was scaled to 0 … 1 in each of three periods and week by week, 2018 in another period than
     the years after it. The season's means in their own units, given beside it, determine every week's scale, but not
@@ -38,11 +40,13 @@ def illinois_soybean(folder: Path) -> YieldTable:
     Raises:
         TableError: a file is missing or not what it was.
     """
-    weather, satellite = _illinois_weather(folder), _illinois_satellite(folder)
+    files = ("sp", "ndvi", "evi", "savi", "ri") if indices else ("sp",)
+    weather, satellite = _illinois_weather(folder), _illinois_satellite(folder, files)
     yields = _frame(folder / "yield_1980_2022.parquet").set_index(["County", "Year"])["Yield"]
     rows = satellite.index
     names = {"SM": "environmental", "PR": "environmental"} | dict.fromkeys(_ILLINOIS_WEATHER, "environmental")
-    names |= dict.fromkeys(("NDVI", "EVI", "SAVI", "GNDVI", "LSWI", "SATVI", "WDVI"), "index")
+    if indices:
+        names |= dict.fromkeys(("NDVI", "EVI", "SAVI", "GNDVI", "LSWI", "SATVI", "WDVI"), "index")
     weeks = pd.concat([satellite, weather.loc[rows]], axis=1)
     series = np.stack([weeks[[f"{name}{week}" for week in range(1, _WEEKS + 1)]].to_numpy() for name in names], axis=2)
     parts = np.array_split(np.arange(_WEEKS), _ILLINOIS_STEPS)
@@ -180,10 +184,10 @@ def _illinois_weather(folder: Path) -> pd.DataFrame:
     return weather - weather.groupby(level="Year").transform("mean")
 
 
-def _illinois_satellite(folder: Path) -> pd.DataFrame:
-    """Weekly indices and soil moisture of the years that have both."""
+def _illinois_satellite(folder: Path, files: Sequence[str]) -> pd.DataFrame:
+    """Weekly indices and soil moisture of the years that all files have."""
     frames = []
-    for name in ("ndvi", "evi", "savi", "ri", "sp"):
+    for name in files:
         frame = _frame(folder / f"fundat_{name}.parquet").set_index(["County", "Year"])
         frames.append(frame.drop(columns=["ADC", "Color"], errors="ignore"))
     return pd.concat(frames, axis=1, join="inner").sort_index()

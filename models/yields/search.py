@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -50,17 +51,13 @@ def tune(candidate: Candidate, rows: Samples, trials: int, seed: int) -> Tuned:
         TableError: rows of one year only.
         DivergedError: no trial of a network trained.
     """
-    if len(rows.years) < 2:
-        raise TableError(f"all rows are of {rows.years[0]}; a search needs a second year to judge by")
+    if not candidate.tunable:
+        return untuned(candidate, rows, candidate.default, seed)
     found: dict[int, tuple[Parameters, FloatArray]] = {}
 
     def objective(trial: Trial) -> float:
         parameters = candidate.suggest(trial)
-        predicted = np.full(len(rows), np.nan)
-        for step, year in enumerate(rows.years):
-            held_out = rows.year == year
-            predict = candidate.fit(rows.take(~held_out), parameters, seed)
-            predicted[held_out] = predict(rows.take(held_out))
+        for step, predicted in enumerate(_year_by_year(candidate, rows, parameters, seed)):
             trial.report(_weighted_rmse(rows, predicted), step)
             if trial.should_prune():
                 raise optuna.TrialPruned
@@ -71,13 +68,34 @@ def tune(candidate: Candidate, rows: Samples, trials: int, seed: int) -> Tuned:
         sampler=optuna.samplers.TPESampler(seed=seed, n_startup_trials=_STARTUP),
         pruner=optuna.pruners.MedianPruner(n_startup_trials=_STARTUP, n_warmup_steps=0),
     )
-    if candidate.default:
-        study.enqueue_trial(dict(candidate.default))
-    study.optimize(objective, n_trials=trials if candidate.tunable else 1, catch=(DivergedError,))
+    study.enqueue_trial(dict(candidate.default))
+    study.optimize(objective, n_trials=trials, catch=(DivergedError,))
     if not found:
         raise DivergedError(f"none of {trials} trials of {candidate.name} trained; look at the features' scales")
     parameters, left_out = found[study.best_trial.number]
     return Tuned(parameters, left_out, study.best_value, len(study.trials))
+
+
+def untuned(candidate: Candidate, rows: Samples, parameters: Parameters, seed: int) -> Tuned:
+    """What settings that are given lead to.
+
+    Raises:
+        TableError: rows of one year only.
+    """
+    *_, left_out = _year_by_year(candidate, rows, parameters, seed)
+    return Tuned(parameters, left_out, _weighted_rmse(rows, left_out), 1)
+
+
+def _year_by_year(candidate: Candidate, rows: Samples, parameters: Parameters, seed: int) -> Iterator[FloatArray]:
+    """Predictions of each row by a fit without its year; of a first year, of two, and so on; the others NaN."""
+    if len(rows.years) < 2:
+        raise TableError(f"all rows are of {rows.years[0]}; settings are judged by a second year, which is not there")
+    predicted = np.full(len(rows), np.nan)
+    for year in rows.years:
+        held_out = rows.year == year
+        predict = candidate.fit(rows.take(~held_out), parameters, seed)
+        predicted[held_out] = predict(rows.take(held_out))
+        yield predicted
 
 
 def _weighted_rmse(rows: Samples, predicted: FloatArray) -> float:

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from models.yields.candidates import Candidate, apyieldnet, linear_candidates, on_county_effects, sceptical_candidates
-from models.yields.comparison import Tested, run_on_splits
+from models.yields.comparison import Outcome, run_on_splits
 from models.yields.splits import leave_year_out
 from models.yields.table import TableError
 from tests.models.yields.tables import drawn_table
@@ -17,7 +17,7 @@ from tests.models.yields.tables import drawn_table
 
 def _ours() -> Candidate:
     ours = on_county_effects(apyieldnet(drawn_table().months_until(5), 1), "ours")
-    return replace(ours, default=dict(ours.default) | {"epochs": 3})
+    return replace(ours, default=dict(ours.default) | {"epochs": 10})
 
 
 @pytest.mark.parametrize(
@@ -64,7 +64,7 @@ def test_chosen_settings_are_used_without_a_search() -> None:
 def test_results_survive_json() -> None:
     table = drawn_table()
     found = run_on_splits(sceptical_candidates()[2], table, list(leave_year_out(table))[:2], 1)
-    again = Tested.from_dict(json.loads(json.dumps(found.as_dict())))
+    again = Outcome.from_dict(json.loads(json.dumps(found.as_dict())))
     assert np.array_equal(found.predicted, again.predicted, equal_nan=True)
 
 

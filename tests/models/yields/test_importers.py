@@ -31,6 +31,12 @@ def test_illinois_has_its_counties_years_and_yields(data: Path, tmp_path: Path) 
     assert np.array_equal(read_table(tmp_path / "illinois.parquet").season, table.season)
 
 
+def test_illinois_without_indices_has_three_years_more(data: Path) -> None:
+    table = illinois_soybean(data / "satellite" / "illinois_soy_county", indices=False)
+    assert table.years == tuple(range(2015, 2023))
+    assert table.group_sizes == (6,)
+
+
 def test_illinois_weather_is_in_its_own_units_again(data: Path) -> None:
     table = illinois_soybean(data / "satellite" / "illinois_soy_county")
     means = pd.read_parquet(data / "satellite" / "illinois_soy_county" / "wimean.parquet")

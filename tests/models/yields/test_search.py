@@ -109,8 +109,9 @@ def test_the_search_finds_better_settings_than_the_default_and_errors_for_interv
 
 
 def test_one_year_is_too_few_to_search() -> None:
-    with pytest.raises(TableError, match="second year"):
-        tune(linear_candidates()[0], samples_of(drawn_table(years=(2020,))), 2, 0)
+    for candidate in (linear_candidates()[0], sceptical_candidates()[2]):
+        with pytest.raises(TableError, match="second year"):
+            tune(candidate, samples_of(drawn_table(years=(2020,))), 2, 0)
 
 
 def test_a_model_without_settings_is_tried_once() -> None:
