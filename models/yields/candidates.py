@@ -60,7 +60,7 @@ def linear_candidates() -> list[Candidate]:
     return [
         Candidate(
             "Lasso",
-            lambda trial: {"alpha": trial.suggest_float("alpha", 1e-4, 1, log=True)} | _columns(trial),
+            lambda trial: {"alpha": trial.suggest_float("alpha", 1e-3, 1, log=True)} | _columns(trial),
             {"alpha": 0.01, "monthly": True, "county": 1.0},
             lambda rows, parameters, _seed: linear.fit_lasso(rows, **parameters),
         ),

@@ -21,7 +21,7 @@ def fit_lasso(rows: Samples, *, alpha: float, monthly: bool, county: float) -> P
     """Least squares with the absolute size of coefficients; ``alpha`` in standard deviations of the yield."""
     columns = Columns.fit(rows, monthly=monthly, county=county)
     scale = float(rows.yields.std()) or 1.0
-    model = Lasso(alpha=alpha, max_iter=5000, tol=1e-3)
+    model = Lasso(alpha=alpha, max_iter=20000, tol=1e-3)
     model.fit(columns.of(rows), rows.yields / scale, sample_weight=rows.weight)
     return lambda samples: np.asarray(scale * model.predict(columns.of(samples)))
 
