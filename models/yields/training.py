@@ -49,6 +49,7 @@ class TrainingSettings:
         learning_rate: the highest.
         weight_decay: AdamW's; 0 is Adam.
         patience: epochs without a better validation after which to stop.
+        stranger: share of rows in each step whose county is hidden, so that a place that is not known has learned too.
     """
 
     epochs: int = 60
@@ -56,6 +57,7 @@ class TrainingSettings:
     learning_rate: float = 2e-3
     weight_decay: float = 0.01
     patience: int = 20
+    stranger: float = 0.1
 
 
 # Table 5 of the paper
@@ -142,8 +144,10 @@ class _Fit(pl.LightningModule):
         self.last_loss = torch.tensor(0.0)
 
     def _loss(self, batch: list[Tensor]) -> Tensor:
-        *inputs, target, weight = batch
-        found = self.network.standardised(*inputs)
+        season, county, year, area, target, weight = batch
+        if self.training:
+            county = torch.where(torch.rand(len(county), device=county.device) < self.settings.stranger, 0, county)
+        found = self.network.standardised(season, county, year, area)
         loss: Tensor = (weight * (found - target) ** 2).sum() / weight.sum()
         return loss
 

@@ -84,6 +84,22 @@ def test_a_row_of_less_weight_counts_less() -> None:
     assert errors[0] < 0.8 * errors[1]
 
 
+@pytest.mark.parametrize("stranger", [0.0, 0.3])
+def test_a_place_that_is_not_known_learns_from_hidden_counties(stranger: float) -> None:
+    networks: list[APYieldNet] = []
+
+    def build(encoding: Encoding) -> APYieldNet:
+        networks.append(_apyieldnet(encoding))
+        return networks[-1]
+
+    rows = _samples()
+    train_network(build, rows, replace(SHORT, epochs=3, weight_decay=0.0, stranger=stranger), 0)
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        before = _apyieldnet(Encoding.fit(rows)).county.weight[0]
+    assert torch.equal(networks[0].county.weight[0], before) == (stranger == 0)
+
+
 def test_a_loss_without_end_is_told() -> None:
     with pytest.raises(DivergedError, match="lower learning rate"):
         train_network(_apyieldnet, _samples(), replace(SHORT, learning_rate=1e12), 0)
