@@ -213,13 +213,14 @@ def _fit_network(
     parameters: Parameters,
     seed: int,
 ) -> Predictor:
+    fitted = rows if augment is None else augment(rows, np.random.default_rng(seed))
     settings = TrainingSettings(
-        epochs=parameters["epochs"],
+        # as many steps with added rows as without: what is compared is the rows, not the time
+        epochs=max(1, round(parameters["epochs"] * len(rows) / len(fitted))),
         batch=_BATCH,
         learning_rate=parameters["learning_rate"],
         weight_decay=parameters["weight_decay"],
     )
-    fitted = rows if augment is None else augment(rows, np.random.default_rng(seed))
     return train_network(partial(build, parameters), fitted, settings, seed)
 
 
