@@ -142,14 +142,22 @@ def _verdict(result: SetResult) -> list[str]:
     if ON_EFFECTS not in errors:
         return []
     best = min(errors, key=errors.__getitem__)
-    ours = min((OURS, ON_EFFECTS), key=lambda name: errors.get(name, np.inf))
-    lost = [name for name in PAPERS_SEVEN if name in errors and errors[name] <= errors[ours]]
-    told = (
-        f"{ours} has a lower RMSE than all of the paper's models that ran."
-        if not lost
-        else (f"{ours} does not have a lower RMSE than {', '.join(lost)}.")
-    )
-    return [f"{told} The lowest RMSE of all has {best}, which is what to use for such a table.\n"]
+    seven = [name for name in PAPERS_SEVEN if name in errors]
+    lost = [name for name in seven if errors[name] <= errors[ON_EFFECTS]]
+    differences = {name: _difference(result, name) for name in errors}
+    close = [name for name, found in differences.items() if found is not None and found.low <= 0 <= found.high]
+    told = f"{ON_EFFECTS} has a lower RMSE than "
+    if lost:
+        told += f"{len(seven) - len(lost)} of the {len(seven)} models of the paper that ran, not than {_list(lost)}."
+    else:
+        told += f"all {len(seven)} models of the paper that ran ({_list(seven)})."
+    if close:
+        told += f" These rows cannot tell it from {_list(close)}: the interval of the difference holds zero."
+    return [f"{told} The lowest RMSE of all has {best}.\n"]
+
+
+def _list(names: Sequence[str]) -> str:
+    return " and ".join(filter(None, [", ".join(names[:-1]), *names[-1:]]))
 
 
 def _years(result: SetResult) -> list[str]:
