@@ -51,8 +51,9 @@ POMONA_DATA=data python -m tests.benchmarks.yields SET…
 Every row is predicted by models that saw nothing of its year: settings are searched (the same search and
 {trials} trials for every model), scales fitted, rows added and weights learned on the other years alone; networks are
 the mean of {members}. A value stands with the half width of its 95 % interval from 1000 resamples of the rows. *Ours
-less theirs* is the difference of RMSE on the same resamples, with its interval, for *{on_effects}*. *Inside* is the
-share of yields within their 90 % interval.
+less theirs* is the difference of RMSE on the same resamples, with its interval, for *{on_effects}*, which learns what
+random county effects leave ([how](../explanation/yields.md#few-rows)). *Inside* is the share of yields within their
+90 % interval.
 
 None of this is apples in Gansu. Soybean and wheat are sown each year, their counties' yields are steady and their
 fields are large; apples bear in alternate years, stand on slopes in small orchards and are thinned by hand. These
@@ -71,6 +72,7 @@ class SetResult:
         yields: (n,).
         year: (n,).
         outcomes: by the model's name.
+        note: what a reader has to know of the set.
         anomaly: whether yields are departures, of which no percentage can be taken.
     """
 
@@ -79,6 +81,7 @@ class SetResult:
     yields: FloatArray
     year: NDArray[np.int64]
     outcomes: Mapping[str, Outcome]
+    note: str
     anomaly: bool
 
 
@@ -109,8 +112,9 @@ def _difference(result: SetResult, other: str) -> Interval | None:
 
 
 def _main_table(result: SetResult) -> list[str]:
+    tested = max(int(_tested(result, outcome).sum()) for outcome in result.outcomes.values())
     lines = [
-        f"{len(result.yields)} rows; errors in {result.unit}.\n",
+        f"{len(result.yields)} rows, {tested} of them tested; errors in {result.unit}. {result.note}".rstrip() + "\n",
         "| model | MAE | RMSE | MAPE % | R² | ours less theirs | inside % |",
         "| --- | --- | --- | --- | --- | --- | --- |",
     ]
