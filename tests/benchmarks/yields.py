@@ -88,10 +88,10 @@ def _illinois_anomaly(folder: Path, *, indices: bool) -> YieldTable:
 
 
 _ILLINOIS = (
-    "96 counties. Yields and features are departures from the mean of all counties in the same year, so what is predicted "
-    "is how a county stands among the others, not how the year is; the features of all counties of a test year are used, "
-    "their yields are not. The departure published with the set has the counties Lake and LaSalle the wrong way round; "
-    "it is computed anew here."
+    "96 counties. Yields and features are departures from the mean of all counties in the same year, so what is "
+    "predicted is how a county stands among the others, not how the year is; the features of all counties of a test "
+    "year are used, their yields are not. The departure published with the set has the counties Lake and LaSalle the "
+    "wrong way round; it is computed anew here."
 )
 SETS: Mapping[str, RealSet] = {
     "illinois": RealSet(
@@ -113,8 +113,8 @@ SETS: Mapping[str, RealSet] = {
         anomaly=True,
         note=(
             f"{_ILLINOIS} Weather and soil moisture alone: the indices begin in 2018. The test years are those of the "
-            "set's own test file. A published graph network reports R² 0.50 and RMSE 4.81 bu/ac on this departure; which "
-            "years it was tested on is not told with the set."
+            "set's own test file. A published graph network reports R² 0.50 and RMSE 4.81 bu/ac on this departure; "
+            "which years it was tested on is not told with the set."
         ),
     ),
     "iowa-corn": RealSet(
@@ -216,12 +216,15 @@ def _results(data: Path, runs: Path) -> list[SetResult]:
         names = [candidate.name for candidate in candidates_of(table)]
         names += [candidate.name for candidate in variants_of(table)] if real.ablation else []
         outcomes = {name: _read(_file(runs, set_name, name)) for name in names if _file(runs, set_name, name).is_file()}
+        missing = [name for name in names if name not in outcomes]
         yields = table.yield_kg_per_ha / real.kg_per_ha
         scaled = {
             name: replace(o, predicted=o.predicted / real.kg_per_ha, half_widths=o.half_widths / real.kg_per_ha)
             for name, o in outcomes.items()
         }
-        results.append(SetResult(real.title, real.unit, yields, table.year, scaled, real.note, anomaly=real.anomaly))
+        results.append(
+            SetResult(real.title, real.unit, yields, table.year, scaled, real.note, missing, anomaly=real.anomaly)
+        )
     return results
 
 

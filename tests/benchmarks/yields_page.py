@@ -53,7 +53,8 @@ Every row is predicted by models that saw nothing of its year: settings are sear
 the mean of {members}. A value stands with the half width of its 95 % interval from 1000 resamples of the rows. *Ours
 less theirs* is the difference of RMSE on the same resamples, with its interval, for *{on_effects}*, which learns what
 random county effects leave ([how](../explanation/yields.md#few-rows)). *Inside* is the share of yields within their
-90 % interval.
+90 % interval. Resamples take rows as independent; rows of one year are not, so what holds for another year is less
+certain than these intervals say.
 
 None of this is apples in Gansu. Soybean and wheat are sown each year, their counties' yields are steady and their
 fields are large; apples bear in alternate years, stand on slopes in small orchards and are thinned by hand. These
@@ -73,6 +74,7 @@ class SetResult:
         year: (n,).
         outcomes: by the model's name.
         note: what a reader has to know of the set.
+        missing: models that have not been run.
         anomaly: whether yields are departures, of which no percentage can be taken.
     """
 
@@ -82,6 +84,7 @@ class SetResult:
     year: NDArray[np.int64]
     outcomes: Mapping[str, Outcome]
     note: str
+    missing: Sequence[str]
     anomaly: bool
 
 
@@ -133,6 +136,8 @@ def _main_table(result: SetResult) -> list[str]:
             f"| {name} | {_shown(scores['MAE'])} | {_shown(scores['RMSE'])} | {per_cent} | {_shown(scores['R²'])} "
             f"| {less} | {inside:.1f} |"
         )
+    if result.missing:
+        lines.append(f"\nNot run yet: {', '.join(result.missing)}.")
     return [*lines, ""]
 
 
