@@ -1,0 +1,194 @@
+"""Training of one network under Lightning: a fixed number of epochs, or the paper's rule for when to stop."""
+
+from __future__ import annotations
+
+import copy
+import logging
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import pytorch_lightning as pl
+import torch
+from pytorch_lightning.callbacks import Callback, EarlyStopping
+from torch import Tensor, nn
+from torch.utils.data import DataLoader, TensorDataset
+
+from models.yields.encoding import Encoding
+from models.yields.samples import Samples
+from models.yields.table import FloatArray
+
+for _name in ("pytorch_lightning", "lightning.pytorch", "pytorch_lightning.utilities.rank_zero"):
+    logging.getLogger(_name).setLevel(logging.ERROR)  # devices found, and advice
+
+_FACTOR, _PATIENCE = 0.5, 8  # of the paper's falling learning rate, which it does not give
+
+
+class DivergedError(RuntimeError):
+    """The loss is no longer a finite number."""
+
+    exit_code = 1
+
+
+class YieldNetwork(Protocol):
+    """A network of seasons."""
+
+    def standardised(self, season: Tensor, county: Tensor, year: Tensor, area_ha: Tensor) -> Tensor:
+        """(B,) yields on the scale of the training yields."""
+        ...
+
+
+@dataclass(frozen=True)
+class TrainingSettings:
+    """What decides a training beside the network.
+
+    Attributes:
+        epochs: passes over the rows; the most of them where there are rows to validate on.
+        batch: rows a step; a last batch of one is left out.
+        learning_rate: the highest.
+        weight_decay: AdamW's; 0 is Adam.
+        patience: epochs without a better validation after which to stop.
+        stranger: share of rows in each step whose county is hidden, so that a place that is not known has learned too.
+    """
+
+    epochs: int = 60
+    batch: int = 32
+    learning_rate: float = 2e-3
+    weight_decay: float = 0.01
+    patience: int = 20
+    stranger: float = 0.1
+
+
+# Table 5 of the paper
+PAPER = TrainingSettings(epochs=500, batch=32, learning_rate=1e-3, weight_decay=0.0, patience=20)
+
+
+def train_network(
+    build: Callable[[Encoding], nn.Module],
+    rows: Samples,
+    settings: TrainingSettings,
+    seed: int,
+    validation: Samples | None = None,
+) -> Callable[[Samples], FloatArray]:
+    """Train a network.
+
+    Without validation the learning rate rises and falls once over all epochs, and the last weights are kept, so that no
+    row decides when to stop. With it, the rate is halved when validation does not improve, training stops after some
+    epochs of that, and the best weights are kept, as in the paper.
+
+    Args:
+        build: makes the network for an encoding of the rows.
+        rows: to fit to.
+        settings: the training.
+        seed: of initial values, order of rows and dropout.
+        validation: rows that decide when to stop.
+
+    Returns:
+        A function that gives yields in kg/ha of any rows.
+
+    Raises:
+        DivergedError: the loss is no longer finite.
+    """
+    encoding = Encoding.fit(rows)
+    # what Lightning draws is the process's; leave it as it was
+    with torch.random.fork_rng(devices=[]), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", module="pytorch_lightning")  # advice on loaders and loggers
+        warnings.filterwarnings("ignore", message=".*treespec.*", category=FutureWarning)
+        torch.manual_seed(seed)
+        network = build(encoding)
+        best = _BestWeights()
+        callbacks: list[Callback] = [best]
+        if validation is not None:
+            callbacks.append(EarlyStopping("validation", patience=settings.patience, check_finite=True))
+        trainer = pl.Trainer(
+            accelerator="auto",
+            devices=1,
+            max_epochs=settings.epochs,
+            logger=False,
+            enable_checkpointing=False,
+            enable_progress_bar=False,
+            enable_model_summary=False,
+            num_sanity_val_steps=0,
+            callbacks=callbacks,
+        )
+        loader = _loader(encoding, rows, settings.batch, seed)
+        held_out = None if validation is None else _loader(encoding, validation, len(validation), None)
+        module = _Fit(network, settings, len(loader), falls=validation is not None)
+        trainer.fit(module, loader, held_out)
+    if not bool(torch.isfinite(module.last_loss)):
+        raise DivergedError(f"the loss is {float(module.last_loss)} after training; take a lower learning rate")
+    if best.weights is not None:
+        network.load_state_dict(best.weights)
+    return predictor(network, encoding)
+
+
+def predictor(network: nn.Module, encoding: Encoding) -> Callable[[Samples], FloatArray]:
+    """A function that gives yields in kg/ha of any rows by a trained network."""
+    network = network.cpu().eval()
+
+    def predict(samples: Samples) -> FloatArray:
+        with torch.no_grad():
+            yields: FloatArray = network(*encoding.inputs(samples)).double().numpy()
+        return yields
+
+    return predict
+
+
+class _Fit(pl.LightningModule):
+    """Weighted squared error on the scale of the training yields."""
+
+    def __init__(self, network: Any, settings: TrainingSettings, steps: int, *, falls: bool) -> None:
+        super().__init__()
+        self.network, self.settings, self.steps, self.falls = network, settings, steps, falls
+        self.last_loss = torch.tensor(0.0)
+
+    def _loss(self, batch: list[Tensor]) -> Tensor:
+        season, county, year, area, target, weight = batch
+        if self.training:
+            county = torch.where(torch.rand(len(county), device=county.device) < self.settings.stranger, 0, county)
+        found = self.network.standardised(season, county, year, area)
+        loss: Tensor = (weight * (found - target) ** 2).sum() / weight.sum()
+        return loss
+
+    def training_step(self, batch: list[Tensor], _number: int) -> Tensor:
+        loss = self._loss(batch)
+        self.last_loss = loss.detach()
+        return loss
+
+    def validation_step(self, batch: list[Tensor], _number: int) -> None:
+        self.log("validation", self._loss(batch), on_epoch=True, on_step=False, batch_size=len(batch[0]))
+
+    def configure_optimizers(self) -> Any:
+        rate = self.settings.learning_rate
+        optimizer = torch.optim.AdamW(self.parameters(), lr=rate, weight_decay=self.settings.weight_decay)
+        if self.falls:
+            plateau = torch.optim.lr_scheduler.ReduceLROnPlateau(optimizer, factor=_FACTOR, patience=_PATIENCE)
+            return {"optimizer": optimizer, "lr_scheduler": {"scheduler": plateau, "monitor": "validation"}}
+        once = torch.optim.lr_scheduler.OneCycleLR(optimizer, rate, total_steps=self.steps * self.settings.epochs + 1)
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": once, "interval": "step"}}
+
+
+class _BestWeights(Callback):
+    """Keeps the weights with the best validation."""
+
+    def __init__(self) -> None:
+        self.weights: dict[str, Tensor] | None = None
+        self.best = float("inf")
+
+    def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Keep the weights when they are the best so far."""
+        found = float(trainer.callback_metrics["validation"])
+        if found < self.best and isinstance(pl_module, _Fit):
+            self.best, self.weights = found, copy.deepcopy(pl_module.network.state_dict())
+
+
+def _loader(encoding: Encoding, rows: Samples, batch: int, seed: int | None) -> DataLoader[tuple[Tensor, ...]]:
+    """Batches in an order of the seed's; in their own order where there is none."""
+    scales = encoding.scales
+    target = (torch.tensor(rows.yields) - scales.yield_mean) / (scales.yield_std or 1.0)
+    weight = torch.tensor(rows.weight, dtype=torch.float32)
+    data = TensorDataset(*encoding.inputs(rows), target.float(), weight)
+    generator = None if seed is None else torch.Generator().manual_seed(seed)
+    alone = len(rows) % batch == 1 and len(rows) > 1
+    return DataLoader(data, batch, shuffle=seed is not None, generator=generator, drop_last=seed is not None and alone)
