@@ -160,6 +160,21 @@ def test_a_network_on_county_effects_with_no_share_is_the_effects() -> None:
     assert np.allclose(found, fit_county_effects(rows, shrink=0.5)(rows))
 
 
+def test_what_effects_leave_is_judged_by_years_they_were_not_fitted_to() -> None:
+    rows = samples_of(_table())
+    given: list[Samples] = []
+
+    def fit(samples: Samples, _parameters: object, _seed: int) -> Callable[[Samples], np.ndarray]:
+        given.append(samples)
+        return lambda asked: np.zeros(len(asked))
+
+    candidate = on_county_effects(replace(apyieldnet(_table(), 1), fit=fit), "ours")
+    candidate.fit(rows, {"share": 1.0, "shrink": 0.0}, 0)
+    own = (rows.county == "county 2") & (rows.year == 2020)
+    others = rows.yields[(rows.county == "county 2") & (rows.year != 2020)].mean()
+    assert given[0].yields[own][0] == pytest.approx(rows.yields[own][0] - others)
+
+
 def test_members_are_averaged() -> None:
     rows = samples_of(_table())
     candidate = replace(apyieldnet(_table(), 2), members=2)
