@@ -46,9 +46,12 @@ def on_cluster(job: TileJob, windows: Sequence[Window], scheduler: str) -> Itera
     except (OSError, TimeoutError, ValueError) as error:
         raise ClusterError(f"there is no Dask scheduler at {scheduler}: {error}") from error
     with client:
+        try:
+            client.wait_for_workers(1, timeout=_CONNECT_SECONDS)
+        except TimeoutError as error:
+            message = f"the scheduler at {scheduler} has no workers; start some: dask worker {scheduler}"
+            raise ClusterError(message) from error
         workers = sum(worker["nthreads"] for worker in client.scheduler_info(n_workers=-1)["workers"].values())
-        if not workers:
-            raise ClusterError(f"the scheduler at {scheduler} has no workers; start some: dask worker {scheduler}")
         sent = client.scatter(job, broadcast=True, hash=False)
         waiting = iter(windows)
         running = as_completed(loop=client.loop)

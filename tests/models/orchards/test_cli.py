@@ -35,7 +35,9 @@ def table(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_the_plans_of_table_6_are_one_command(run_pomona: Pomona, table: Path) -> None:
-    done = run_pomona("map", "plans", "--points", table, "--block-km", 5, "--classifier", "cart", "--json")
+    done = run_pomona(
+        "map", "plans", "--points", table, "--block-km", 5, "--folds", 2, "--classifier", "cart", "--json"
+    )
     assert done.exit_code == 0, done.err
     runs = {run["name"]: run for run in json.loads(done.out)["runs"]}
     assert list(runs) == ["plan-1", "plan-2", "plan-3"]
@@ -45,8 +47,9 @@ def test_the_plans_of_table_6_are_one_command(run_pomona: Pomona, table: Path) -
     assert less["low"] < less["value"] < less["high"] < 0, "without the slope it is worse"
 
 
+@pytest.mark.slow
 def test_the_classifiers_of_table_7_are_one_command(run_pomona: Pomona, table: Path) -> None:
-    done = run_pomona("map", "classifiers", "--points", table, "--block-km", 5, "--plan", "elevation")
+    done = run_pomona("map", "classifiers", "--points", table, "--block-km", 5, "--folds", 2, "--plan", "elevation")
     assert done.exit_code == 0, done.err
     for name in ("random-forest", "svm", "cart", "gradient-boosting", "knn"):
         assert name in done.out

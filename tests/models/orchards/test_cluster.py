@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from distributed import Client
 
 from models.orchards.errors import ClusterError
 from models.orchards.mapping import MAP, OrchardMap, Work
@@ -37,6 +38,9 @@ def _cluster(folder: Path, workers: int) -> Iterator[str]:
             stack.callback(_end, process)
             if command is scheduler:
                 address = _address(file, process)
+        if workers:
+            with Client(address, set_as_default=False) as client:
+                client.wait_for_workers(workers, timeout=120)
         yield address
 
 
@@ -61,7 +65,8 @@ def test_a_cluster_makes_the_same_bytes(region: Region, made: OrchardMap, tmp_pa
     assert (tmp_path / "map" / MAP).read_bytes() == (made.folder / MAP).read_bytes()
 
 
-def test_a_cluster_without_workers_is_told(region: Region, tmp_path: Path) -> None:
+def test_a_cluster_without_workers_is_told(monkeypatch: pytest.MonkeyPatch, region: Region, tmp_path: Path) -> None:
+    monkeypatch.setattr("models.orchards.cluster._CONNECT_SECONDS", 3)
     with _cluster(tmp_path, workers=0) as address, pytest.raises(ClusterError, match="has no workers"):
         make_map(region, tmp_path / "map", Work(scheduler=address))
 
