@@ -22,10 +22,10 @@ demo: demo-packages
 	$(BIN)/pomona demo
 
 test: lint test-packages
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2
 
 test-all: lint test-packages
-	$(BIN)/python -m pytest -m ""
+	$(BIN)/python -m pytest -n 2 -m ""
 
 lint: development
 	$(BIN)/ruff check .

@@ -58,9 +58,7 @@ def test_bytes_nobody_can_parse_are_answered_by_their_correlation_data(payload: 
     assert item.reason
 
 
-@pytest.mark.parametrize(
-    "correlation", [b"", b":", b"x:1", b"\xff" * 40, new_id().encode(), f"{new_id()}:1\n".encode()]
-)
+@pytest.mark.parametrize("correlation", [b"", b":", b"x:1", b"\xff" * 40, STORE.encode(), f"{STORE}:1\n".encode()])
 def test_without_correlation_data_there_is_nobody_to_answer(correlation: bytes) -> None:
     """SYNC-044."""
     assert refused(b"{", correlation=correlation).message is None
