@@ -68,7 +68,8 @@ def _moment(moment: datetime) -> str:
 
 def _ago(moment: datetime) -> str:
     seconds = (clock.now() - moment).total_seconds()
-    return "just now" if seconds < 10 else f"{age_words(seconds)} ago"
+    # no seconds: they would change what is read at every look
+    return "just now" if seconds < 60 else f"{age_words(seconds)} ago"
 
 
 def _clock_error(seconds: float) -> str:
