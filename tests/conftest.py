@@ -19,8 +19,8 @@ from device.store import Store
 from export.runtime.bundle import Bundle, open_bundle
 from export.runtime.counter import Counter
 from export.runtime.engines.onnx_runtime import OnnxRuntimeEngine, OnnxRuntimeSettings
-from tests import postgresql as postgresql_server
 from tests.disc_bundle import make_disc_bundle
+from tests.postgresql import PostgreSQL, need_postgresql
 
 hypothesis.settings.register_profile("pomona", max_examples=50, deadline=None)  # a busy machine is no mistake
 hypothesis.settings.load_profile("pomona")
@@ -35,11 +35,10 @@ def data() -> Path:
 
 
 @pytest.fixture(scope="session")
-def postgresql() -> Iterator[postgresql_server.PostgreSQL]:
+def postgresql() -> Iterator[PostgreSQL]:
     """A PostgreSQL of the tests' own, which waits for no disk: what it holds need not outlive the tests."""
-    if postgresql_server.programs() is None:
-        pytest.skip("needs PostgreSQL: apt-get install postgresql postgresql-postgis")
-    server = postgresql_server.PostgreSQL(["fsync=off"])
+    need_postgresql()
+    server = PostgreSQL(["fsync=off"])
     yield server
     server.remove()
 

@@ -16,6 +16,7 @@ from pathlib import Path
 
 import psutil
 import psycopg
+import pytest
 
 _USER = "pomona"
 
@@ -27,6 +28,12 @@ def programs() -> Path | None:
         return Path(found).resolve().parent  # a link to one of several programs
     versions = [path for path in Path("/usr/lib/postgresql").glob("*/bin") if (path / "initdb").exists()]
     return max(versions, key=lambda path: float(path.parent.name), default=None)
+
+
+def need_postgresql() -> None:
+    """Skip the test that asks where PostgreSQL is not installed."""
+    if programs() is None:
+        pytest.skip("needs PostgreSQL: apt-get install postgresql postgresql-postgis, or run make test, which does so")
 
 
 class PostgreSQL:

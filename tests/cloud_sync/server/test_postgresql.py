@@ -16,14 +16,13 @@ from cloud_sync.server.database import Database, Record
 from cloud_sync.server.errors import DatabaseError
 from cloud_sync.server.worker import Delivery, Worker
 from tests.cloud_sync.helpers import EXAMPLES, envelope, received
-from tests.postgresql import PostgreSQL, programs
+from tests.postgresql import PostgreSQL, need_postgresql
 
 
 @pytest.fixture(scope="module")
 def durable() -> Iterator[PostgreSQL]:
     """One that is ended and started again here."""
-    if programs() is None:
-        pytest.skip("needs PostgreSQL: apt-get install postgresql postgresql-postgis")
+    need_postgresql()
     server = PostgreSQL()
     yield server
     server.remove()
