@@ -7,6 +7,8 @@ import subprocess
 import sys
 from collections.abc import Sequence
 
+import pytest
+
 from tests.processes import ROOT
 
 # set for a program that runs apart, so that it does not ask for it again
@@ -23,6 +25,12 @@ def apart(words: Sequence[object]) -> list[str]:
     rights = [] if os.geteuid() == 0 else ["--map-root-user"]
     with_loopback = ["sh", "-c", 'ip link set lo up && exec "$@"', "sh"]
     return ["unshare", "--mount", "--net", *rights, *with_loopback, sys.executable, *map(str, words)]
+
+
+def need_apart() -> None:
+    """Skip the test that asks where nothing can run apart."""
+    if subprocess.run(apart(["-c", ""]), capture_output=True, check=False).returncode:
+        pytest.skip("needs root, or a kernel that lets users make namespaces")
 
 
 def run_apart(words: Sequence[object], timeout_s: float | None = None) -> subprocess.CompletedProcess[str]:

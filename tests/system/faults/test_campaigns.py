@@ -13,9 +13,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.postgresql import programs
+from tests.postgresql import need_postgresql
 from tests.processes import ROOT
-from tests.system.faults.apart import apart
+from tests.system.faults.apart import need_apart
 from tests.system.faults.kills import EVERYTHING, WITH_POSTGRESQL
 from tests.system.faults.worlds import NEED_RIGHTS
 
@@ -46,10 +46,10 @@ DOES = {
 
 
 def run(campaign: str, rounds: int, records: int, temporary: Path) -> str:
-    if campaign in NEED_RIGHTS and subprocess.run(apart(["-c", ""]), capture_output=True, check=False).returncode:
-        pytest.skip("needs root, or a kernel that lets users make namespaces")
-    if campaign == "postgresql" and programs() is None:
-        pytest.skip("needs PostgreSQL: apt-get install postgresql")
+    if campaign in NEED_RIGHTS:
+        need_apart()
+    if campaign == "postgresql":
+        need_postgresql()
     seed = random.randrange(10**6)
     # PostgreSQL does not run as root, and others may not enter pytest's folder
     folder = {} if campaign == "postgresql" else {"TMPDIR": str(temporary)}

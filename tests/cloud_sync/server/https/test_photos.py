@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,11 +15,10 @@ from cloud_sync.photos import CHUNK_TYPE, LENGTH, MOST_CHUNK_BYTES, MOST_PHOTO_B
 from cloud_sync.sending_photos import PhotoSender, asked_photos, say_absent
 from cloud_sync.server import photo_files
 from cloud_sync.server.certificates import Authority
-from cloud_sync.server.errors import FullDiskError
 from cloud_sync.server.photo_files import PhotoFiles
 from cloud_sync.server.photo_requests import Wanted, all_requests, ask, withdraw
 from tests.cloud_sync.server.https.conftest import HttpsSite
-from tests.system.faults.disks import SmallDisk
+from tests.system.faults.apart import need_apart, run_apart
 
 
 class AskedDevice:
@@ -167,23 +165,9 @@ def test_a_disk_that_is_nearly_full_is_left_to_the_records(
     assert device.send() == len(device.content) - 100_000
 
 
-@pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A file system of 1 MiB."""
-    if os.geteuid() != 0:
-        pytest.skip("mounting a small disk needs root")
-    disk = SmallDisk(tmp_path / "disk", 1)
-    yield tmp_path / "disk"
-    disk.close()
-
-
-def test_a_disk_that_fills_up_keeps_what_was_confirmed(small_disk: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_disk_that_fills_up_keeps_what_was_confirmed(tmp_path: Path) -> None:
     """SYNC-128: on a real file system that is full in the middle of a chunk."""
-    monkeypatch.setattr(photo_files, "SPARED_BYTES", -(1 << 30))
-    files = PhotoFiles(small_disk)
-    photo, there = "ab" * 32, 0
-    for _ in range(10):
-        there = files.append("kiwi", photo, there, bytes(100_000), 10_000_000)
-    with pytest.raises(FullDiskError, match="No space left"):
-        files.append("kiwi", photo, there, bytes(100_000), 10_000_000)
-    assert files.offset("kiwi", photo) == there == 1_000_000
+    need_apart()
+    done = run_apart(["-m", "tests.cloud_sync.server.https.full_disk", tmp_path / "disk"], timeout_s=60)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == "confirmed 1000000, there 1000000, refused: No space left on device\n"
