@@ -1,49 +1,13 @@
-"""The states in which a process is killed, one row each, and what is there afterwards."""
+"""The states in which a process is killed while it works, one row each, and what is there afterwards."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-
-from tests.system.faults.moments import AtCall, AtSystemCall, Moment
+from tests.system.faults.moments import AtCall, AtSystemCall
+from tests.system.faults.state import SERVER_LOG, STORE_LOG, State
 from tests.system.faults.world import BY_HAND, IMPORT, SERVER, UPLINK
 
-STORE = "store"
-_LOG, _DATABASE, _SERVER_LOG = "store.sqlite-wal", "store.sqlite", "pomona.sqlite-wal"
+_DATABASE = "store.sqlite"
 _PUBLISH = "paho.mqtt.client:Client.publish"
-
-
-@dataclass(frozen=True)
-class State:
-    """A state of a process that is killed in it.
-
-    Attributes:
-        stage: what the process is about.
-        name: the state, in words.
-        there: what is there afterwards, in words.
-        process: who is killed.
-        moment: when.
-        left: how much more there is afterwards than before: recorded ``photos``, whole ``files``, ``partial`` files,
-            messages that ``wait``, records at the ``server``; what may differ is left out.
-        watching: the folder watcher is killed rather than an import.
-        refused: the server does not know the version of what it gets.
-        abandoned: a copy that was never finished lies there from long ago.
-    """
-
-    stage: str
-    name: str
-    there: str
-    process: str
-    moment: Moment
-    left: dict[str, int] = field(default_factory=dict)
-    watching: bool = False
-    refused: bool = False
-    abandoned: bool = False
-
-    @property
-    def row(self) -> str:
-        """The state as a row of the table in the documentation."""
-        return f"| {self.stage} | {self.name} | {self.there} |"
-
 
 # One tree is brought in, photo by photo; the second is the one in whose import the process is killed. The first leaves
 # five messages (tree, photo, detections, count, thumbnail), the second four (all but the tree).
@@ -187,7 +151,7 @@ STATES = (
         "commit half in the database's log",
         "nothing of the first photo but its file",
         IMPORT,
-        AtSystemCall("pwrite64", _LOG, 4),
+        AtSystemCall("pwrite64", STORE_LOG, 4),
         {"photos": 0, "wait": 0, "files": 1},
     ),
     State(
@@ -195,7 +159,7 @@ STATES = (
         "commit whole in the log, not synced",
         "the first photo: a kill takes nothing from the kernel, a power cut might",
         IMPORT,
-        AtSystemCall("fdatasync", _LOG, 2),
+        AtSystemCall("fdatasync", STORE_LOG, 2),
         {"photos": 1, "wait": 5, "files": 1},
     ),
     State(
@@ -259,7 +223,7 @@ STATES = (
         "forgetting half in the log",
         f"{_NOTHING_MORE}; the server has some",
         UPLINK,
-        AtSystemCall("pwrite64", _LOG, 2),
+        AtSystemCall("pwrite64", STORE_LOG, 2),
         {"wait": 0},
     ),
     State(
@@ -324,7 +288,7 @@ STATES = (
         "log taken over, not removed",
         "both photos",
         IMPORT,
-        AtSystemCall("unlink", _LOG, 1),
+        AtSystemCall("unlink", STORE_LOG, 1),
         _BOTH,
     ),
     State(
@@ -356,7 +320,7 @@ STATES = (
         "commit half in the log",
         _NOTHING_MORE,
         SERVER,
-        AtSystemCall("pwrite64", _SERVER_LOG, 2),
+        AtSystemCall("pwrite64", SERVER_LOG, 2),
         {"wait": 0, "server": 0},
     ),
     State(
@@ -364,7 +328,7 @@ STATES = (
         "commit whole in the log, not synced",
         _NOTHING_MORE,
         SERVER,
-        AtSystemCall("fdatasync", _SERVER_LOG, 2),
+        AtSystemCall("fdatasync", SERVER_LOG, 2),
         {"wait": 0},
     ),
     State(
@@ -397,94 +361,5 @@ STATES = (
         AtCall("cloud_sync.server.storing:_keep_dead_letters", after=True),
         {"wait": 0, "server": 0},
         refused=True,
-    ),
-)
-
-# of a store that is opened for the first time, and of a server's first start
-FIRST_STATES = (
-    State(
-        "import",
-        "store's folder made, no database in it",
-        "an empty folder",
-        STORE,
-        AtCall("device.store.database:make_folder", after=True),
-    ),
-    State(
-        "import",
-        "tables of a new store half made",
-        "no table",
-        STORE,
-        AtCall("sqlite_utils.migrations:Migrations.apply", after=True),
-    ),
-    State(
-        "import",
-        "tables of a new store half in the log",
-        "no table",
-        STORE,
-        AtSystemCall("pwrite64", _LOG, 4),
-    ),
-    State(
-        "import",
-        "tables of a new store made, nothing in them",
-        "the tables",
-        STORE,
-        AtCall("device.orchards:_record_orchard"),
-    ),
-    State(
-        "ingest",
-        "a new database without tables",
-        "an empty database",
-        SERVER,
-        AtCall("cloud_sync.server.database:Database.write"),
-    ),
-    State(
-        "ingest",
-        "tables of a new database half in the log",
-        "no table",
-        SERVER,
-        AtSystemCall("pwrite64", _SERVER_LOG, 4),
-    ),
-)
-
-# of a device that was restored from a backup, and is told so by the server
-OUTDATED_STATES = (
-    State(
-        "acknowledge",
-        "`outdated` come, nothing done",
-        "the message waits as it was",
-        UPLINK,
-        AtCall("cloud_sync.outbox:Outbox.outdated"),
-    ),
-    State(
-        "acknowledge",
-        "`outdated` half acted on",
-        "the message waits as it was",
-        UPLINK,
-        AtSystemCall("pwrite64", _LOG, 2),
-    ),
-    State(
-        "acknowledge",
-        "queued anew above the server's revision, window not told",
-        "the message waits under a new id",
-        UPLINK,
-        AtCall("cloud_sync.outbox:Outbox.outdated", after=True),
-    ),
-)
-
-# of a device whose server was restored from a backup and has lost what it answered for
-LOST_STATES = (
-    State(
-        "acknowledge",
-        "found what the server has lost, not put back",
-        "no message waits",
-        UPLINK,
-        AtCall("cloud_sync.sent:SentLog.queue_again"),
-    ),
-    State(
-        "acknowledge",
-        "put back what the server has lost, not sent",
-        "what was lost waits again",
-        UPLINK,
-        AtCall("cloud_sync.sent:SentLog.queue_again", after=True),
     ),
 )

@@ -24,7 +24,9 @@ from tests.system.conftest import QUICK, Site, wait_until
 from tests.system.faults.card import OTHER_RECORDS, RECORDS_A_TREE
 from tests.system.faults.moments import AtCall, Moment, dying_command
 from tests.system.faults.starter import Starter
-from tests.system.faults.states import FIRST_STATES, LOST_STATES, OUTDATED_STATES, STATES, State
+from tests.system.faults.state import State
+from tests.system.faults.states import STATES
+from tests.system.faults.states_of_other_stores import FIRST_STATES, LOST_STATES, OUTDATED_STATES
 from tests.system.faults.truth import check_device, server_records, waiting
 from tests.system.faults.world import BY_HAND, DEVICE, IMPORT, SERVER, UPLINK, Places, World
 
