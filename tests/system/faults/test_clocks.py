@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import datetime, timezone
 from pathlib import Path
 
@@ -30,6 +30,8 @@ def faketime() -> Path:
 
 class LyingSite(Site):
     """A site where some have a wrong clock; the one that waits are measured by goes on, as it does in the field."""
+
+    server: subprocess.Popen[str]
 
     def __init__(self, folder: Path, liars: set[str]) -> None:
         super().__init__(folder)
@@ -81,12 +83,24 @@ class LyingSite(Site):
         return {block: int(recorded_at[:4]) for block, recorded_at in rows}
 
 
+StartLying = Callable[[set[str], int], LyingSite]
+
+
 @pytest.fixture
-def lying(tmp_path: Path, mosquitto: None) -> Iterator[dict[str, LyingSite]]:
-    """Sites that the test makes, closed after it."""
-    made: dict[str, LyingSite] = {}
-    yield made
-    for site in made.values():
+def start_lying(tmp_path: Path, mosquitto: None) -> Iterator[StartLying]:
+    """Makes a site whose liars believe in a year, its broker and its server started; closed after the test."""
+    made: list[LyingSite] = []
+
+    def start(liars: set[str], year: int) -> LyingSite:
+        site = LyingSite(tmp_path, liars)
+        made.append(site)
+        site.set_clock(year)
+        site.start_broker()
+        site.server = site.start_server()
+        return site
+
+    yield start
+    for site in made:
         site.close()
 
 
@@ -104,13 +118,10 @@ def lying(tmp_path: Path, mosquitto: None) -> Iterator[dict[str, LyingSite]]:
     ],
 )
 def test_with_a_wrong_clock_a_device_connects_and_its_records_arrive(
-    lying: dict[str, LyingSite], tmp_path: Path, liars: set[str], year: int, recorded: int
+    start_lying: StartLying, liars: set[str], year: int, recorded: int
 ) -> None:
     """SYNC-007, SYNC-087: records are dated no earlier than the day of enrolment, as the server told it."""
-    site = lying["site"] = LyingSite(tmp_path, liars)
-    site.set_clock(year)
-    site.start_broker()
-    site.start_server()
+    site = start_lying(liars, year)
     device = site.device("kiwi-07")
     site.add_block(device, "B1")
     site.command(device, "sync", "--once")
@@ -124,13 +135,10 @@ def test_with_a_wrong_clock_a_device_connects_and_its_records_arrive(
     "liars", [{BROKER, SERVER}, pytest.param({DEVICE, BROKER, SERVER}, marks=pytest.mark.slow)], ids=len
 )
 def test_to_a_broker_years_ahead_a_device_s_certificate_has_ended_and_nothing_is_lost(
-    lying: dict[str, LyingSite], tmp_path: Path, liars: set[str]
+    start_lying: StartLying, liars: set[str]
 ) -> None:
     """SYNC-007: once its clock is right, everything arrives."""
-    site = lying["site"] = LyingSite(tmp_path, liars)
-    site.set_clock(NOW)
-    site.start_broker()
-    site.start_server()
+    site = start_lying(liars, NOW)
     device = site.device("kiwi-07")
     site.add_block(device, "B1")
     site.set_clock(2038)
@@ -146,13 +154,10 @@ def test_to_a_broker_years_ahead_a_device_s_certificate_has_ended_and_nothing_is
 
 @pytest.mark.slow
 def test_a_clock_that_jumps_by_years_while_all_run_breaks_no_connection_and_no_order(
-    lying: dict[str, LyingSite], tmp_path: Path
+    start_lying: StartLying,
 ) -> None:
     """SYNC-013, SYNC-040: what is last is told by the device's numbers, not by its clock."""
-    site = lying["site"] = LyingSite(tmp_path, {DEVICE, BROKER, SERVER})
-    site.set_clock(NOW)
-    site.start_broker()
-    server = site.start_server()
+    site = start_lying({DEVICE, BROKER, SERVER}, NOW)
     device = site.device("kiwi-07")
     uplink = device.start_uplink()
     years = (NOW, 1970, 2038, 2031)
@@ -165,5 +170,5 @@ def test_a_clock_that_jumps_by_years_while_all_run_breaks_no_connection_and_no_o
     assert site.years() == {f"B{NOW}": NOW, "B1970": NOW, "B2038": 2038, "B2031": 2031, "same": 2031}
     assert site.rows("SELECT json_extract(body, '$.trees') FROM record WHERE block = 'same'") == [(2031,)]
     assert site.log(uplink).count("connected to broker") == 1
-    assert site.log(server).count("connected to broker") == 1
-    assert "Traceback" not in site.log(uplink) + site.log(server)
+    assert site.log(site.server).count("connected to broker") == 1
+    assert "Traceback" not in site.log(uplink) + site.log(site.server)
