@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import sqlite3
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -183,12 +184,18 @@ OLD_DETECTIONS = {
 }
 
 
-def test_counts_of_the_first_pomona_are_kept_and_can_be_counted_by_hand(home: Path) -> None:
-    first = Migrations("device")
-    first()(schema.m001_create_records)
+def open_older(home: Path, migrations: Sequence[Callable[[Database], None]]) -> Store:
+    """A store as a Pomona opens it that knows these migrations alone."""
+    known = Migrations("device")
+    for migration in migrations:
+        known()(migration)
     with pytest.MonkeyPatch.context() as older:
-        older.setattr(schema, "MIGRATIONS", first)
-        store = Store(home)
+        older.setattr(schema, "MIGRATIONS", known)
+        return Store(home)
+
+
+def test_counts_of_the_first_pomona_are_kept_and_can_be_counted_by_hand(home: Path) -> None:
+    store = open_older(home, [schema.m001_create_records])
     with store.change():
         for table_name in ("orchard", "block", "visit"):
             store.db.table(table_name).insert(SOUND[table_name])
@@ -207,11 +214,7 @@ def test_counts_of_the_first_pomona_are_kept_and_can_be_counted_by_hand(home: Pa
 
 
 def test_a_store_of_the_first_pomona_can_be_reviewed(home: Path) -> None:
-    first = Migrations("device")
-    first()(schema.m001_create_records)
-    with pytest.MonkeyPatch.context() as older:
-        older.setattr(schema, "MIGRATIONS", first)
-        store = Store(home)
+    store = open_older(home, [schema.m001_create_records])
     with store.change():
         for table_name in ("orchard", "block", "visit"):
             store.db.table(table_name).insert(SOUND[table_name])
@@ -231,12 +234,7 @@ BEFORE_HARVESTS_TRAVELLED = (schema.m001_create_records, schema.m002_count_by_ha
 
 
 def test_harvests_that_an_older_pomona_kept_to_itself_are_sent_once(home: Path) -> None:
-    first = Migrations("device")
-    for migration in BEFORE_HARVESTS_TRAVELLED:
-        first()(migration)
-    with pytest.MonkeyPatch.context() as older:
-        older.setattr(schema, "MIGRATIONS", first)
-        store = Store(home)
+    store = open_older(home, BEFORE_HARVESTS_TRAVELLED)
     with store.change():
         for table_name in ("orchard", "block"):
             store.db.table(table_name).insert(SOUND[table_name])
