@@ -25,6 +25,7 @@ import sys
 import tempfile
 import threading
 import time
+import timeit
 from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
@@ -260,14 +261,9 @@ def compare(records: int) -> None:
             ends.send()
 
 
-def milliseconds(action: Callable[[], object], rounds: int = 20) -> float:
+def milliseconds(action: Callable[[], object]) -> float:
     """Median time of an action."""
-    times = []
-    for _ in range(rounds):
-        begun = time.perf_counter()
-        action()
-        times.append(time.perf_counter() - begun)
-    return statistics.median(times) * 1000
+    return statistics.median(timeit.repeat(action, number=1, repeat=20)) * 1000
 
 
 def enqueue(rounds: int = 400) -> None:

@@ -15,7 +15,7 @@ import json
 import os
 import statistics
 import tempfile
-import time
+import timeit
 import zlib
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -186,14 +186,9 @@ def batch_table(messages: Sequence[Message], columns: Sequence[int]) -> str:
     return "\n".join([head, f"| --- |{' ---: |' * len(columns)}", *lines])
 
 
-def microseconds(action: Callable[[], object], rounds: int = 300) -> float:
+def microseconds(action: Callable[[], object]) -> float:
     """Median time of an action."""
-    times = []
-    for _ in range(rounds):
-        begun = time.perf_counter()
-        action()
-        times.append(time.perf_counter() - begun)
-    return statistics.median(times) * 1e6
+    return statistics.median(timeit.repeat(action, number=1, repeat=300)) * 1e6
 
 
 def report(messages: Sequence[Message], boxes: int) -> None:
