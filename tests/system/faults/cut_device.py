@@ -9,10 +9,11 @@ import signal
 import sqlite3
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 
 import pomona
@@ -35,9 +36,9 @@ from tests.disc_bundle import make_disc_bundle
 from tests.drawing import TAKEN_AT
 from tests.system.conftest import Site
 from tests.system.faults.card import Card
-from tests.system.faults.cuts import CutReport, cut_power
+from tests.system.faults.cuts import CutReport, cut_traced_power
 from tests.system.faults.starter import hurry
-from tests.system.faults.tracing import Op, read_trace, strace
+from tests.system.faults.tracing import Op, strace
 from tests.system.faults.truth import check_device, keep_journal, waiting
 from tests.system.faults.world import DEVICE, QUICK
 
@@ -146,11 +147,8 @@ def cut_device_power(folder: Path, cuts: int, seed: int, trees: int = 12) -> Cut
         received = site.rows("SELECT message, received_at FROM record")
     finally:
         site.close()
-    ops = read_trace(folder / "trace", given.root)
-    check = DeviceCheck(given, card, ops, [(message, _seconds(at)) for message, at in received])
-    scratch = folder / "scratch"
-    scratch.mkdir()
-    return cut_power(given.root, ops, check, cuts, seed, scratch)
+    answered = [(message, _seconds(at)) for message, at in received]
+    return cut_traced_power(folder, given.root, partial(DeviceCheck, given, card, answered), cuts, seed)
 
 
 def _seconds(moment: str) -> float:
@@ -163,11 +161,11 @@ class DeviceCheck:
     Args:
         given: its work.
         card: the photos.
-        ops: the trace.
         received: ids of messages that the server has, and when they came.
+        ops: the trace.
     """
 
-    def __init__(self, given: _Work, card: Card, ops: list[Op], received: list[tuple[str, float]]) -> None:
+    def __init__(self, given: _Work, card: Card, received: list[tuple[str, float]], ops: Sequence[Op]) -> None:
         self._given = given
         self._card = card
         self._ops = ops

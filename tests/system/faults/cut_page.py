@@ -9,8 +9,10 @@ import signal
 import sqlite3
 import sys
 import time
+from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import httpx2
@@ -21,8 +23,8 @@ from device.store import FILE_NAME, PhotoFiles, Store
 from tests.disc_bundle import make_disc_bundle
 from tests.system.conftest import Site, wait_until
 from tests.system.faults.card import Card
-from tests.system.faults.cuts import CutReport, cut_power, last_sending
-from tests.system.faults.tracing import Op, read_trace, strace
+from tests.system.faults.cuts import CutReport, cut_traced_power, last_sending
+from tests.system.faults.tracing import Op, strace
 
 # a block, then the pages, as one traced command
 _DEVICE = '"$0" -m pomona block add B1 --orchard "North farm" --home "$1" && exec "$0" -m pomona page --home "$@"'
@@ -67,10 +69,7 @@ def cut_page_power(folder: Path, cuts: int, seed: int, trees: int = 8) -> CutRep
         traced.wait(timeout=60)
     finally:
         site.close()
-    ops = read_trace(folder / "trace", root)
-    scratch = folder / "scratch"
-    scratch.mkdir()
-    return cut_power(root, ops, PageCheck(arrived, ops), cuts, seed, scratch)
+    return cut_traced_power(folder, root, partial(PageCheck, arrived), cuts, seed)
 
 
 def _send(address: str, card: Card, chance: random.Random) -> list[_Arrived]:
@@ -98,7 +97,7 @@ class PageCheck:
         ops: the trace.
     """
 
-    def __init__(self, arrived: list[_Arrived], ops: list[Op]) -> None:
+    def __init__(self, arrived: list[_Arrived], ops: Sequence[Op]) -> None:
         self._arrived = [(last_sending(ops, upload.at), upload) for upload in arrived]
 
     def __call__(self, folder: Path, moment: int) -> list[str]:

@@ -9,8 +9,10 @@ import signal
 import sqlite3
 import sys
 import time
+from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -25,8 +27,8 @@ from cloud_sync.server.database import Database
 from cloud_sync.server.errors import DatabaseError
 from tests.cloud_sync.helpers import enrol, envelope
 from tests.system.conftest import Site, wait_until
-from tests.system.faults.cuts import CutReport, cut_power, last_sending
-from tests.system.faults.tracing import Op, read_trace, strace
+from tests.system.faults.cuts import CutReport, cut_traced_power, last_sending
+from tests.system.faults.tracing import Op, strace
 from tests.system.faults.world import DEVICE
 
 _FILE = "pomona.sqlite"
@@ -113,10 +115,7 @@ def cut_server_power(folder: Path, cuts: int, seed: int, records: int = 300) -> 
         assert traced.wait(timeout=60) == 0, site.log(traced)
     finally:
         site.close()
-    ops = read_trace(folder / "trace", root)
-    scratch = folder / "scratch"
-    scratch.mkdir()
-    return cut_power(root, ops, ServerCheck(asker, ops), cuts, seed, scratch)
+    return cut_traced_power(folder, root, partial(ServerCheck, asker), cuts, seed)
 
 
 def _ask(asker: _Asker, chance: random.Random, number: int) -> None:
@@ -147,7 +146,7 @@ class ServerCheck:
         ops: the trace.
     """
 
-    def __init__(self, asker: _Asker, ops: list[Op]) -> None:
+    def __init__(self, asker: _Asker, ops: Sequence[Op]) -> None:
         self._sent = asker.sent
         self._answers = [(last_sending(ops, came), message, result) for came, message, result in asker.answers]
 

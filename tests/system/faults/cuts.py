@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from tests.system.faults.power import Disk
-from tests.system.faults.tracing import Op
+from tests.system.faults.tracing import Op, read_trace
 
 Check = Callable[[Path, int], list[str]]
 """What is wrong with a folder as it is after a cut, when so many ops had been done."""
@@ -76,6 +76,27 @@ def cut_power(root: Path, ops: Sequence[Op], check: Check, cuts: int, seed: int,
         report.manners[manner] += 1
     report.seconds = time.monotonic() - begun
     return report
+
+
+def cut_traced_power(
+    folder: Path, root: Path, checked: Callable[[Sequence[Op]], Check], cuts: int, seed: int
+) -> CutReport:
+    """Cut the power of the disk that a trace tells of, as :func:`cut_power` does.
+
+    Args:
+        folder: holds the ``trace``; a folder to work in is made in it.
+        root: the folder that was traced.
+        checked: makes the check for the ops of the trace.
+        cuts: how often.
+        seed: what all random choices follow from.
+
+    Raises:
+        LostError: the check found something.
+    """
+    ops = read_trace(folder / "trace", root)
+    scratch = folder / "scratch"
+    scratch.mkdir()
+    return cut_power(root, ops, checked(ops), cuts, seed, scratch)
 
 
 def last_sending(ops: Sequence[Op], came: float) -> int:
