@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from playwright.sync_api import Browser
 
 from cloud_sync.identity import Identity
 from cloud_sync.server.database import Database
@@ -26,6 +27,7 @@ from cloud_sync.server.holdings import Holdings, read_holdings
 from cloud_sync.uplink import Uplink, UplinkResult, UplinkSettings
 from device.store.database import Store
 from tests.cloud_sync.helpers import enqueue, enrol, free_port, make_server, tree
+from tests.system.page_process import chromium
 
 _ROOT = Path(__file__).parents[2]
 
@@ -208,6 +210,13 @@ class Site:
             device.store.close()
         for process in list(self._processes):
             self.kill(process)
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    """Chromium; of one module, since no asyncio can run beside it."""
+    with chromium() as running:
+        yield running
 
 
 @pytest.fixture(scope="session")

@@ -50,12 +50,15 @@ def draw_trees(folder: Path, settings: OrchardSettings) -> tuple[OrchardTruth, l
     return truth, sorted((folder / "photos").rglob("*.jpg"))
 
 
-def fill_store(home: Path, truth: OrchardTruth, photos: list[Path]) -> None:
-    """Register two blocks and bring photos into a visit of the first, with its estimate."""
-    store = Store(home)
+def make_home(folder: Path) -> Path:
+    """Make a device in a folder, with two drawn trees in a visit of its first block, and a second block."""
+    settings = OrchardSettings(trees=2, width_px=800, height_px=500, mean_fruit=40, seed=3)
+    truth, photos = draw_trees(folder / "drawn", settings)
+    store = Store(folder / "home")
     visit_block(store, "B1", truth, photos)
     register_block(store, "B2", "Drawn farm", BlockSettings(area_m2=12_000, trees=1400))
     store.close()
+    return folder / "home"
 
 
 def visit_block(store: Store, name: str, truth: OrchardTruth, photos: list[Path]) -> None:

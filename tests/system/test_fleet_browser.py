@@ -12,7 +12,7 @@ from playwright.sync_api import Browser, Page, expect
 
 from tests.cloud_sync.virtual_fleet import VirtualDevice, many, troubled_five
 from tests.system.fleet_process import FleetServer, start_fleet_server
-from tests.system.page_process import DESKTOP, Screen, chromium, open_screen
+from tests.system.page_process import DESKTOP, Screen, open_screen
 from tests.system.watched_page import Watched
 
 PHONE = Screen("phone", 390, 844, is_phone=True)
@@ -31,12 +31,6 @@ def hundreds(tmp_path_factory: pytest.TempPathFactory) -> Iterator[FleetServer]:
     made = start_fleet_server(tmp_path_factory.mktemp("hundreds") / "server", [*troubled_five(), *many(250)])
     yield made
     made.stop()
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with chromium() as running:
-        yield running
 
 
 @pytest.fixture

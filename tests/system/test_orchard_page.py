@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -12,13 +11,7 @@ from models.orchards.mapping import OrchardMap, Work
 from models.orchards.page import PAGE
 from tests.models.orchards.conftest import make_map
 from tests.models.orchards.drawn_region import draw_region
-from tests.system.page_process import DESKTOP, PHONE, Screen, chromium
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with chromium() as running:
-        yield running
+from tests.system.page_process import DESKTOP, PHONE, Screen
 
 
 @pytest.fixture(scope="module")
