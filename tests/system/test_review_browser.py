@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
+from tests.system.fingers import Fingers, photo_place
 from tests.system.page_process import DESKTOP, PHONE, Screen, make_home, open_screen, running_page
 from tests.system.watched_page import Watched
 
@@ -235,4 +236,135 @@ def test_the_count_of_a_tree_is_set_with_large_buttons_and_without_javascript(
     expect(page.get_by_text(f"{machine + 5} (reviewed; model {machine})")).to_be_visible()
     page.get_by_role("button", name="Let its photos count again").click()
     expect(page.get_by_text(f"{machine} by the model")).to_be_visible()
+    context.close()
+
+
+def shown_width(page: Page) -> float:
+    width: float = page.locator("svg.boxes").evaluate("svg => svg.getBoundingClientRect().width")
+    return width
+
+
+def frame_middle(page: Page) -> tuple[float, float]:
+    frame = page.locator(".photo-frame").bounding_box()
+    assert frame is not None
+    return frame["x"] + frame["width"] / 2, frame["y"] + frame["height"] / 2
+
+
+@pytest.fixture
+def reviewed(address: str, browser: Browser, tmp_path: Path) -> Iterator[Watched]:
+    """A phone on which the boxes of the first photo are reviewed."""
+    context = open_screen(browser, PHONE)
+    watched = Watched(context.new_page(), address, tmp_path)
+    open_review(watched.page, address)
+    expect(watched.page.locator("#tally")).to_contain_text("0 removed, 0 added")
+    yield watched
+    context.close()
+
+
+# from where and to where the two fingers go, about the middle of the photo's frame, and how much larger it becomes
+PINCHES = {
+    "apart": (((-40, -30), (40, 30)), ((-80, -60), (80, 60)), 2.0),
+    "together": (((-80, -60), (80, 60)), ((-60, -45), (60, 45)), 0.75),
+    "one of them still": (((-60, 0), (20, 0)), ((-60, 0), (100, 0)), 2.0),
+    "moved without turning or spreading": (((-40, 0), (40, 0)), ((-10, 50), (70, 50)), 1.0),
+    "apart and moved": (((-50, 20), (0, 20)), ((-90, 60), (10, 60)), 2.0),
+}
+
+
+@pytest.mark.parametrize(("start", "end", "larger"), PINCHES.values(), ids=PINCHES)
+def test_what_lies_beneath_two_fingers_stays_beneath_them(
+    reviewed: Watched, start: tuple[tuple[float, float], ...], end: tuple[tuple[float, float], ...], larger: float
+) -> None:
+    page = reviewed.page
+    page.get_by_role("button", name="Smaller").click()
+    page.locator(".photo-frame").evaluate(
+        "f => f.scrollTo((f.scrollWidth - f.clientWidth) / 2, (f.scrollHeight - f.clientHeight) / 2)"
+    )
+    middle = frame_middle(page)
+    on_screen = [[(middle[0] + x, middle[1] + y) for x, y in places] for places in (start, end)]
+    before, fingers = shown_width(page), Fingers(page)
+    for finger, place in enumerate(on_screen[0]):
+        fingers.put(finger, place)
+    beneath = fingers.beneath()
+    fingers.move(dict(enumerate(on_screen[1])))
+    assert shown_width(page) == pytest.approx(larger * before, rel=0.03)
+    for finger, place in fingers.beneath().items():
+        assert place == pytest.approx(beneath[finger], abs=4), f"finger {finger}"
+    fingers.lift(0)
+    fingers.lift(1)
+    expect(page.locator("#tally")).to_contain_text("0 removed, 0 added")
+    assert page.evaluate("visualViewport.scale") == 1, "the page around the photo stays as it is"
+
+
+def test_two_fingers_also_enlarge_what_one_has_begun_to_move(reviewed: Watched) -> None:
+    page = reviewed.page
+    page.get_by_role("button", name="Smaller").click()
+    (x, y), before, fingers = frame_middle(page), shown_width(page), Fingers(page)
+    fingers.put(0, (x + 20, y))
+    fingers.move({0: (x - 60, y)})
+    fingers.put(1, (x + 60, y))
+    beneath = fingers.beneath()
+    fingers.move({0: (x - 100, y), 1: (x + 100, y)}, steps=16)
+    assert shown_width(page) == pytest.approx(before * 200 / 120, rel=0.05)
+    for finger, place in fingers.beneath().items():
+        assert place == pytest.approx(beneath[finger], abs=12), f"finger {finger}"
+    reviewed.check("pinched")  # a browser complains of a movement that can no longer be stopped
+
+
+@pytest.mark.parametrize("ends", ["lifted", "broken off"])
+def test_a_finger_that_comes_back_elsewhere_begins_anew(reviewed: Watched, ends: str) -> None:
+    page = reviewed.page
+    (x, y), before, fingers = frame_middle(page), shown_width(page), Fingers(page)
+    fingers.put(0, (x - 50, y))
+    fingers.put(1, (x, y))
+    fingers.move({1: (x - 1, y)})
+    if ends == "lifted":
+        fingers.lift(1)
+    else:
+        fingers.break_off()
+        fingers.put(0, (x - 50, y))
+    fingers.put(1, (x + 100, y))
+    fingers.move({1: (x + 101, y)})
+    assert shown_width(page) == pytest.approx(before, rel=0.05)
+
+
+def test_two_fingers_make_it_no_smaller_than_the_frame_and_no_larger_than_is_of_use(reviewed: Watched) -> None:
+    page = reviewed.page
+    (x, y), fingers = frame_middle(page), Fingers(page)
+    for far, near, px_wide in ((150, 10, PHONE.width), (10, 150, 6 * 800)):
+        fingers.put(0, (x - far, y))
+        fingers.put(1, (x + far, y))
+        fingers.move({0: (x - near, y), 1: (x + near, y)})
+        assert shown_width(page) == px_wide
+        fingers.lift(0)
+        fingers.lift(1)
+
+
+def test_after_two_fingers_a_tap_adds_a_box_where_it_is(reviewed: Watched) -> None:
+    page = reviewed.page
+    (x, y), fingers = frame_middle(page), Fingers(page)
+    fingers.put(0, (x - 80, y))
+    fingers.put(1, (x + 80, y))
+    fingers.move({0: (x - 40, y - 20), 1: (x + 50, y - 20)})
+    fingers.lift(1)
+    fingers.lift(0)
+    place = free_place(page)
+    touch(page, PHONE, place)
+    expect(page.locator("#tally")).to_contain_text("0 removed, 1 added. Added")
+    centre = page.locator("rect.is-added").evaluate(
+        "rect => { const box = rect.getBBox(); return [box.x + box.width / 2, box.y + box.height / 2]; }"
+    )
+    assert centre == pytest.approx(photo_place(page, place), abs=2)
+
+
+def test_before_the_review_two_fingers_are_left_to_the_browser(address: str, browser: Browser) -> None:
+    context = open_screen(browser, PHONE)
+    page = context.new_page()
+    open_review(page, address)
+    page.get_by_role("button", name="Close").click()
+    (x, y), before, fingers = frame_middle(page), shown_width(page), Fingers(page)
+    fingers.put(0, (x - 20, y))
+    fingers.put(1, (x + 20, y))
+    fingers.move({0: (x - 80, y), 1: (x + 80, y)})
+    assert shown_width(page) == before
     context.close()

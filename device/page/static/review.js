@@ -158,13 +158,16 @@
     keepDraft();
   }
 
-  function setScale(wanted, at) {
+  function placeAt([x, y]) {
+    return [(frame.scrollLeft + x) / scale, (frame.scrollTop + y) / scale];
+  }
+
+  // shows a place of the photo at a point of the frame, in the middle unless told: what is there already
+  function setScale(wanted, at = [frame.clientWidth / 2, frame.clientHeight / 2], place = placeAt(at)) {
     const fit = frame.clientWidth / width;
-    const [x, y] = at || [frame.clientWidth / 2, frame.clientHeight / 2];
-    const [left, top] = [(frame.scrollLeft + x) / scale, (frame.scrollTop + y) / scale];
     scale = Math.min(Math.max(wanted, fit), Math.max(mostScale, fit));
     photo.style.width = `${width * scale}px`;
-    frame.scrollTo(left * scale - x, top * scale - y);
+    frame.scrollTo(place[0] * scale - at[0], place[1] * scale - at[1]);
   }
 
   // so large that a finger meets one box
@@ -217,7 +220,7 @@
   }
 
   function inTheMiddle() {
-    return [(frame.scrollLeft + frame.clientWidth / 2) / scale, (frame.scrollTop + frame.clientHeight / 2) / scale];
+    return placeAt([frame.clientWidth / 2, frame.clientHeight / 2]);
   }
 
   // from top to bottom in stripes, as one reads
@@ -361,23 +364,33 @@
     tap(((event.clientX - shown.left) / shown.width) * width, ((event.clientY - shown.top) / shown.height) * height);
   });
 
-  // two fingers: larger and smaller about the place between them
-  let pinched = null;
-  frame.addEventListener(
-    "touchmove",
-    (event) => {
-      if (event.touches.length !== 2 || !viewer.classList.contains("reviewing")) return;
-      event.preventDefault();
-      const [first, second] = event.touches;
-      const apart = Math.hypot(first.clientX - second.clientX, first.clientY - second.clientY);
-      const place = frame.getBoundingClientRect();
-      const middle = [(first.clientX + second.clientX) / 2 - place.left, (first.clientY + second.clientY) / 2 - place.top];
-      if (pinched) setScale((scale * apart) / pinched, middle);
-      pinched = apart;
-    },
-    { passive: false },
-  );
-  frame.addEventListener("touchend", () => (pinched = null));
+  // two fingers: what lies beneath them stays beneath them
+  let pinch = null;
+
+  function span([first, second]) {
+    const place = frame.getBoundingClientRect();
+    return {
+      apart: Math.max(1, Math.hypot(first.clientX - second.clientX, first.clientY - second.clientY)),
+      middle: [(first.clientX + second.clientX) / 2 - place.left, (first.clientY + second.clientY) / 2 - place.top],
+    };
+  }
+
+  function touched({ touches }) {
+    pinch = null;
+    if (touches.length !== 2 || !viewer.classList.contains("reviewing")) return;
+    const { apart, middle } = span(touches);
+    pinch = { times: scale / apart, place: placeAt(middle) };
+  }
+
+  function spread(event) {
+    if (!pinch) return;
+    if (event.cancelable) event.preventDefault(); // it is not where one finger has begun to move the photo
+    const { apart, middle } = span(event.touches);
+    setScale(pinch.times * apart, middle, pinch.place);
+  }
+
+  for (const kind of ["touchstart", "touchend", "touchcancel"]) frame.addEventListener(kind, touched);
+  frame.addEventListener("touchmove", spread, { passive: false });
 
   frame.addEventListener("keydown", (event) => viewer.classList.contains("reviewing") && press(event));
   begin.addEventListener("click", enter);
