@@ -162,10 +162,9 @@ def composites(
     from models.earth.areas import metric_grid, one_area
     from models.earth.bands import LAND_BANDS, checked_bands
     from models.earth.cache import BlockCache
-    from models.earth.composites import median_composites
     from models.earth.gathering import gather
     from models.earth.periods import months, ten_days
-    from models.earth.stack import Stacking, stack_scenes
+    from models.earth.stack import Stacking
     from models.earth.writing import write_composites
 
     periods = (months if every == "month" else ten_days)(first, last)
@@ -174,10 +173,11 @@ def composites(
     with _cluster(scheduler), _reporting() as reporting:
         scenes = gather(_source(catalogue, collection, most_cloud, cache), area, periods, stacking, reporting)
         reporting.found(len(periods))
-        made = median_composites(stack_scenes(scenes, stacking), periods)
-        written = write_composites(made, periods, out, reporting.fetched)
+        written = write_composites(scenes, stacking, periods, out, reporting.fetched)
     for path in written:
         click.echo(path)
+    for name in sorted({period.name for period in periods} - {path.stem for path in written}):
+        click.echo(f"{name}: no scene can be used, so there is no composite", err=True)
 
 
 @earth.command()

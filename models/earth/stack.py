@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import groupby
@@ -81,9 +80,7 @@ def stack_scenes(scenes: Iterable[Scene], stacking: Stacking) -> xr.Dataset:
         rows = [[[_part(block, number, shape, kind) for block, shape in row] for row in of_day] for of_day in blocks]
         variables[name] = (("time", *stacking.grid.dimensions), da.block(rows), {"units": "1"})
     moments = np.array([day[0].day.isoformat() for day in days], dtype="datetime64[ns]")
-    of_scenes = [{"id": scene.id, "date": str(scene.day), "version": scene.version} for day in days for scene in day]
-    attributes = {"scenes": json.dumps(of_scenes)}
-    stacked = xr.Dataset(variables, coords={"time": moments, **xr_coords(stacking.grid)}, attrs=attributes)
+    stacked = xr.Dataset(variables, coords={"time": moments, **xr_coords(stacking.grid)})
     renamed: xr.Dataset = stacked.rename(dict(zip(stacking.grid.dimensions, ("y", "x"), strict=True)))
     return renamed
 
