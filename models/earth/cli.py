@@ -19,12 +19,21 @@ _Function = TypeVar("_Function", bound=Callable[..., Any])
 
 @click.group()
 def earth() -> None:
-    """Make composites and season files of satellite scenes and weather."""
+    """Make composites, features and season files of satellite scenes and weather."""
 
 
 def _default_cache() -> Path:
     base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
     return Path(base) / "pomona" / "earth"
+
+
+_cache_option = click.option(
+    "--cache",
+    type=click.Path(path_type=Path),
+    default=_default_cache,
+    show_default="~/.cache/pomona/earth",
+    help="Folder for what was read; started again, the work goes on from there.",
+)
 
 
 def _area_options(function: _Function) -> _Function:
@@ -55,17 +64,20 @@ def _area_options(function: _Function) -> _Function:
             show_default=True,
             help="Layer that tells clouds.",
         ),
-        click.option(
-            "--cache",
-            type=click.Path(path_type=Path),
-            default=_default_cache,
-            show_default="~/.cache/pomona/earth",
-            help="Folder for what was read; started again, the work goes on from there.",
-        ),
+        _cache_option,
     )
     for option in reversed(options):
         function = option(function)
     return function
+
+
+_weather_option = click.option(
+    "--weather",
+    required=True,
+    multiple=True,
+    type=click.Path(path_type=Path),
+    help="Monthly NetCDF file of FLDAS or GLDAS, or a folder of them; may be given again.",
+)
 
 
 @earth.command("season")
@@ -75,13 +87,7 @@ def _area_options(function: _Function) -> _Function:
 @click.option("--first", default=4, show_default=True, type=click.IntRange(1, 12), help="First month.")
 @click.option("--last", default=10, show_default=True, type=click.IntRange(1, 12), help="Last month.")
 @click.option("--margin", default=50.0, show_default=True, type=click.FloatRange(0, 2000), help="In metres.")
-@click.option(
-    "--weather",
-    required=True,
-    multiple=True,
-    type=click.Path(path_type=Path),
-    help="Monthly NetCDF file of FLDAS or GLDAS, or a folder of them; may be given again.",
-)
+@_weather_option
 @click.option("--out", required=True, type=click.Path(dir_okay=False, path_type=Path), help="Season file to write.")
 def season_file(
     boundary: Path,
@@ -188,6 +194,10 @@ def composites(
 @click.option("--texture-size", default=3, show_default=True, type=click.IntRange(1, 32), help="Pixels on each side.")
 @click.option("--texture-levels", default=64, show_default=True, type=click.IntRange(2, 256), help="Grey levels.")
 @click.option("--phenology/--no-phenology", default=True, show_default=True, help="Surrogates; need April to October.")
+@click.option("--radar", metavar="CATALOGUE", help="Sentinel-1: folder of GeoTIFFs, or STAC catalogue.")
+@click.option("--radar-collection", default="sentinel-1-rtc", show_default=True, help="Collection in the catalogue.")
+@click.option("--longest-gap", type=click.IntRange(1), metavar="DAYS", help="Longer gaps of Sentinel-1 stay open.")
+@_cache_option
 @click.option("--at", type=click.Path(path_type=Path), help="Points or polygons; makes a table of them.")
 @click.option("--out", required=True, type=click.Path(dir_okay=False, path_type=Path), help="GeoTIFF, or GeoParquet.")
 def features(
@@ -198,6 +208,10 @@ def features(
     texture_size: int,
     texture_levels: int,
     phenology: bool,
+    radar: str | None,
+    radar_collection: str,
+    longest_gap: int | None,
+    cache: Path,
     at: Path | None,
     out: Path,
 ) -> None:
@@ -206,12 +220,14 @@ def features(
     \b
     Examples:
       pomona earth features --composites composites/ --elevation dem.tif --out features.tif
-      pomona earth features --composites composites/ --at points.geojson --out points.parquet
+      pomona earth features --composites composites/ --radar sentinel-1/ \\
+        --at points.geojson --out points.parquet
     """
-    from models.earth.feature_files import make_features, make_table, read_composites, read_elevation
+    from models.earth.feature_files import Inputs, make_features, make_table, read_composites, read_elevation
     from models.earth.features import FeatureSettings
     from models.earth.glcm import TextureSettings
     from models.earth.phenology import PhenologyWindows
+    from models.earth.radar_features import RadarSettings, radar_features
 
     settings = FeatureSettings(
         by_month=by_month,
@@ -221,10 +237,16 @@ def features(
     )
     monthly = read_composites(composites)
     ground = None if elevation is None else read_elevation(elevation, monthly)
+    backscatter = None
+    if radar is not None:
+        with _reporting() as reporting:
+            source = _source(radar, radar_collection, None, cache)
+            backscatter = radar_features(source, monthly, RadarSettings(longest_gap_days=longest_gap), reporting)
+    inputs = Inputs(monthly, ground, backscatter)
     if at is None:
-        click.echo(f"{out}: {make_features(monthly, ground, settings, out)} features")
+        click.echo(f"{out}: {make_features(inputs, settings, out)} features")
     else:
-        places, number = make_table(monthly, ground, settings, at, out)
+        places, number = make_table(inputs, settings, at, out)
         click.echo(f"{out}: {number} features of {places} places")
 
 
@@ -232,13 +254,7 @@ def features(
 @click.option("--boundary", required=True, type=click.Path(path_type=Path), help="Polygons: GeoJSON, GeoPackage, …")
 @click.option("--first", required=True, metavar="MONTH", help="First month, such as 2026-04.")
 @click.option("--last", required=True, metavar="MONTH", help="Last month.")
-@click.option(
-    "--weather",
-    required=True,
-    multiple=True,
-    type=click.Path(path_type=Path),
-    help="Monthly NetCDF file of FLDAS or GLDAS, or a folder of them; may be given again.",
-)
+@_weather_option
 @click.option("--out", required=True, type=click.Path(dir_okay=False, path_type=Path), help="CSV to write.")
 def weather(boundary: Path, first: str, last: str, weather: tuple[Path, ...], out: Path) -> None:
     """Write the mean weather over each polygon and month, with the polygons' own columns, as CSV.
@@ -257,7 +273,7 @@ def weather(boundary: Path, first: str, last: str, weather: tuple[Path, ...], ou
     click.echo(f"{out}: {len(boundaries)} polygons, {len(wanted)} months")
 
 
-def _source(catalogue: str, collection: str, most_cloud: float, cache: Path) -> Source:
+def _source(catalogue: str, collection: str, most_cloud: float | None, cache: Path) -> Source:
     from models.earth.gathering import Source
 
     return Source(catalogue, collection, most_cloud, cache)

@@ -24,7 +24,7 @@ from rasterio.windows import Window
 from models.earth.composites import median_composites
 from models.earth.errors import EarthInputError
 from models.earth.periods import Period
-from models.earth.scenes import Scene
+from models.earth.scenes import Scene, record_of
 from models.earth.stack import Stacking, stack_scenes
 
 _PLAIN = {"driver": "GTiff", "tiled": True, "BIGTIFF": "IF_SAFER"}
@@ -95,17 +95,12 @@ def _write(scenes: Sequence[Scene], stacking: Stacking, period: Period, path: Pa
     plain = _plain_path(path)
     with rasterio.open(plain, "w", **size, **place, **_PLAIN) as file:
         file.descriptions = names
-        file.update_tags(scenes=_record_of(scenes))
+        file.update_tags(scenes=json.dumps(record_of(scenes)))
         for some in _batches(_windows(stacking.tiles)):
             lazy = [_composed(scenes, replace(stacking, grid=grid), period) for _, grid in some]
             for (window, _), values in zip(some, compute(*lazy), strict=True):
                 file.write(values, window=window)
     _to_cloud_optimised(plain, path)
-
-
-def _record_of(scenes: Sequence[Scene]) -> str:
-    ordered = sorted(scenes, key=lambda scene: (scene.day, scene.id))
-    return json.dumps([{"id": scene.id, "date": str(scene.day), "version": scene.version} for scene in ordered])
 
 
 def _plain_path(path: Path) -> Path:

@@ -219,11 +219,6 @@ def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     return f'<div class="table"><table><tr>{names}</tr>{body}</table></div>'
 
 
-def _row(tag: str, cells: Sequence[str]) -> str:
-    inner = "".join(f"<{tag}{' class=n' if at else ''}>{html.escape(cell)}</{tag}>" for at, cell in enumerate(cells))
-    return f"<tr>{inner}</tr>"
-
-
 def _number(value: float | None) -> str:
     return "–" if value is None else f"{value:.3f}"
 
