@@ -188,7 +188,11 @@ def composites(
 
 @earth.command()
 @click.option("--composites", required=True, type=click.Path(path_type=Path), help="Folder of monthly GeoTIFFs.")
-@click.option("--elevation", type=click.Path(path_type=Path), help="GeoTIFF of elevation in metres, any grid.")
+@click.option(
+    "--elevation",
+    metavar="CATALOGUE",
+    help="Elevation in metres: GeoTIFF, folder of them, or STAC catalogue with cop-dem-glo-30.",
+)
 @click.option("--by-month", is_flag=True, help="Bands and indices of each month, not of the season's median.")
 @click.option("--texture-band", default="B08", show_default=True, metavar="NAME", help="'none' for no textures.")
 @click.option("--texture-size", default=3, show_default=True, type=click.IntRange(1, 32), help="Pixels on each side.")
@@ -202,7 +206,7 @@ def composites(
 @click.option("--out", required=True, type=click.Path(dir_okay=False, path_type=Path), help="GeoTIFF, or GeoParquet.")
 def features(
     composites: Path,
-    elevation: Path | None,
+    elevation: str | None,
     by_month: bool,
     texture_band: str,
     texture_size: int,
@@ -223,7 +227,8 @@ def features(
       pomona earth features --composites composites/ --radar sentinel-1/ \\
         --at points.geojson --out points.parquet
     """
-    from models.earth.feature_files import Inputs, make_features, make_table, read_composites, read_elevation
+    from models.earth.cache import BlockCache
+    from models.earth.feature_files import Inputs, elevation_of, make_features, make_table, read_composites
     from models.earth.features import FeatureSettings
     from models.earth.glcm import TextureSettings
     from models.earth.phenology import PhenologyWindows
@@ -236,18 +241,20 @@ def features(
         phenology=PhenologyWindows() if phenology else None,
     )
     monthly = read_composites(composites)
-    ground = None if elevation is None else read_elevation(elevation, monthly)
+    ground = None if elevation is None else elevation_of(elevation, monthly, BlockCache(cache))
     backscatter = None
-    if radar is not None:
-        with _reporting() as reporting:
+    with _reporting() as reporting:
+        if radar is not None:
             source = _source(radar, radar_collection, None, cache)
             backscatter = radar_features(source, monthly, RadarSettings(longest_gap_days=longest_gap), reporting)
-    inputs = Inputs(monthly, ground, backscatter)
-    if at is None:
-        click.echo(f"{out}: {make_features(inputs, settings, out)} features")
-    else:
-        places, number = make_table(inputs, settings, at, out)
-        click.echo(f"{out}: {number} features of {places} places")
+        inputs = Inputs(monthly, ground, backscatter)
+        with _tasks_told(reporting):
+            if at is None:
+                done = f"{make_features(inputs, settings, out)} features"
+            else:
+                places, number = make_table(inputs, settings, at, out)
+                done = f"{number} features of {places} places"
+    click.echo(f"{out}: {done}")
 
 
 @earth.command()
@@ -291,7 +298,7 @@ def _reporting() -> Iterator[Reporting]:
     console = Console(stderr=True)
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=console, disable=not sys.stderr.isatty(), transient=True) as progress:
-        task = progress.add_task("reading")
+        task = progress.add_task("reading", total=None)
         yield Reporting(
             found=lambda number: progress.reset(task, total=number),
             fetched=lambda done: progress.advance(task, done),
@@ -302,6 +309,18 @@ def _reporting() -> Iterator[Reporting]:
                 soft_wrap=True,
             ),
         )
+
+
+@contextmanager
+def _tasks_told(reporting: Reporting) -> Iterator[None]:
+    """Count what Dask does in this process."""
+    from dask.callbacks import Callback
+
+    def start(_: object, state: dict[str, Any]) -> None:
+        reporting.found(len(state["ready"]) + len(state["waiting"]))
+
+    with Callback(start_state=start, posttask=lambda *_: reporting.fetched(1)):
+        yield
 
 
 @contextmanager

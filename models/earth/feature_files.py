@@ -13,9 +13,11 @@ import numpy as np
 import rasterio
 import rioxarray
 import xarray as xr
-from rasterio.enums import Resampling
+from odc.geo.geobox import GeoBox
 
-from models.earth.errors import EarthInputError
+from models.earth.cache import BlockCache
+from models.earth.elevation import elevation_tiles, read_elevation
+from models.earth.errors import EarthInputError, SceneError
 from models.earth.feature_tables import Provenance, SourceScene, at_points, over_polygons, write_table
 from models.earth.features import FeatureSettings, feature_stack
 from models.earth.periods import months
@@ -72,21 +74,33 @@ def _open(path: Path) -> xr.DataArray:
     return opened
 
 
-def read_elevation(path: Path, grid: xr.Dataset) -> xr.DataArray:
-    """Elevation in metres on the composites' grid, by bilinear resampling.
+def grid_of_composites(composites: xr.Dataset) -> GeoBox:
+    """Where the cells of composites lie."""
+    return GeoBox((composites.sizes["y"], composites.sizes["x"]), composites.rio.transform(), composites.rio.crs)
+
+
+def elevation_of(source: str, composites: xr.Dataset, cache: BlockCache) -> xr.DataArray:
+    """Elevation in metres on the composites' grid.
+
+    Args:
+        source: see :func:`models.earth.elevation.elevation_tiles`.
+        composites: see :func:`read_composites`.
+        cache: what was read is kept there.
 
     Raises:
-        EarthInputError: it cannot be read or does not meet the grid.
+        CatalogueError: the catalogue is away.
+        EarthInputError: there is no elevation here, or it cannot be read.
     """
-    source = _open(path).isel(band=0, drop=True).astype(np.float32)
-    if source.rio.crs is None:
-        raise EarthInputError(f"{path} has no reference system; write it with one")
-    like = next(iter(grid.values())).isel(month=0, drop=True)
-    placed: xr.DataArray = source.rio.reproject_match(like, resampling=Resampling.bilinear, nodata=np.nan)
-    if bool(placed.isnull().all()):
-        raise EarthInputError(f"{path} holds no elevation where the composites lie; give the model of that place")
-    named: xr.DataArray = placed.assign_coords(y=grid["y"], x=grid["x"]).rename("elevation_m")
-    return named
+    grid = grid_of_composites(composites)
+    try:
+        metres = read_elevation(elevation_tiles(source, grid.footprint("EPSG:4326").boundingbox.bbox), grid, cache)
+    except SceneError as error:
+        raise EarthInputError(f"the elevation model cannot be used: {error}") from error
+    if bool(metres.isnull().all()):
+        raise EarthInputError(f"{source} holds no elevation where the composites lie; give the model of that place")
+    blocks = metres.chunk({"y": _CHUNK_PX, "x": _CHUNK_PX})
+    placed: xr.DataArray = blocks.assign_coords(y=composites["y"], x=composites["x"]).rename("elevation_m")
+    return placed
 
 
 @dataclass(frozen=True)
@@ -95,7 +109,7 @@ class Inputs:
 
     Attributes:
         composites: see :func:`read_composites`.
-        elevation_m: see :func:`read_elevation`; None for no terrain.
+        elevation_m: see :func:`elevation_of`; None for no terrain.
         radar: see :func:`models.earth.radar_features.radar_features`; None for no backscatter.
     """
 

@@ -8,14 +8,13 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 import odc.stac
-import rioxarray  # noqa: F401  (gives arrays their .rio)
 import xarray as xr
-from odc.geo.geobox import GeoBox
 
 from models.earth.backscatter import POLARISATIONS, RadarStacking, fetch_backscatter, stack_backscatter
 from models.earth.cache import BlockCache
 from models.earth.catalogue import Search, find_items
 from models.earth.errors import EarthInputError
+from models.earth.feature_files import grid_of_composites
 from models.earth.gathering import Reporting, Source, read_whole
 from models.earth.periods import months
 from models.earth.radar import LOOKS_OF_IW_GRD, StepSettings, refined_lee, regular_series
@@ -58,11 +57,10 @@ def radar_features(source: Source, composites: xr.Dataset, settings: RadarSettin
     span = months(composites.attrs["first"], composites.attrs["last"])
     first, days = span[0].first, (span[-1].last - span[0].first).days + 1
     steps = StepSettings(first, -(-days // settings.step_days), settings.step_days, settings.longest_gap_days)
-    shape = composites.sizes["y"], composites.sizes["x"]
-    grid = GeoBox(shape, composites.rio.transform(), composites.rio.crs)
-    scenes = _gather(source, RadarStacking(grid, cache=BlockCache(source.cache)), steps, reporting)
+    stacking = RadarStacking(grid_of_composites(composites), cache=BlockCache(source.cache))
+    scenes = _gather(source, stacking, steps, reporting)
     _check_ends(scenes, steps)
-    power = stack_backscatter(scenes, RadarStacking(grid, cache=BlockCache(source.cache)))
+    power = stack_backscatter(scenes, stacking)
     variables: dict[str, Any] = {}
     for name in POLARISATIONS:
         series = regular_series(refined_lee(power[name], settings.looks), steps)
