@@ -126,7 +126,7 @@ def _accuracy(record: Mapping[str, Any]) -> str:
         [
             shown,
             f"{_number(record['accuracy'][name]['value'])}",
-            f"{_number(record['accuracy'][name]['low'])} to {_number(record['accuracy'][name]['high'])}",
+            f"{_number(record['accuracy'][name]['low'])}\u00a0to\u00a0{_number(record['accuracy'][name]['high'])}",
         ]
         for name, shown in _FIGURES.items()
     ]
