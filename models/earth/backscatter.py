@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,7 +18,7 @@ from models.earth.cache import BlockCache
 from models.earth.errors import EarthInputError, SceneError
 from models.earth.reading import read_layer
 from models.earth.scenes import Scene
-from models.earth.stack import CHUNK_PX, by_day
+from models.earth.stack import CHUNK_PX, by_day, tile_at, try_each
 
 POLARISATIONS = ("VV", "VH")
 # power of land is between about -35 and +5 dB; digital numbers of uncalibrated products are in the hundreds
@@ -41,6 +41,31 @@ class RadarStacking:
     chunk_px: int = CHUNK_PX
     cache: BlockCache | None = None
 
+    @property
+    def tiles(self) -> GeoboxTiles:
+        """The blocks."""
+        return GeoboxTiles(self.grid, (self.chunk_px, self.chunk_px))
+
+
+def fetch_backscatter(
+    scenes: Sequence[Scene], stacking: RadarStacking, advance: Callable[[int], object] = int
+) -> tuple[list[Scene], list[SceneError]]:
+    """Read all of some scenes, as :func:`models.earth.stack.fetch` does."""
+    return try_each(scenes, lambda scene: _try_scene(scene, stacking), advance)
+
+
+def _try_scene(scene: Scene, stacking: RadarStacking) -> SceneError | None:
+    tiles = stacking.tiles
+    seen = False
+    try:
+        for place in np.ndindex(*tiles.shape.yx):
+            for name in stacking.polarisations:
+                power = _read_day([scene], name, tile_at(tiles, place), stacking.cache)
+                seen |= bool(np.isfinite(power).any())
+    except SceneError as error:
+        return error
+    return None if seen else SceneError(f"scene {scene.id} has no data here; its footprint reaches further")
+
 
 def stack_backscatter(scenes: Iterable[Scene], stacking: RadarStacking) -> xr.Dataset:
     """Backscatter of scenes as power, those of one day as one; speckle filters work on power.
@@ -59,7 +84,7 @@ def stack_backscatter(scenes: Iterable[Scene], stacking: RadarStacking) -> xr.Da
     days = by_day(scenes)
     if not days:
         raise EarthInputError("there is no scene to read; widen the dates")
-    tiles = GeoboxTiles(stacking.grid, (stacking.chunk_px, stacking.chunk_px))
+    tiles = stacking.tiles
     rows, columns = tiles.shape.yx
     read = delayed(_read_day, pure=True)
     variables: dict[str, Any] = {}

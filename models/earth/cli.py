@@ -19,12 +19,21 @@ _Function = TypeVar("_Function", bound=Callable[..., Any])
 
 @click.group()
 def earth() -> None:
-    """Make composites and season files of satellite scenes and weather."""
+    """Make composites, features and season files of satellite scenes and weather."""
 
 
 def _default_cache() -> Path:
     base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
     return Path(base) / "pomona" / "earth"
+
+
+_cache_option = click.option(
+    "--cache",
+    type=click.Path(path_type=Path),
+    default=_default_cache,
+    show_default="~/.cache/pomona/earth",
+    help="Folder for what was read; started again, the work goes on from there.",
+)
 
 
 def _area_options(function: _Function) -> _Function:
@@ -55,17 +64,20 @@ def _area_options(function: _Function) -> _Function:
             show_default=True,
             help="Layer that tells clouds.",
         ),
-        click.option(
-            "--cache",
-            type=click.Path(path_type=Path),
-            default=_default_cache,
-            show_default="~/.cache/pomona/earth",
-            help="Folder for what was read; started again, the work goes on from there.",
-        ),
+        _cache_option,
     )
     for option in reversed(options):
         function = option(function)
     return function
+
+
+_weather_option = click.option(
+    "--weather",
+    required=True,
+    multiple=True,
+    type=click.Path(path_type=Path),
+    help="Monthly NetCDF file of FLDAS or GLDAS, or a folder of them; may be given again.",
+)
 
 
 @earth.command("season")
@@ -75,13 +87,7 @@ def _area_options(function: _Function) -> _Function:
 @click.option("--first", default=4, show_default=True, type=click.IntRange(1, 12), help="First month.")
 @click.option("--last", default=10, show_default=True, type=click.IntRange(1, 12), help="Last month.")
 @click.option("--margin", default=50.0, show_default=True, type=click.FloatRange(0, 2000), help="In metres.")
-@click.option(
-    "--weather",
-    required=True,
-    multiple=True,
-    type=click.Path(path_type=Path),
-    help="Monthly NetCDF file of FLDAS or GLDAS, or a folder of them; may be given again.",
-)
+@_weather_option
 @click.option("--out", required=True, type=click.Path(dir_okay=False, path_type=Path), help="Season file to write.")
 def season_file(
     boundary: Path,
@@ -162,10 +168,9 @@ def composites(
     from models.earth.areas import metric_grid, one_area
     from models.earth.bands import LAND_BANDS, checked_bands
     from models.earth.cache import BlockCache
-    from models.earth.composites import median_composites
     from models.earth.gathering import gather
     from models.earth.periods import months, ten_days
-    from models.earth.stack import Stacking, stack_scenes
+    from models.earth.stack import Stacking
     from models.earth.writing import write_composites
 
     periods = (months if every == "month" else ten_days)(first, last)
@@ -174,30 +179,43 @@ def composites(
     with _cluster(scheduler), _reporting() as reporting:
         scenes = gather(_source(catalogue, collection, most_cloud, cache), area, periods, stacking, reporting)
         reporting.found(len(periods))
-        made = median_composites(stack_scenes(scenes, stacking), periods)
-        written = write_composites(made, periods, out, reporting.fetched)
+        written = write_composites(scenes, stacking, periods, out, reporting.fetched)
     for path in written:
         click.echo(path)
+    for name in sorted({period.name for period in periods} - {path.stem for path in written}):
+        click.echo(f"{name}: no scene can be used, so there is no composite", err=True)
 
 
 @earth.command()
 @click.option("--composites", required=True, type=click.Path(path_type=Path), help="Folder of monthly GeoTIFFs.")
-@click.option("--elevation", type=click.Path(path_type=Path), help="GeoTIFF of elevation in metres, any grid.")
+@click.option(
+    "--elevation",
+    metavar="CATALOGUE",
+    help="Elevation in metres: GeoTIFF, folder of them, or STAC catalogue with cop-dem-glo-30.",
+)
 @click.option("--by-month", is_flag=True, help="Bands and indices of each month, not of the season's median.")
 @click.option("--texture-band", default="B08", show_default=True, metavar="NAME", help="'none' for no textures.")
 @click.option("--texture-size", default=3, show_default=True, type=click.IntRange(1, 32), help="Pixels on each side.")
 @click.option("--texture-levels", default=64, show_default=True, type=click.IntRange(2, 256), help="Grey levels.")
 @click.option("--phenology/--no-phenology", default=True, show_default=True, help="Surrogates; need April to October.")
+@click.option("--radar", metavar="CATALOGUE", help="Sentinel-1: folder of GeoTIFFs, or STAC catalogue.")
+@click.option("--radar-collection", default="sentinel-1-rtc", show_default=True, help="Collection in the catalogue.")
+@click.option("--longest-gap", type=click.IntRange(1), metavar="DAYS", help="Longer gaps of Sentinel-1 stay open.")
+@_cache_option
 @click.option("--at", type=click.Path(path_type=Path), help="Points or polygons; makes a table of them.")
 @click.option("--out", required=True, type=click.Path(dir_okay=False, path_type=Path), help="GeoTIFF, or GeoParquet.")
 def features(
     composites: Path,
-    elevation: Path | None,
+    elevation: str | None,
     by_month: bool,
     texture_band: str,
     texture_size: int,
     texture_levels: int,
     phenology: bool,
+    radar: str | None,
+    radar_collection: str,
+    longest_gap: int | None,
+    cache: Path,
     at: Path | None,
     out: Path,
 ) -> None:
@@ -206,12 +224,15 @@ def features(
     \b
     Examples:
       pomona earth features --composites composites/ --elevation dem.tif --out features.tif
-      pomona earth features --composites composites/ --at points.geojson --out points.parquet
+      pomona earth features --composites composites/ --radar sentinel-1/ \\
+        --at points.geojson --out points.parquet
     """
-    from models.earth.feature_files import make_features, make_table, read_composites, read_elevation
+    from models.earth.cache import BlockCache
+    from models.earth.feature_files import Inputs, elevation_of, make_features, make_table, read_composites
     from models.earth.features import FeatureSettings
     from models.earth.glcm import TextureSettings
     from models.earth.phenology import PhenologyWindows
+    from models.earth.radar_features import RadarSettings, radar_features
 
     settings = FeatureSettings(
         by_month=by_month,
@@ -220,25 +241,27 @@ def features(
         phenology=PhenologyWindows() if phenology else None,
     )
     monthly = read_composites(composites)
-    ground = None if elevation is None else read_elevation(elevation, monthly)
-    if at is None:
-        click.echo(f"{out}: {make_features(monthly, ground, settings, out)} features")
-    else:
-        places, number = make_table(monthly, ground, settings, at, out)
-        click.echo(f"{out}: {number} features of {places} places")
+    ground = None if elevation is None else elevation_of(elevation, monthly, BlockCache(cache))
+    backscatter = None
+    with _reporting() as reporting:
+        if radar is not None:
+            source = _source(radar, radar_collection, None, cache)
+            backscatter = radar_features(source, monthly, RadarSettings(longest_gap_days=longest_gap), reporting)
+        inputs = Inputs(monthly, ground, backscatter)
+        with _tasks_told(reporting):
+            if at is None:
+                done = f"{make_features(inputs, settings, out)} features"
+            else:
+                places, number = make_table(inputs, settings, at, out)
+                done = f"{number} features of {places} places"
+    click.echo(f"{out}: {done}")
 
 
 @earth.command()
 @click.option("--boundary", required=True, type=click.Path(path_type=Path), help="Polygons: GeoJSON, GeoPackage, …")
 @click.option("--first", required=True, metavar="MONTH", help="First month, such as 2026-04.")
 @click.option("--last", required=True, metavar="MONTH", help="Last month.")
-@click.option(
-    "--weather",
-    required=True,
-    multiple=True,
-    type=click.Path(path_type=Path),
-    help="Monthly NetCDF file of FLDAS or GLDAS, or a folder of them; may be given again.",
-)
+@_weather_option
 @click.option("--out", required=True, type=click.Path(dir_okay=False, path_type=Path), help="CSV to write.")
 def weather(boundary: Path, first: str, last: str, weather: tuple[Path, ...], out: Path) -> None:
     """Write the mean weather over each polygon and month, with the polygons' own columns, as CSV.
@@ -257,7 +280,7 @@ def weather(boundary: Path, first: str, last: str, weather: tuple[Path, ...], ou
     click.echo(f"{out}: {len(boundaries)} polygons, {len(wanted)} months")
 
 
-def _source(catalogue: str, collection: str, most_cloud: float, cache: Path) -> Source:
+def _source(catalogue: str, collection: str, most_cloud: float | None, cache: Path) -> Source:
     from models.earth.gathering import Source
 
     return Source(catalogue, collection, most_cloud, cache)
@@ -275,7 +298,7 @@ def _reporting() -> Iterator[Reporting]:
     console = Console(stderr=True)
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=console, disable=not sys.stderr.isatty(), transient=True) as progress:
-        task = progress.add_task("reading")
+        task = progress.add_task("reading", total=None)
         yield Reporting(
             found=lambda number: progress.reset(task, total=number),
             fetched=lambda done: progress.advance(task, done),
@@ -286,6 +309,18 @@ def _reporting() -> Iterator[Reporting]:
                 soft_wrap=True,
             ),
         )
+
+
+@contextmanager
+def _tasks_told(reporting: Reporting) -> Iterator[None]:
+    """Count what Dask does in this process."""
+    from dask.callbacks import Callback
+
+    def start(_: object, state: dict[str, Any]) -> None:
+        reporting.found(len(state["ready"]) + len(state["waiting"]))
+
+    with Callback(start_state=start, posttask=lambda *_: reporting.fetched(1)):
+        yield
 
 
 @contextmanager

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +13,11 @@ import numpy as np
 import rasterio
 import rioxarray
 import xarray as xr
-from rasterio.enums import Resampling
+from odc.geo.geobox import GeoBox
 
-from models.earth.errors import EarthInputError
+from models.earth.cache import BlockCache
+from models.earth.elevation import elevation_tiles, read_elevation
+from models.earth.errors import EarthInputError, SceneError
 from models.earth.feature_tables import Provenance, SourceScene, at_points, over_polygons, write_table
 from models.earth.features import FeatureSettings, feature_stack
 from models.earth.periods import months
@@ -30,7 +33,8 @@ def read_composites(folder: Path) -> xr.Dataset:
         folder: of files such as ``2026-04.tif``, each month once, as ``pomona earth composites`` writes them.
 
     Returns:
-        Bands as variables with dimensions (month, y, x), and the attribute ``scenes``, JSON, of all of them.
+        Bands as variables with dimensions (month, y, x), and the attributes ``scenes``, JSON, of all of them, and
+        ``first`` and ``last`` month.
 
     Raises:
         EarthInputError: there are none, a month is there of two years, they differ in grid or bands, or one cannot be
@@ -48,7 +52,7 @@ def read_composites(folder: Path) -> xr.Dataset:
             raise EarthInputError(f"{path} has other bands or another grid than {paths[0]}; make both in one run")
     scenes = [scene for raster in opened for scene in json.loads(raster.attrs.get("scenes", "[]"))]
     stacked = xr.concat(opened, "month", combine_attrs="override").assign_coords(month=numbers)
-    told: xr.Dataset = stacked.assign_attrs(scenes=json.dumps(scenes))
+    told: xr.Dataset = stacked.assign_attrs(scenes=json.dumps(scenes), first=paths[0].stem, last=paths[-1].stem)
     return told
 
 
@@ -70,34 +74,78 @@ def _open(path: Path) -> xr.DataArray:
     return opened
 
 
-def read_elevation(path: Path, grid: xr.Dataset) -> xr.DataArray:
-    """Elevation in metres on the composites' grid, by bilinear resampling.
+def grid_of_composites(composites: xr.Dataset) -> GeoBox:
+    """Where the cells of composites lie."""
+    return GeoBox((composites.sizes["y"], composites.sizes["x"]), composites.rio.transform(), composites.rio.crs)
+
+
+def elevation_of(source: str, composites: xr.Dataset, cache: BlockCache) -> xr.DataArray:
+    """Elevation in metres on the composites' grid.
+
+    Args:
+        source: see :func:`models.earth.elevation.elevation_tiles`.
+        composites: see :func:`read_composites`.
+        cache: what was read is kept there.
 
     Raises:
-        EarthInputError: it cannot be read or does not meet the grid.
+        CatalogueError: the catalogue is away.
+        EarthInputError: there is no elevation here, or it cannot be read.
     """
-    source = _open(path).isel(band=0, drop=True).astype(np.float32)
-    if source.rio.crs is None:
-        raise EarthInputError(f"{path} has no reference system; write it with one")
-    like = next(iter(grid.values())).isel(month=0, drop=True)
-    placed: xr.DataArray = source.rio.reproject_match(like, resampling=Resampling.bilinear, nodata=np.nan)
-    if bool(placed.isnull().all()):
-        raise EarthInputError(f"{path} holds no elevation where the composites lie; give the model of that place")
-    named: xr.DataArray = placed.assign_coords(y=grid["y"], x=grid["x"]).rename("elevation_m")
-    return named
+    grid = grid_of_composites(composites)
+    try:
+        metres = read_elevation(elevation_tiles(source, grid.footprint("EPSG:4326").boundingbox.bbox), grid, cache)
+    except SceneError as error:
+        raise EarthInputError(f"the elevation model cannot be used: {error}") from error
+    if bool(metres.isnull().all()):
+        raise EarthInputError(f"{source} holds no elevation where the composites lie; give the model of that place")
+    blocks = metres.chunk({"y": _CHUNK_PX, "x": _CHUNK_PX})
+    placed: xr.DataArray = blocks.assign_coords(y=composites["y"], x=composites["x"]).rename("elevation_m")
+    return placed
 
 
-def make_features(
-    composites: xr.Dataset, elevation_m: xr.DataArray | None, settings: FeatureSettings, out: Path
-) -> int:
+@dataclass(frozen=True)
+class Inputs:
+    """What features are made of.
+
+    Attributes:
+        composites: see :func:`read_composites`.
+        elevation_m: see :func:`elevation_of`; None for no terrain.
+        radar: see :func:`models.earth.radar_features.radar_features`; None for no backscatter.
+    """
+
+    composites: xr.Dataset
+    elevation_m: xr.DataArray | None = None
+    radar: xr.Dataset | None = None
+
+    @property
+    def scenes(self) -> list[dict[str, str]]:
+        """All that went in."""
+        of_radar = [] if self.radar is None else json.loads(self.radar.attrs["scenes"])
+        return [*json.loads(self.composites.attrs["scenes"]), *of_radar]
+
+    def features(self, settings: FeatureSettings) -> xr.Dataset:
+        """All features, lazily."""
+        stack = feature_stack(self.composites, self.elevation_m, settings)
+        if self.radar is None:
+            return stack
+        merged: xr.Dataset = xr.merge([stack, self.radar], join="exact", compat="override", combine_attrs="override")
+        return merged
+
+    def record(self, settings: FeatureSettings) -> dict[str, Any]:
+        """What features were made with."""
+        record = settings.as_record()
+        return record if self.radar is None else record | {"radar": json.loads(self.radar.attrs["settings"])}
+
+
+def make_features(inputs: Inputs, settings: FeatureSettings, out: Path) -> int:
     """Write all features as bands of a Cloud-Optimised GeoTIFF, block by block; how many they are.
 
     Raises:
         EarthInputError: as for :func:`models.earth.features.feature_stack`, or the file cannot be written.
     """
-    stack = feature_stack(composites, elevation_m, settings)
+    stack = inputs.features(settings)
     single = {name: values.astype(np.float32).drop_attrs(deep=False) for name, values in stack.items()}
-    told = {"scenes": composites.attrs["scenes"], "settings": json.dumps(settings.as_record())}
+    told = {"scenes": json.dumps(inputs.scenes), "settings": json.dumps(inputs.record(settings))}
     try:
         write_bands(xr.Dataset(single, attrs=told), out)
     except (OSError, rasterio.errors.RasterioError) as error:
@@ -105,9 +153,7 @@ def make_features(
     return len(stack)
 
 
-def make_table(
-    composites: xr.Dataset, elevation_m: xr.DataArray | None, settings: FeatureSettings, at: Path, out: Path
-) -> tuple[int, int]:
+def make_table(inputs: Inputs, settings: FeatureSettings, at: Path, out: Path) -> tuple[int, int]:
     """Write the features at points or over polygons as GeoParquet; how many places and features there are.
 
     Raises:
@@ -118,9 +164,9 @@ def make_table(
         places = geopandas.read_parquet(at) if at.suffix == ".parquet" else geopandas.read_file(at)
     except (OSError, ValueError, RuntimeError) as error:
         raise EarthInputError(f"{at} cannot be read: {error}; give points or polygons as GeoJSON") from error
-    stack = feature_stack(composites, elevation_m, settings)
+    stack = inputs.features(settings)
     are_points = set(places.geometry.geom_type) == {"Point"}
     table = (at_points if are_points else over_polygons)(stack, places)
-    scenes = tuple(SourceScene(**scene) for scene in json.loads(composites.attrs["scenes"]))
-    write_table(out, table, stack, Provenance(scenes, settings.as_record()))
+    scenes = tuple(SourceScene(**scene) for scene in inputs.scenes)
+    write_table(out, table, stack, Provenance(scenes, inputs.record(settings)))
     return len(table), len(stack)

@@ -31,14 +31,15 @@ def fill_gaps(series: xr.DataArray, along: str, longest: float | None = None) ->
     places = places.astype(np.float64)
     if (np.diff(places) <= 0).any():
         raise EarthInputError(f"{along} of the series does not rise; sort it and join what has the same {along}")
+    # joined here, since Dask would split the other dimensions in return
+    whole = series.chunk({along: -1}) if series.chunks else series
     filled: xr.DataArray = xr.apply_ufunc(
         between_neighbours,
-        series,
+        whole,
         kwargs={"places": places, "longest": longest},
         input_core_dims=[[along]],
         output_core_dims=[[along]],
         dask="parallelized",
-        dask_gufunc_kwargs={"allow_rechunk": True},
         output_dtypes=[series.dtype],
         keep_attrs=True,
     )

@@ -81,10 +81,30 @@ def gather(
             f"{'' if search.most_cloud_percent is None else f' with at most {search.most_cloud_percent:g} % clouds'}; "
             "check boundary and dates, or allow cloudier scenes with --most-cloud"
         )
-    usable = [_scene_or_error(item, stacking) for item in newest_of_each(items)]
+    layers = (*stacking.bands, stacking.quality)
+    return read_whole(
+        newest_of_each(items),
+        lambda item: sentinel2_scene(item, layers),
+        lambda scenes: fetch(scenes, stacking, reporting.fetched),
+        reporting,
+    )
+
+
+def read_whole(
+    items: Sequence[pystac.Item],
+    scene_of: Callable[[pystac.Item], Scene],
+    fetch_all: Callable[[list[Scene]], tuple[list[Scene], list[SceneError]]],
+    reporting: Reporting,
+) -> list[Scene]:
+    """The scenes of items that could be read whole; of the others it is told what is wrong.
+
+    Raises:
+        EarthInputError: none could be read.
+    """
+    usable = [_scene_or_error(item, scene_of) for item in items]
     scenes = [scene for scene in usable if isinstance(scene, Scene)]
     reporting.found(len(scenes))
-    good, unreadable = fetch(scenes, stacking, reporting.fetched)
+    good, unreadable = fetch_all(scenes)
     for wrong in (*(scene for scene in usable if isinstance(scene, SceneError)), *unreadable):
         reporting.left_out(wrong)
     if not good:
@@ -92,9 +112,9 @@ def gather(
     return good
 
 
-def _scene_or_error(item: pystac.Item, stacking: Stacking) -> Scene | SceneError:
+def _scene_or_error(item: pystac.Item, scene_of: Callable[[pystac.Item], Scene]) -> Scene | SceneError:
     try:
-        return sentinel2_scene(item, (*stacking.bands, stacking.quality))
+        return scene_of(item)
     except SceneError as error:
         return error
 

@@ -6,7 +6,7 @@ Filter and means over time work on power, since speckle multiplies power; interp
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, timedelta
 from typing import Any
 
 import numpy as np
@@ -87,6 +87,11 @@ class StepSettings:
     def __post_init__(self) -> None:
         if self.steps < 1 or self.days < 1:
             raise EarthInputError(f"{self.steps} steps of {self.days} days are no series; both are 1 or more")
+
+    @property
+    def end(self) -> date:
+        """The last day of the last step."""
+        return self.start + timedelta(days=self.steps * self.days - 1)
 
 
 def regular_series(power: xr.DataArray, settings: StepSettings) -> xr.DataArray:

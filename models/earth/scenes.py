@@ -76,6 +76,12 @@ def newest_of_each(items: Iterable[pystac.Item]) -> list[pystac.Item]:
     return sorted(kept, key=lambda item: (_moment(item), item.id))
 
 
+def record_of(scenes: Iterable[Scene]) -> list[dict[str, str]]:
+    """Of each scene its ``id``, ``date`` and ``version``, by day: what files say that they were made of."""
+    ordered = sorted(scenes, key=lambda scene: (scene.day, scene.id))
+    return [{"id": scene.id, "date": str(scene.day), "version": scene.version} for scene in ordered]
+
+
 def _scene(item: pystac.Item, assets: dict[str, str | None], offset: int) -> Scene:
     lacking = [layer for layer, name in assets.items() if name is None]
     if lacking:

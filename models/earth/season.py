@@ -19,6 +19,7 @@ from odc.geo.geobox import GeoBox
 
 from models.earth.composites import CLEAR, median_composites
 from models.earth.errors import MissingMonthError
+from models.earth.indices import indices
 from models.earth.periods import Period
 from models.earth.weather import VARIABLES
 
@@ -128,14 +129,8 @@ def pack_bits(flags: NDArray[np.bool_]) -> str:
 
 
 def _indices(composites: xr.Dataset) -> dict[str, NDArray[np.float32]]:
-    """NDVI and EVI of the composites; EVI has poles, and what they throw out of -1 to 1 is cut off."""
-    blue, red, near = (composites[name].values for name in ("B02", "B04", "B08"))
-    with np.errstate(divide="ignore", invalid="ignore"):
-        ndvi = (near - red) / (near + red)
-        evi = 2.5 * (near - red) / (near + 6 * red - 7.5 * blue + 1)
-    ndvi[~np.isfinite(ndvi)] = np.nan
-    evi[~np.isfinite(evi)] = np.nan
-    return {"NDVI": np.clip(ndvi, -1, 1), "EVI": np.clip(evi, -1, 1)}
+    """Of the composites, held within -1 to 1, which NDVI leaves where reflectance is below zero."""
+    return {str(name): np.clip(values.values, -1, 1) for name, values in indices(composites, INDICES).items()}
 
 
 def _check_months(request: SeasonRequest, scenes: xr.Dataset, composites: xr.Dataset) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import groupby
@@ -81,9 +80,7 @@ def stack_scenes(scenes: Iterable[Scene], stacking: Stacking) -> xr.Dataset:
         rows = [[[_part(block, number, shape, kind) for block, shape in row] for row in of_day] for of_day in blocks]
         variables[name] = (("time", *stacking.grid.dimensions), da.block(rows), {"units": "1"})
     moments = np.array([day[0].day.isoformat() for day in days], dtype="datetime64[ns]")
-    of_scenes = [{"id": scene.id, "date": str(scene.day), "version": scene.version} for day in days for scene in day]
-    attributes = {"scenes": json.dumps(of_scenes)}
-    stacked = xr.Dataset(variables, coords={"time": moments, **xr_coords(stacking.grid)}, attrs=attributes)
+    stacked = xr.Dataset(variables, coords={"time": moments, **xr_coords(stacking.grid)})
     renamed: xr.Dataset = stacked.rename(dict(zip(stacking.grid.dimensions, ("y", "x"), strict=True)))
     return renamed
 
@@ -103,12 +100,19 @@ def fetch(
     Returns:
         The scenes that were read whole; and what is wrong with the others, and with those of which nothing is clear.
     """
-    try_scene = delayed(_try_scene, pure=False)
+    return try_each(scenes, lambda scene: _try_scene(scene, stacking), advance)
+
+
+def try_each(
+    scenes: Sequence[Scene], attempt: Callable[[Scene], SceneError | None], advance: Callable[[int], object] = int
+) -> tuple[list[Scene], list[SceneError]]:
+    """Try several scenes at a time; those that can be used, and what is wrong; see :func:`fetch`."""
+    lazy_attempt = delayed(attempt, pure=False)
     outcomes: list[SceneError | None] = []
     with dask.config.set(num_workers=_AT_ONCE):  # they wait for the network, not for the processor
         for start in range(0, len(scenes), _AT_ONCE):
             some = scenes[start : start + _AT_ONCE]
-            outcomes += compute(*(try_scene(scene, stacking) for scene in some))
+            outcomes += compute(*(lazy_attempt(scene) for scene in some))
             advance(len(some))
     usable = [outcome is None or isinstance(outcome, CloudedSceneError) for outcome in outcomes]
     good = [scene for scene, use in zip(scenes, usable, strict=True) if use]
@@ -121,7 +125,8 @@ def by_day(scenes: Iterable[Scene]) -> list[list[Scene]]:
     return [list(group) for _, group in groupby(ordered, key=lambda scene: scene.day)]
 
 
-def _tile(tiles: GeoboxTiles, place: tuple[int, ...]) -> GeoBox:
+def tile_at(tiles: GeoboxTiles, place: tuple[int, ...]) -> GeoBox:
+    """One of the blocks."""
     tile = tiles[place[0], place[1]]
     assert isinstance(tile, GeoBox)  # a part of a regular grid is one
     return tile
@@ -166,7 +171,7 @@ def _try_scene(scene: Scene, stacking: Stacking) -> SceneError | None:
     seen = clear = False
     try:
         for place in np.ndindex(*tiles.shape.yx):
-            layers = _read_scene(scene, _tile(tiles, place), stacking)
+            layers = _read_scene(scene, tile_at(tiles, place), stacking)
             seen |= not np.isnan(layers[0]).all()
             clear |= bool(layers[-1].any())
     except SceneError as error:

@@ -1,11 +1,12 @@
-"""Composites as Cloud-Optimised GeoTIFFs, one a period, written block by block."""
+"""Bands as Cloud-Optimised GeoTIFFs, and composites as one a period, made and written block by block."""
 
 from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Iterable
-from datetime import date
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -14,75 +15,126 @@ import rasterio
 import rasterio.shutil
 import rioxarray  # noqa: F401  (gives arrays their .rio)
 import xarray as xr
+from dask.base import compute
 from dask.utils import SerializableLock
-from distributed import Lock, get_client
+from distributed import get_client
+from odc.geo.geobox import GeoBox, GeoboxTiles
+from rasterio.windows import Window
 
+from models.earth.composites import median_composites
 from models.earth.errors import EarthInputError
 from models.earth.periods import Period
+from models.earth.scenes import Scene, record_of
+from models.earth.stack import Stacking, stack_scenes
+
+_PLAIN = {"driver": "GTiff", "tiled": True, "BIGTIFF": "IF_SAFER"}
 
 
 def write_composites(
-    composites: xr.Dataset,
-    periods: Iterable[Period],
+    scenes: Sequence[Scene],
+    stacking: Stacking,
+    periods: Sequence[Period],
     folder: Path,
     advance: Callable[[int], object] = int,
 ) -> list[Path]:
     """Write each period's bands and its share of clear dates, reflectance as float32, NaN where nothing was clear.
 
-    A file that is there already is kept, and one that was being written when the process died is written again.
+    Each block is composed for itself, so that what is in memory is a block's and not the scene's. A file that is there
+    already is kept, and one that was being written when the process died is written again. The tag ``scenes`` is JSON
+    of the period's scenes, each with its ``id``, ``date`` and ``version``.
 
     Args:
-        composites: see :func:`models.earth.composites.median_composites`.
-        periods: of its times.
+        scenes: see :func:`models.earth.stack.stack_scenes`.
+        stacking: see there.
+        periods: what to make composites of; those without a scene get no file.
         folder: where to, made if need be.
         advance: called with 1 after each period.
 
+    Returns:
+        The files, by period.
+
     Raises:
         EarthInputError: the folder cannot be written.
+        SceneError: a scene cannot be read.
     """
     written = []
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        for number, period in enumerate(periods):
+        for period in periods:
+            members = [scene for scene in scenes if scene.day in period]
             path = folder / f"{period.name}.tif"
-            if not path.is_file():
-                composite = composites.isel(time=number, drop=True)
-                write_bands(composite.assign_attrs(scenes=_scenes_of(composites, period)), path)
-            written.append(path)
+            if members and not path.is_file():
+                _write(members, stacking, period, path)
+            if members:
+                written.append(path)
             advance(1)
     except (OSError, rasterio.errors.RasterioError) as error:
         raise EarthInputError(f"{folder} cannot be written: {error}; free space or name another folder") from error
     return written
 
 
-def _scenes_of(composites: xr.Dataset, period: Period) -> str:
-    scenes = json.loads(composites.attrs.get("scenes", "[]"))
-    return json.dumps([scene for scene in scenes if date.fromisoformat(scene["date"]) in period])
-
-
-def _lock() -> Any:
-    """Blocks are written into one file one after the other, by whichever process of a cluster made them."""
-    try:
-        get_client()
-    except ValueError:  # no cluster
-        return SerializableLock()
-    return Lock("composites")
-
-
-def write_bands(composite: xr.Dataset, path: Path) -> None:
+def write_bands(bands: xr.Dataset, path: Path) -> None:
     """Write variables of dimensions (y, x) as bands of one file, described by their names, whole or not at all.
 
-    The data set's attributes become the file's tags; those of the variables do not.
+    Lazy ones are computed block by block, in this process. The data set's attributes become the file's tags; those of
+    the variables do not.
     """
-    names = [str(name) for name in composite.data_vars]
-    plain, cloud_optimised = path.with_suffix(".plain.part"), path.with_suffix(".part")
-    bands = composite.to_dataarray("band").assign_coords(band=np.arange(1, len(names) + 1))
-    bands.attrs = {**composite.attrs, "long_name": tuple(names)}
-    bands.rio.write_nodata(np.nan, inplace=True).rio.to_raster(
-        plain, driver="GTiff", tiled=True, BIGTIFF="IF_SAFER", lock=_lock()
-    )
-    rasterio.shutil.copy(plain, cloud_optimised, driver="COG", compress="deflate", predictor=3, BIGTIFF="IF_SAFER")
+    names = [str(name) for name in bands.data_vars]
+    stacked = bands.to_dataarray("band").assign_coords(band=np.arange(1, len(names) + 1))
+    stacked.attrs = {**bands.attrs, "long_name": tuple(names)}
+    plain = _plain_path(path)
+    stacked.rio.write_nodata(np.nan, inplace=True).rio.to_raster(plain, lock=SerializableLock(), **_PLAIN)
+    _to_cloud_optimised(plain, path)
+
+
+def _write(scenes: Sequence[Scene], stacking: Stacking, period: Period, path: Path) -> None:
+    names = [*stacking.bands, "clear_share"]
+    rows, columns = stacking.grid.shape.yx
+    size = {"height": rows, "width": columns, "count": len(names), "dtype": "float32", "nodata": np.nan}
+    place = {"crs": str(stacking.grid.crs), "transform": stacking.grid.transform}
+    plain = _plain_path(path)
+    with rasterio.open(plain, "w", **size, **place, **_PLAIN) as file:
+        file.descriptions = names
+        file.update_tags(scenes=json.dumps(record_of(scenes)))
+        for some in _batches(_windows(stacking.tiles)):
+            lazy = [_composed(scenes, replace(stacking, grid=grid), period) for _, grid in some]
+            for (window, _), values in zip(some, compute(*lazy), strict=True):
+                file.write(values, window=window)
+    _to_cloud_optimised(plain, path)
+
+
+def _plain_path(path: Path) -> Path:
+    return path.with_suffix(".plain.part")
+
+
+def _to_cloud_optimised(plain: Path, path: Path) -> None:
+    part = path.with_suffix(".part")
+    rasterio.shutil.copy(plain, part, driver="COG", compress="deflate", predictor=3, BIGTIFF="IF_SAFER")
     plain.unlink()
-    with cloud_optimised.open("rb") as file:
-        os.fsync(file.fileno())
-    cloud_optimised.replace(path)
+    with part.open("rb") as written:
+        os.fsync(written.fileno())
+    part.replace(path)
+
+
+def _composed(scenes: Sequence[Scene], stacking: Stacking, period: Period) -> Any:
+    """(bands, rows, columns), lazy."""
+    made = median_composites(stack_scenes(scenes, stacking), [period]).isel(time=0)
+    return made[[*stacking.bands, "clear_share"]].to_dataarray("band").data
+
+
+def _windows(tiles: GeoboxTiles) -> Iterator[tuple[Window, GeoBox]]:
+    """Blocks row by row, with their place in the whole."""
+    for row, column in np.ndindex(*tiles.shape.yx):
+        grid = tiles[row, column]
+        assert isinstance(grid, GeoBox)  # a part of a regular grid is one
+        yield Window.from_slices(*tiles.roi[row, column]), grid
+
+
+def _batches(blocks: Iterator[tuple[Window, GeoBox]]) -> Iterator[list[tuple[Window, GeoBox]]]:
+    """One block at a time, whose dates and bands keep a machine's cores busy; on a cluster, several."""
+    try:
+        at_once = max(1, sum(get_client().nthreads().values()) // 4)
+    except ValueError:  # no cluster
+        at_once = 1
+    while some := list(islice(blocks, at_once)):
+        yield some

@@ -51,6 +51,7 @@ figure { margin: 0; } img { width: 100%; max-height: 85vh; object-fit: contain; 
 th, td { text-align: left; padding: .25rem 1rem .25rem 0; border-bottom: 1px solid var(--line); vertical-align: top; }
 th { font-weight: 500; } td.n, th.n { text-align: right; white-space: nowrap; } td.long { overflow-wrap: anywhere; }
 .table + .table { margin-top: 1rem; }
+@media (max-width: 30rem) { th, td { padding-right: .6rem; } td.n, th.n { white-space: normal; } }
 """
 
 
@@ -125,7 +126,7 @@ def _accuracy(record: Mapping[str, Any]) -> str:
         [
             shown,
             f"{_number(record['accuracy'][name]['value'])}",
-            f"{_number(record['accuracy'][name]['low'])} to {_number(record['accuracy'][name]['high'])}",
+            f"{_number(record['accuracy'][name]['low'])}\u00a0to\u00a0{_number(record['accuracy'][name]['high'])}",
         ]
         for name, shown in _FIGURES.items()
     ]
@@ -155,7 +156,7 @@ def _largest(polygons: Path) -> str:
             str(orchard.orchard),
             f"{orchard.area_ha:,.2f}",
             f"{orchard.area_mu:,.1f}",
-            f"{orchard.confidence_percent:.0f} %",
+            f"{orchard.confidence_percent:.0f}\u00a0%",
             f"{centre.y:.5f}, {centre.x:.5f}",
         ]
         for orchard, centre in zip(orchards.itertuples(), centres, strict=True)
@@ -194,8 +195,8 @@ def _class_legend() -> str:
 def _confidence_legend() -> str:
     doubtful, sure = confidence_colours()
     return (
-        f'<span>confidence in the class shown: 50 % <i class="scale" style="width:8rem;background:'
-        f'linear-gradient(90deg,{doubtful},{sure})"></i> 100 %</span>'
+        f'<span>confidence in the class shown:</span> <span>50\u00a0% <i class="scale" style="width:8rem;background:'
+        f'linear-gradient(90deg,{doubtful},{sure})"></i> 100\u00a0%</span>'
     )
 
 
@@ -217,11 +218,6 @@ def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
         for row in rows
     )
     return f'<div class="table"><table><tr>{names}</tr>{body}</table></div>'
-
-
-def _row(tag: str, cells: Sequence[str]) -> str:
-    inner = "".join(f"<{tag}{' class=n' if at else ''}>{html.escape(cell)}</{tag}>" for at, cell in enumerate(cells))
-    return f"<tr>{inner}</tr>"
 
 
 def _number(value: float | None) -> str:

@@ -41,7 +41,7 @@ from models.earth.catalogue import Search, find_items
 from models.earth.composites import median_composites
 from models.earth.median import masked_median
 from models.earth.periods import months
-from models.earth.scenes import sentinel2_scene
+from models.earth.scenes import Scene, sentinel2_scene
 from models.earth.stack import Stacking, stack_scenes
 from models.earth.writing import write_composites
 from tests.models.earth.catalogues import UTM, item_of, save_catalogue, write_tiff
@@ -88,10 +88,14 @@ def _found(catalogue: str) -> tuple[list[Any], Any]:
         return items, GeoBox((file.height, file.width), file.transform, file.crs)
 
 
-def _stacked(catalogue: str) -> Any:
+def _to_stack(catalogue: str) -> tuple[list[Scene], Stacking]:
     items, grid = _found(catalogue)
     scenes = [sentinel2_scene(item, (*LAND_BANDS, "SCL")) for item in items]
-    return stack_scenes(scenes, Stacking(grid, LAND_BANDS, chunk_px=_CHUNK_PX))
+    return scenes, Stacking(grid, LAND_BANDS, chunk_px=_CHUNK_PX)
+
+
+def _stacked(catalogue: str) -> Any:
+    return stack_scenes(*_to_stack(catalogue))
 
 
 def _pomona(catalogue: str) -> Any:
@@ -150,7 +154,7 @@ def _side(name: str, catalogue: str, kept: str) -> None:
 
 
 def _write(catalogue: str, folder: str) -> None:
-    write_composites(_pomona(catalogue), months("2023-07", "2023-07"), Path(folder))
+    write_composites(*_to_stack(catalogue), months("2023-07", "2023-07"), Path(folder))
 
 
 def _process(*arguments: str) -> tuple[str, float]:

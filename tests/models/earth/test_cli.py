@@ -75,7 +75,12 @@ def test_composites_are_written_as_cloud_optimised_geotiffs(run_pomona: Pomona, 
         assert file.descriptions == ("B04", "B11", "clear_share")
         assert file.tags(ns="IMAGE_STRUCTURE")["LAYOUT"] == "COG"
         assert file.crs == UTM
+        told = json.loads(file.tags()["scenes"])
         red, _, share = file.read()
+    assert [(scene["id"], scene["date"]) for scene in told] == [
+        ("S2B_MSIL2A_20230405", "2023-04-05"),
+        ("S2B_MSIL2A_20230420", "2023-04-20"),
+    ]
     assert sorted(np.unique(share)) == [0.5, 1]
     np.testing.assert_allclose(red[share == 0.5], 0.05 + 0.05 + 0.04 + 0.0005, atol=1e-4)
     stamp = (folder / "out" / "2023-04.tif").stat().st_mtime_ns

@@ -18,7 +18,7 @@ from models.earth.feature_tables import read_record
 from models.earth.features import BANDS, feature_stack
 from models.earth.indices import INDICES
 from models.earth.periods import months
-from models.earth.writing import write_composites
+from models.earth.writing import write_bands
 from tests.conftest import Pomona
 
 WEST, NORTH, CELL = 600_000.0, 4_000_000.0, 10.0
@@ -33,14 +33,18 @@ def composites() -> xr.Dataset:
     y, x = NORTH - CELL * (np.arange(ROWS) + 0.5), WEST + CELL * (np.arange(COLUMNS) + 0.5)
     bands = {name: (("time", "y", "x"), band) for name, band in values.items()}
     made = xr.Dataset(bands, {"time": days, "y": y, "x": x})
-    placed: xr.Dataset = made.rio.write_crs("EPSG:32648").assign_attrs(scenes=json.dumps(SCENES))
+    placed: xr.Dataset = made.rio.write_crs("EPSG:32648")
     return placed
 
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    write_composites(composites(), months("2021-04", "2021-10"), tmp_path / "composites")
-    return tmp_path / "composites"
+    of_months = tmp_path / "composites"
+    of_months.mkdir()
+    for number, month in enumerate(months("2021-04", "2021-10")):
+        told = composites().isel(time=number, drop=True).assign_attrs(scenes=json.dumps(SCENES[number : number + 1]))
+        write_bands(told, of_months / f"{month.name}.tif")
+    return of_months
 
 
 @pytest.fixture

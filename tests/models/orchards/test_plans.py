@@ -21,6 +21,7 @@ _NAMES = ("B04_06", "NDVI_06", "B08_asm", "slope", "VH_04", "field")
         ("B08 entropy", "texture"),
         ("aspect_sin", "elevation"),
         ("VV_09", "radar"),
+        ("VH_d012", "radar"),
         ("tmean_05", "weather"),
         ("B13", None),
         ("field", None),
