@@ -80,6 +80,11 @@ _weather_option = click.option(
 )
 
 
+_scheduler_option = click.option(
+    "--scheduler", metavar="ADDRESS", help="Dask cluster to work on.  [default: this machine]"
+)
+
+
 @earth.command("season")
 @_area_options
 @click.option("--orchard", required=True, help="Name of the orchard.")
@@ -141,7 +146,7 @@ def season_file(
 @click.option("--last", required=True, metavar="MONTH", help="Last month.")
 @click.option("--every", type=click.Choice(["month", "ten-days"]), default="month", show_default=True, help="Period.")
 @click.option("--band", "bands", multiple=True, metavar="NAME", help="Band; may be given again.  [default: B02 to B12]")
-@click.option("--scheduler", metavar="ADDRESS", help="Dask cluster to work on.  [default: this machine]")
+@_scheduler_option
 @click.option("--out", required=True, type=click.Path(file_okay=False, path_type=Path), help="Folder for GeoTIFFs.")
 def composites(
     boundary: Path,
@@ -202,6 +207,7 @@ def composites(
 @click.option("--radar-collection", default="sentinel-1-rtc", show_default=True, help="Collection in the catalogue.")
 @click.option("--longest-gap", type=click.IntRange(1), metavar="DAYS", help="Longer gaps of Sentinel-1 stay open.")
 @_cache_option
+@_scheduler_option
 @click.option("--at", type=click.Path(path_type=Path), help="Points or polygons; makes a table of them.")
 @click.option("--out", required=True, type=click.Path(dir_okay=False, path_type=Path), help="GeoTIFF, or GeoParquet.")
 def features(
@@ -216,6 +222,7 @@ def features(
     radar_collection: str,
     longest_gap: int | None,
     cache: Path,
+    scheduler: str | None,
     at: Path | None,
     out: Path,
 ) -> None:
@@ -243,17 +250,17 @@ def features(
     monthly = read_composites(composites)
     ground = None if elevation is None else elevation_of(elevation, monthly, BlockCache(cache))
     backscatter = None
-    with _reporting() as reporting:
+    with _cluster(scheduler), _reporting() as reporting:
         if radar is not None:
             source = _source(radar, radar_collection, None, cache)
             backscatter = radar_features(source, monthly, RadarSettings(longest_gap_days=longest_gap), reporting)
         inputs = Inputs(monthly, ground, backscatter)
-        with _tasks_told(reporting):
-            if at is None:
-                done = f"{make_features(inputs, settings, out)} features"
-            else:
+        if at is None:
+            done = f"{make_features(inputs, settings, out, reporting.found, reporting.fetched)} features"
+        else:
+            with _tasks_told(reporting):
                 places, number = make_table(inputs, settings, at, out)
-                done = f"{number} features of {places} places"
+            done = f"{number} features of {places} places"
     click.echo(f"{out}: {done}")
 
 

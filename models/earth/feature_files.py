@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -137,8 +138,21 @@ class Inputs:
         return record if self.radar is None else record | {"radar": json.loads(self.radar.attrs["settings"])}
 
 
-def make_features(inputs: Inputs, settings: FeatureSettings, out: Path) -> int:
+def make_features(
+    inputs: Inputs,
+    settings: FeatureSettings,
+    out: Path,
+    found: Callable[[int], object] = int,
+    advance: Callable[[int], object] = int,
+) -> int:
     """Write all features as bands of a Cloud-Optimised GeoTIFF, block by block; how many they are.
+
+    Args:
+        inputs: what they are made of.
+        settings: of the features.
+        out: the file.
+        found: called once with the number of blocks.
+        advance: called with the number of blocks each time some are written.
 
     Raises:
         EarthInputError: as for :func:`models.earth.features.feature_stack`, or the file cannot be written.
@@ -147,7 +161,7 @@ def make_features(inputs: Inputs, settings: FeatureSettings, out: Path) -> int:
     single = {name: values.astype(np.float32).drop_attrs(deep=False) for name, values in stack.items()}
     told = {"scenes": json.dumps(inputs.scenes), "settings": json.dumps(inputs.record(settings))}
     try:
-        write_bands(xr.Dataset(single, attrs=told), out)
+        write_bands(xr.Dataset(single, attrs=told), out, found, advance)
     except (OSError, rasterio.errors.RasterioError) as error:
         raise EarthInputError(f"{out} cannot be written: {error}; free space or name another file") from error
     return len(stack)

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import rasterio
@@ -16,7 +16,6 @@ import rasterio.shutil
 import rioxarray  # noqa: F401  (gives arrays their .rio)
 import xarray as xr
 from dask.base import compute
-from dask.utils import SerializableLock
 from distributed import get_client
 from odc.geo.geobox import GeoBox, GeoboxTiles
 from rasterio.windows import Window
@@ -27,6 +26,7 @@ from models.earth.periods import Period
 from models.earth.scenes import Scene, record_of
 from models.earth.stack import Stacking, stack_scenes
 
+_Block = TypeVar("_Block")
 _PLAIN = {"driver": "GTiff", "tiled": True, "BIGTIFF": "IF_SAFER"}
 
 
@@ -73,17 +73,43 @@ def write_composites(
     return written
 
 
-def write_bands(bands: xr.Dataset, path: Path) -> None:
+def write_bands(
+    bands: xr.Dataset,
+    path: Path,
+    found: Callable[[int], object] = int,
+    advance: Callable[[int], object] = int,
+) -> None:
     """Write variables of dimensions (y, x) as bands of one file, described by their names, whole or not at all.
 
-    Lazy ones are computed block by block, in this process. The data set's attributes become the file's tags; those of
-    the variables do not.
+    Lazy ones are computed block by block, on a cluster where there is one, so that what is in memory is some blocks'.
+    The data set's attributes become the file's tags; those of the variables do not.
+
+    Args:
+        bands: on one grid, in CRS and place of the data set.
+        path: where to.
+        found: called once with the number of blocks.
+        advance: called with the number of blocks each time some are written.
     """
-    names = [str(name) for name in bands.data_vars]
-    stacked = bands.to_dataarray("band").assign_coords(band=np.arange(1, len(names) + 1))
-    stacked.attrs = {**bands.attrs, "long_name": tuple(names)}
+    stacked = bands.to_dataarray("band").data
+    rows, columns = bands.sizes["y"], bands.sizes["x"]
+    heights, widths = stacked.chunks[1:] if hasattr(stacked, "chunks") else ((rows,), (columns,))
+    windows = [
+        (slice(bottom - height, bottom), slice(right - width, right))
+        for height, bottom in zip(heights, np.cumsum(heights), strict=True)
+        for width, right in zip(widths, np.cumsum(widths), strict=True)
+    ]
+    found(len(windows))
+    size = {"height": rows, "width": columns, "count": len(bands), "dtype": stacked.dtype, "nodata": np.nan}
+    place = {"crs": bands.rio.crs, "transform": bands.rio.transform()}
     plain = _plain_path(path)
-    stacked.rio.write_nodata(np.nan, inplace=True).rio.to_raster(plain, lock=SerializableLock(), **_PLAIN)
+    with rasterio.open(plain, "w", **size, **place, **_PLAIN) as file:
+        file.descriptions = [str(name) for name in bands.data_vars]
+        file.update_tags(**bands.attrs)
+        for some in _batches(iter(windows)):
+            blocks = compute(*(stacked[(slice(None), *window)] for window in some))
+            for window, values in zip(some, blocks, strict=True):
+                file.write(values, window=Window.from_slices(*window))
+            advance(len(some))
     _to_cloud_optimised(plain, path)
 
 
@@ -130,7 +156,7 @@ def _windows(tiles: GeoboxTiles) -> Iterator[tuple[Window, GeoBox]]:
         yield Window.from_slices(*tiles.roi[row, column]), grid
 
 
-def _batches(blocks: Iterator[tuple[Window, GeoBox]]) -> Iterator[list[tuple[Window, GeoBox]]]:
+def _batches(blocks: Iterator[_Block]) -> Iterator[list[_Block]]:
     """One block at a time, whose dates and bands keep a machine's cores busy; on a cluster, several."""
     try:
         at_once = max(1, sum(get_client().nthreads().values()) // 4)

@@ -12,6 +12,7 @@ import rasterio
 import rioxarray  # noqa: F401  (gives rasters their .rio)
 import shapely
 import xarray as xr
+from distributed import LocalCluster
 from rasterio.enums import Resampling
 
 from models.earth.feature_tables import read_record
@@ -103,6 +104,17 @@ def test_a_table_of_places(kind: str, run_pomona: Pomona, folder: Path, tmp_path
     assert record["columns"]["OPAI_s"]["note"].startswith("surrogate")
     assert record["columns"]["B08_asm"]["glcm_size_px"] == "3"
     assert record["settings"]["phenology"]["late"] == [9, 10]
+
+
+@pytest.mark.slow
+def test_a_cluster_makes_the_same(run_pomona: Pomona, folder: Path, tmp_path: Path) -> None:
+    command = ["earth", "features", "--composites", str(folder), "--no-phenology"]
+    here, there = tmp_path / "here.tif", tmp_path / "there.tif"
+    assert run_pomona(*command, "--out", str(here)).exit_code == 0
+    with LocalCluster(n_workers=2, threads_per_worker=2, dashboard_address=None) as cluster:
+        done = run_pomona(*command, "--out", str(there), "--scheduler", cluster.scheduler_address)
+    assert done.exit_code == 0
+    assert there.read_bytes() == here.read_bytes()
 
 
 def test_options_choose_features(run_pomona: Pomona, folder: Path, tmp_path: Path) -> None:
