@@ -91,22 +91,22 @@ def write_bands(
         advance: called with the number of blocks each time some are written.
     """
     stacked = bands.to_dataarray("band").data
-    rows, columns = bands.sizes["y"], bands.sizes["x"]
-    heights, widths = stacked.chunks[1:] if hasattr(stacked, "chunks") else ((rows,), (columns,))
+    height, width = bands.sizes["y"], bands.sizes["x"]
+    heights, widths = stacked.chunks[1:] if hasattr(stacked, "chunks") else ((height,), (width,))
     windows = [
-        (slice(bottom - height, bottom), slice(right - width, right))
-        for height, bottom in zip(heights, np.cumsum(heights), strict=True)
-        for width, right in zip(widths, np.cumsum(widths), strict=True)
+        (slice(bottom - high, bottom), slice(right - wide, right))
+        for high, bottom in zip(heights, np.cumsum(heights), strict=True)
+        for wide, right in zip(widths, np.cumsum(widths), strict=True)
     ]
     found(len(windows))
-    size = {"height": rows, "width": columns, "count": len(bands), "dtype": stacked.dtype, "nodata": np.nan}
+    size = {"height": height, "width": width, "count": len(bands), "dtype": stacked.dtype, "nodata": np.nan}
     place = {"crs": bands.rio.crs, "transform": bands.rio.transform()}
     plain = _plain_path(path)
     with rasterio.open(plain, "w", **size, **place, **_PLAIN) as file:
         file.descriptions = [str(name) for name in bands.data_vars]
         file.update_tags(**bands.attrs)
         for some in _batches(iter(windows)):
-            blocks = compute(*(stacked[(slice(None), *window)] for window in some))
+            blocks = compute(*(stacked[:, rows, columns] for rows, columns in some))
             for window, values in zip(some, blocks, strict=True):
                 file.write(values, window=Window.from_slices(*window))
             advance(len(some))
