@@ -54,18 +54,21 @@ def augmentation_of(added: Added) -> AugmentationSettings | None:
     )
 
 
-def lineup(table: YieldTable, members: int, added: Added = "off", protocol: Protocol = "strict") -> dict[str, Candidate]:
+def lineup(
+    table: YieldTable, members: int, added: Added = "off", protocol: Protocol = "strict"
+) -> dict[str, Candidate]:
     """Every model for a table, by its name in :data:`MODELS`.
 
     Args:
         table: its features and months.
         members: networks whose mean is a network's prediction.
         added: rows that APYieldNet is fitted to besides.
-        protocol: "paper" has APYieldNet stop by rows taken after augmentation, as in the paper.
+        protocol: "paper" has APYieldNet stop by rows taken after augmentation, as in the paper; all kinds of rows are
+            added where ``added`` is "off".
     """
     settings = augmentation_of(added)
     if protocol == "paper":
-        ours = apyieldnet_by_paper(table, members, OURS, settings or AugmentationSettings(0, 0.0, 0.0, tvae_rows=0.0))
+        ours = apyieldnet_by_paper(table, members, OURS, settings or AugmentationSettings())
     else:
         more: Augment | None = None if settings is None else partial(_augmented, settings)
         ours = apyieldnet(table, members, OURS, more)

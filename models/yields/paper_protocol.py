@@ -17,7 +17,7 @@ from models.yields.augmentation import AugmentationSettings, augmented_parts
 from models.yields.candidates import Candidate, Parameters
 from models.yields.encoding import Encoding
 from models.yields.linear import Predictor
-from models.yields.samples import Samples
+from models.yields.samples import Samples, together
 from models.yields.table import YieldTable
 from models.yields.training import PAPER, TrainingSettings, train_network
 
@@ -46,6 +46,9 @@ def apyieldnet_by_paper(
     def fit(rows: Samples, parameters: Parameters, seed: int) -> Predictor:
         random = np.random.default_rng(seed)
         fitted, validation = augmented_parts(rows, _SHARE, augmentation, random, "paper")
+        # a county that chance has put into the validation alone would not be known
+        stray = ~np.isin(validation.county, fitted.county)
+        fitted, validation = together([fitted, validation.take(stray)]), validation.take(~stray)
         build = partial(_network, graph, parameters)
         settings = replace(training, learning_rate=parameters["learning_rate"])
         return train_network(build, fitted, settings, seed, validation)
