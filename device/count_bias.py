@@ -8,7 +8,8 @@ from pathlib import Path
 from calibration.shared_factors import SharedFactor, detector_factor, unknown_detector
 from cloud_sync.messages import Stage
 from export.runtime.bundle import BUNDLES, Bundle
-from export.runtime.manifest import MANIFEST, StageBias, read_manifest
+from export.runtime.manifest import MANIFEST, DetectionManifest, StageBias
+from export.runtime.manifest_file import read_manifest
 
 
 def detector_of(models: Collection[str], stage: Stage, label: str, bundle: Path | None = None) -> SharedFactor:
@@ -37,7 +38,7 @@ def _bias_of(model: str, stage: Stage, label: str, bundle: Path | None) -> Stage
     folders = sorted(path.parent for path in BUNDLES.glob(f"*/{MANIFEST}"))
     for folder in folders if bundle is None else [bundle, *folders]:
         manifest = read_manifest(folder / MANIFEST)
-        if Bundle(folder, manifest).identity == model:
+        if isinstance(manifest, DetectionManifest) and Bundle(folder, manifest).identity == model:
             counting = manifest.counting.get(label)
             return None if counting is None else counting.stages.get(stage)
     return None

@@ -246,14 +246,14 @@ def _parsed(model: type[_Model], file: Path, content: bytes) -> _Model:
 
 def _release(path: Path) -> tuple[bytes, str]:
     """A bundle as an archive, from its folder or from one that was packed before."""
-    from export.runtime.bundle import open_bundle  # noqa: PLC0415  (NumPy and its kin, for this kind only)
+    from export.runtime.bundle import open_any_bundle  # noqa: PLC0415  (NumPy and its kin, for this kind only)
 
     try:
         with tempfile.TemporaryDirectory() as folder:
             packed = path
             if path.is_dir():
                 packed = Path(folder) / "bundle.zip"
-                pack_bundle(open_bundle(path), packed)
+                pack_bundle(open_any_bundle(path), packed)
             bundle = unpack_bundle(packed, Path(folder) / "bundle")
             return packed.read_bytes(), bundle.manifest.name
     except BundleError as error:

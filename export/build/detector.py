@@ -29,7 +29,7 @@ from export.runtime.bundle import (
     sha256_of,
 )
 from export.runtime.engines.onnx_runtime import OnnxRuntimeEngine
-from export.runtime.manifest import MANIFEST, SCHEMA, Counting, Input, Manifest, Metrics, Suppression, Tiling
+from export.runtime.manifest import MANIFEST, SCHEMA, Counting, DetectionManifest, Input, Metrics, Suppression, Tiling
 from export.runtime.photos import read_photo
 from export.runtime.tiling import Tile, lay_tiles
 from models.detection.networks import network_of
@@ -163,7 +163,7 @@ def _build(
         quantise_for_openvino(graph, tiles, graphs[2])
         quantise_for_tensorrt(graph, tiles, graphs[3])
     labels = tuple(settings["labels"])
-    draft = Manifest(
+    draft = DetectionManifest(
         schema_version=SCHEMA,
         name=network_of(settings),
         version=recipe.version,
@@ -202,7 +202,7 @@ def _build(
     return _write(folder, bundle.manifest.model_copy(update={"metrics": tuple(metrics)}))
 
 
-def _write(folder: Path, manifest: Manifest) -> Bundle:
+def _write(folder: Path, manifest: DetectionManifest) -> Bundle:
     (folder / MANIFEST).write_text(manifest.model_dump_json(indent=2) + "\n", encoding="utf-8")
     return open_bundle(folder)
 
