@@ -31,6 +31,9 @@ _MODELS = (
 )
 
 
+_SETS = ("illinois-soybean", "iowa-corn", "iowa-soybean", "china-wheat", "us-state-apples")
+
+
 @click.command("apyieldnet")
 @click.option(
     "--table",
@@ -84,6 +87,13 @@ _MODELS = (
     help="paper: add rows first, then divide, so that near-copies say when to stop.",
 )
 @click.option("--in-season", is_flag=True, help="Fit models for seasons that have only begun, too.")
+@click.option(
+    "--hold-out",
+    multiple=True,
+    type=int,
+    metavar="YEAR",
+    help="Learn nothing from this year, so that later models can be judged on it; may be given again.",
+)
 @click.option("--licence", default="AGPL-3.0-or-later", show_default=True, help="Licence of the weights (SPDX).")
 @click.option("--attribution", multiple=True, help="Whom the data's licence asks to name; may be given again.")
 @click.option("--seed", default=0, show_default=True, type=click.IntRange(0))
@@ -98,6 +108,7 @@ def train_apyieldnet(
     augment: Any,
     protocol: Any,
     in_season: bool,
+    hold_out: tuple[int, ...],
     licence: str,
     attribution: tuple[str, ...],
     seed: int,
@@ -114,7 +125,7 @@ def train_apyieldnet(
     """
     from models.yields.lineup import MODELS
     from models.yields.run_page import write_run_page
-    from models.yields.runs import MODEL_FOLDER, YieldTraining, rows_to_train_on, train_yields
+    from models.yields.runs import YieldTraining, rows_to_train_on, train_yields
 
     training = YieldTraining(
         table=table,
@@ -126,22 +137,35 @@ def train_apyieldnet(
         added=augment,
         protocol=protocol,
         in_season=in_season,
+        hold_out=tuple(sorted(set(hold_out))),
         licence=licence,
         attribution=attribution,
         seed=seed,
         jobs=jobs,
     )
-    _show_table(rows_to_train_on(table))
+    _show_table(rows_to_train_on(table, training.hold_out))
     with _progress() as tell:
         run = train_yields(training, tell)
     page = write_run_page(out, run, _settings(training))
     _show_run(run)
-    click.echo(f"model: {out / MODEL_FOLDER}")
     click.echo(f"results: {page}")
+    click.echo(f"Next: pomona export apyieldnet --run {out} --out bundle --name my-apples")
 
 
 def _settings(training: YieldTraining) -> dict[str, Any]:
-    names = ("table", "model", "compare", "trials", "members", "added", "protocol", "in_season", "seed", "commit")
+    names = (
+        "table",
+        "model",
+        "compare",
+        "trials",
+        "members",
+        "added",
+        "protocol",
+        "in_season",
+        "hold_out",
+        "seed",
+        "commit",
+    )
     return {name: getattr(training, name) for name in names}
 
 
@@ -210,6 +234,129 @@ def _progress() -> Iterator[Callable[[int, int, str], None]]:
 @click.group()
 def yields() -> None:
     """Make and show tables of seasons and yields."""
+
+
+@yields.command("table")
+@click.option(
+    "--statistics",
+    required=True,
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="CSV with a row a county and year: county, year, yield; area, orchard and source if you have them.",
+)
+@click.option("--unit", required=True, metavar="UNIT", help="Unit of the yields, such as kg/mu or t/ha.")
+@click.option(
+    "--season",
+    "seasons",
+    multiple=True,
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="CSV with a row a county and month, as pomona earth weather writes it; may be given again.",
+)
+@click.option(
+    "--features",
+    multiple=True,
+    metavar="YEAR=FILE",
+    help="Parquet of a year, as pomona earth features --by-month --at writes it; once for each year.",
+)
+@click.option("--crop", default="apple", show_default=True)
+@click.option("--region", required=True, help="Name of the region, such as Gansu.")
+@click.option(
+    "--area-unit", default="ha", show_default=True, metavar="UNIT", help="Unit of planted areas: ha, mu, acre."
+)
+@click.option("--first", default=4, show_default=True, type=click.IntRange(1, 12), help="First month of the season.")
+@click.option("--last", default=10, show_default=True, type=click.IntRange(1, 12), help="Last month.")
+@click.option(
+    "--column",
+    "columns",
+    multiple=True,
+    metavar="NAME=COLUMN",
+    help="What a column is called in your file, such as yield=Ertrag; may be given again.",
+)
+@click.option("--out", required=True, type=click.Path(path_type=Path, dir_okay=False), help="File of the table.")
+def table_command(
+    statistics: Path,
+    unit: str,
+    seasons: tuple[Path, ...],
+    features: tuple[str, ...],
+    crop: str,
+    region: str,
+    area_unit: str,
+    first: int,
+    last: int,
+    columns: tuple[str, ...],
+    out: Path,
+) -> None:
+    """Join a statistics table and what seasons were like into a table to train on.
+
+    \b
+    Example:
+      pomona yields table --statistics yields.csv --unit kg/mu --season weather.csv \\
+        --features 2022=indices-2022.parquet --features 2023=indices-2023.parquet --region Gansu --out table.parquet
+    """
+    from models.yields.statistics import Statistics, table_of
+    from models.yields.table_file import write_table
+
+    if first > last:
+        raise click.BadParameter("is after the last month", param_hint="--first")
+    given = Statistics(
+        yields=statistics,
+        seasons=seasons,
+        features={_year(year): Path(file) for year, file in _pairs(features, "--features")},
+        unit=unit,
+        crop=crop,
+        region=region,
+        area_unit=area_unit,
+        months=tuple(range(first, last + 1)),
+        columns=dict(_pairs(columns, "--column")),
+    )
+    table, left_out = table_of(given)
+    out.parent.mkdir(parents=True, exist_ok=True)
+    write_table(table, out)
+    _show_table(table)
+    if left_out:
+        shown = ", ".join(left_out[:5]) + (", …" if len(left_out) > 5 else "")
+        click.echo(f"Left out, because a feature is missing in some month: {len(left_out)} rows ({shown})")
+    click.echo(f"table: {out}")
+
+
+@yields.command("import")
+@click.argument("name", metavar="SET", type=click.Choice(_SETS))
+@click.argument("folder", type=click.Path(path_type=Path, file_okay=False))
+@click.option("--out", required=True, type=click.Path(path_type=Path, dir_okay=False), help="File of the table.")
+def import_set(name: str, folder: Path, out: Path) -> None:
+    """Write a public set, whose files lie in FOLDER, as a table.
+
+    \b
+    Example:
+      pomona yields import us-state-apples data/apple_state_yield_weather --out states.parquet
+    """
+    from models.yields import importers
+    from models.yields.table_file import write_table
+
+    readers: dict[str, Callable[[Path], YieldTable]] = {
+        "illinois-soybean": importers.illinois_soybean,
+        "iowa-corn": lambda path: importers.iowa(path, "corn"),
+        "iowa-soybean": lambda path: importers.iowa(path, "soybean"),
+        "china-wheat": importers.china_wheat,
+        "us-state-apples": lambda path: importers.in_season_file_units(importers.state_apples(path)),
+    }
+    table = readers[name](folder)
+    out.parent.mkdir(parents=True, exist_ok=True)
+    write_table(table, out)
+    _show_table(table)
+    click.echo(f"table: {out}")
+
+
+def _pairs(given: tuple[str, ...], option: str) -> list[tuple[str, str]]:
+    pairs = [tuple(text.split("=", 1)) for text in given]
+    if bad := [text for text, pair in zip(given, pairs, strict=True) if len(pair) != 2 or not all(pair)]:
+        raise click.BadParameter(f"{bad[0]!r} has no '=' between a name and a value", param_hint=option)
+    return [(pair[0], pair[1]) for pair in pairs]
+
+
+def _year(text: str) -> int:
+    if not (text.isascii() and text.isdigit() and len(text) == 4):
+        raise click.BadParameter(f"{text!r} is no year", param_hint="--features")
+    return int(text)
 
 
 @yields.command("simulate")

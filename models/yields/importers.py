@@ -5,19 +5,24 @@ Planted area is 1 ha in every row of a set that does not tell it, so that it say
 
 from __future__ import annotations
 
+from calendar import monthrange
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from models.yields.season_features import SEASON_FEATURES
 from models.yields.table import MONTHS, Feature, FloatArray, TableError, YieldTable
 
 # kg/ha of one bushel an acre, by the legal weight of a bushel
 SOYBEAN_BUSHELS_PER_ACRE = 60 * 0.45359237 / 0.40468564224
 CORN_BUSHELS_PER_ACRE = 56 * 0.45359237 / 0.40468564224
 _KG_PER_HA_OF_KG_PER_MU = 15.0
+_MM_PER_INCH = 25.4
+_M_S_PER_MPH = 0.44704
 
 _WEEKS = 26
 _ILLINOIS_STEPS = 7
@@ -145,6 +150,23 @@ def state_apples(folder: Path) -> YieldTable:
         yield_kg_per_ha=yields.to_numpy() * _KG_PER_HA_OF_KG_PER_MU,
         source="apple_state_yield_weather",
     )
+
+
+def in_season_file_units(table: YieldTable) -> YieldTable:
+    """The states' weather as season files name it, so that a device can feed a model of it.
+
+    Air temperature is the middle of the mean daily maximum and minimum, which is near the mean of all hours and not it.
+    """
+    at = {feature.name: table.season[..., place] for place, feature in enumerate(table.features)}
+    seconds = np.array([monthrange(2001, month)[1] * 86400.0 for month in table.months])
+    values = {
+        "Rainf_f_tavg": at["PRCP"] * _MM_PER_INCH / seconds,
+        "Tair_f_tavg": ((at["TMAX"] + at["TMIN"]) / 2 - 32) / 1.8 + 273.15,
+        "Wind_f_tavg": at["AWND"] * _M_S_PER_MPH,
+    }
+    features = tuple(feature for feature in SEASON_FEATURES if feature.name in values)
+    season = np.stack([values[feature.name] for feature in features], axis=-1)
+    return replace(table, features=features, season=season)
 
 
 def departures_from_year(table: YieldTable) -> YieldTable:

@@ -10,7 +10,7 @@ import hashlib
 import json
 import multiprocessing
 import os
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
@@ -35,7 +35,7 @@ from models.yields.splits import leave_year_out
 from models.yields.table import FloatArray, TableError, YieldTable
 from models.yields.table_file import read_table
 
-MODEL_FOLDER, RUN, RESULTS = "model", "run.json", "results.json"
+RUN, RESULTS = "run.json", "results.json"
 _LEFT_OUT = "left-out"
 _LEAST_YEARS, _LEAST_COUNTIES = 3, 2
 _SHORTEST = 3  # months of the shortest season that a model is made for
@@ -62,6 +62,7 @@ class YieldTraining:
         added: rows that APYieldNet is fitted to besides.
         protocol: see :func:`models.yields.lineup.lineup`.
         in_season: whether to fit models for seasons that have only begun, too.
+        hold_out: years that nothing is learned from, so that models can be judged on them later.
         licence: SPDX, of the weights.
         attribution: whom the licences of the data ask to name.
         seed: of everything.
@@ -78,6 +79,7 @@ class YieldTraining:
     added: Added = "off"
     protocol: Protocol = "strict"
     in_season: bool = False
+    hold_out: tuple[int, ...] = ()
     licence: str = "AGPL-3.0-or-later"
     attribution: tuple[str, ...] = ()
     seed: int = 0
@@ -108,24 +110,26 @@ class YieldRun:
     fitted: FittedModel
 
 
-def rows_to_train_on(path: Path) -> YieldTable:
-    """The rows of a table that have a yield.
+def rows_to_train_on(path: Path, hold_out: Collection[int] = ()) -> YieldTable:
+    """The rows of a table that have a yield, without those of some years.
 
     Raises:
         FileNotFoundError: there is no such file.
-        TableError: it is no yield table, or has too few years or counties.
+        TableError: it is no yield table, has too few years or counties, or none of a year to hold out.
     """
     table = read_table(path)
-    table = table.take(np.isfinite(table.yield_kg_per_ha)) if np.isfinite(table.yield_kg_per_ha).any() else table
-    years, counties = len(table.years), len(table.counties)
-    if not np.isfinite(table.yield_kg_per_ha).all():
-        raise TableError(f"{path}: no row has a yield; fill column yield_kg_per_ha")
-    if years < _LEAST_YEARS:
+    if absent := sorted(set(hold_out) - set(table.years)):
+        raise TableError(f"{path} has no year {_list(absent)} to hold out; its years are {_list(table.years)}")
+    known = np.isfinite(table.yield_kg_per_ha) & ~np.isin(table.year, sorted(hold_out))
+    if not known.any():
+        raise TableError(f"{path}: no row to learn from has a yield; fill column yield_kg_per_ha")
+    table = table.take(known)
+    if len(table.years) < _LEAST_YEARS:
         raise TableError(
-            f"{path} has yields of {years} {'year' if years == 1 else 'years'} ({_list(table.years)}); a model is "
-            f"judged on a year it has not seen, with settings judged on another, so give {_LEAST_YEARS} years or more"
+            f"{path} has yields of {_list(table.years)} to learn from; a model is judged on a year it has not seen, "
+            f"with settings judged on another, so give {_LEAST_YEARS} years or more"
         )
-    if counties < _LEAST_COUNTIES:
+    if len(table.counties) < _LEAST_COUNTIES:
         raise TableError(f"{path} has yields of {table.counties[0]} alone; give {_LEAST_COUNTIES} counties or more")
     return table
 
@@ -142,7 +146,7 @@ def train_yields(training: YieldTraining, tell: Tell) -> YieldRun:
         TableError: it cannot be used.
         RunError: the folder holds another run, or a model is not known or cannot run on a device.
     """
-    table = rows_to_train_on(training.table)
+    table = rows_to_train_on(training.table, training.hold_out)
     names = _names(training)
     _begin(training)
     splits = [split.name for split in leave_year_out(table)]
@@ -155,7 +159,7 @@ def train_yields(training: YieldTraining, tell: Tell) -> YieldRun:
     in_season = {month: _outcome(training, table, chosen, month) for month in months}
     tell(0, 1, f"fitting {MODELS[chosen]} to all years")
     fitted = _fit(training, table, chosen, outcomes[chosen], in_season)
-    save_fitted(training.output / MODEL_FOLDER, fitted)
+    save_fitted(training.output, fitted)
     run = YieldRun(table, outcomes, rmse, chosen, passed_over, in_season, fitted)
     _write(training.output / RESULTS, _results(run))
     tell(1, 1, "done")
@@ -201,8 +205,9 @@ def _names(training: YieldTraining) -> list[str]:
 
 def _begin(training: YieldTraining) -> None:
     """Make the folder, or see that what was begun there is this run."""
-    deciding = ("trials", "members", "added", "protocol", "seed")
+    deciding = ("trials", "members", "added", "protocol", "hold_out", "seed")
     wanted: dict[str, Any] = {name: getattr(training, name) for name in deciding}
+    wanted["hold_out"] = sorted(training.hold_out)
     wanted["table_sha256"] = hashlib.sha256(training.table.read_bytes()).hexdigest()
     file = training.output / RUN
     if file.is_file():
@@ -246,7 +251,7 @@ def _work(training: YieldTraining, steps: list[_Step], tell: Tell) -> None:
 
 def _do(training: YieldTraining, step: _Step) -> None:
     torch.set_num_threads(1)
-    table = _table(training.table)
+    table = _table(training.table, training.hold_out)
     if step.month is not None:
         table = table.months_until(step.month)
     candidate = _candidates(training, table)[step.model]
@@ -260,8 +265,8 @@ def _do(training: YieldTraining, step: _Step) -> None:
 
 
 @lru_cache(maxsize=1)
-def _table(path: Path) -> YieldTable:
-    return rows_to_train_on(path)
+def _table(path: Path, hold_out: tuple[int, ...]) -> YieldTable:
+    return rows_to_train_on(path, hold_out)
 
 
 def _candidates(training: YieldTraining, table: YieldTable) -> dict[str, Candidate]:
