@@ -337,7 +337,7 @@ def import_set(name: str, folder: Path, out: Path) -> None:
         "iowa-corn": lambda path: importers.iowa(path, "corn"),
         "iowa-soybean": lambda path: importers.iowa(path, "soybean"),
         "china-wheat": importers.china_wheat,
-        "us-state-apples": lambda path: importers.in_season_file_units(importers.state_apples(path)),
+        "us-state-apples": lambda path: importers.rain_of_states(importers.state_apples(path)),
     }
     table = readers[name](folder)
     out.parent.mkdir(parents=True, exist_ok=True)

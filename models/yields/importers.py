@@ -22,7 +22,6 @@ SOYBEAN_BUSHELS_PER_ACRE = 60 * 0.45359237 / 0.40468564224
 CORN_BUSHELS_PER_ACRE = 56 * 0.45359237 / 0.40468564224
 _KG_PER_HA_OF_KG_PER_MU = 15.0
 _MM_PER_INCH = 25.4
-_M_S_PER_MPH = 0.44704
 
 _WEEKS = 26
 _ILLINOIS_STEPS = 7
@@ -152,21 +151,17 @@ def state_apples(folder: Path) -> YieldTable:
     )
 
 
-def in_season_file_units(table: YieldTable) -> YieldTable:
-    """The states' weather as season files name it, so that a device can feed a model of it.
+def rain_of_states(table: YieldTable) -> YieldTable:
+    """The states' rain alone, as season files have it, so that a device can feed a model of it.
 
-    Air temperature is the middle of the mean daily maximum and minimum, which is near the mean of all hours and not it.
+    The set's temperatures are left out: Washington's and Michigan's stay near 45 and 43 °F in July, as in January, so
+    they are not of the months they stand in.
     """
-    at = {feature.name: table.season[..., place] for place, feature in enumerate(table.features)}
+    (place,) = [place for place, feature in enumerate(table.features) if feature.name == "PRCP"]
+    (rain,) = [feature for feature in SEASON_FEATURES if feature.name == "Rainf_f_tavg"]
     seconds = np.array([monthrange(2001, month)[1] * 86400.0 for month in table.months])
-    values = {
-        "Rainf_f_tavg": at["PRCP"] * _MM_PER_INCH / seconds,
-        "Tair_f_tavg": ((at["TMAX"] + at["TMIN"]) / 2 - 32) / 1.8 + 273.15,
-        "Wind_f_tavg": at["AWND"] * _M_S_PER_MPH,
-    }
-    features = tuple(feature for feature in SEASON_FEATURES if feature.name in values)
-    season = np.stack([values[feature.name] for feature in features], axis=-1)
-    return replace(table, features=features, season=season)
+    season = (table.season[..., place] * _MM_PER_INCH / seconds)[..., None]
+    return replace(table, features=(rain,), season=season)
 
 
 def departures_from_year(table: YieldTable) -> YieldTable:
