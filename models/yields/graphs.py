@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -241,7 +240,9 @@ def assemble(description: Mapping[str, Any]) -> nn.Module:
 
 def export_form(graph: nn.Module) -> nn.Module:
     """A copy without weight normalisation and dropout: what is exported."""
-    ready = copy.deepcopy(graph).cpu().eval()
+    # no deep copy: it would share the classes from which weight normalisation is taken out
+    ready = assemble(describe(graph)).eval()
+    ready.load_state_dict(graph.state_dict())
     for module in ready.modules():
         if parametrize.is_parametrized(module, "weight"):
             parametrize.remove_parametrizations(module, "weight")

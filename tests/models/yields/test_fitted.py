@@ -68,10 +68,11 @@ def test_the_network_of_a_model_says_what_the_model_says(name: str) -> None:
 
 def test_what_is_exported_has_no_weight_normalisation_and_leaves_the_model_as_it_was() -> None:
     candidate = CANDIDATES["APYieldNet"]
-    graph = graph_of(candidate.fit_members(ROWS, candidate.default, 0)).graph
-    assert any("parametrizations" in key for key in graph.state_dict())
-    assert not any("parametrizations" in key for key in export_form(graph).state_dict())
-    assert any("parametrizations" in key for key in graph.state_dict())
+    fitted = graph_of(candidate.fit_members(ROWS, candidate.default, 0))
+    before = fitted(ROWS)
+    assert any("parametrizations" in key for key in fitted.graph.state_dict())
+    assert not any("parametrizations" in key for key in export_form(fitted.graph).state_dict())
+    assert np.array_equal(fitted(ROWS), before)
 
 
 @pytest.mark.parametrize("name", ["Boosted trees", "Last year's yield"])
