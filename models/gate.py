@@ -151,7 +151,7 @@ class Decision:
             figures = (decision.challenger_value, decision.champion_value, decision.low, decision.high, decision.margin)
             is_sound = bool(np.isfinite(figures).all()) and decision.margin >= 0 and decision.low <= decision.high
             agrees = values.get("released", decision.released) is decision.released
-        except (KeyError, TypeError) as error:
+        except (AttributeError, KeyError, TypeError) as error:
             raise ValueError(f"this is no record of a decision ({error!r}); take the one the gate wrote") from error
         if not is_sound or not agrees:
             raise ValueError("the record of the decision contradicts itself; take the one the gate wrote")

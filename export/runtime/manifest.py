@@ -106,6 +106,9 @@ class Manifest(_Part):
     precision: Literal["float32", "int8"] = Field(
         default="float32", description="which graph runs on a processor: model.onnx or model.int8.onnx"
     )
+    self_test: dict[str, dict[str, int]] = Field(
+        default_factory=dict, description="photos among the files, with what this model counts in them by label"
+    )
     files: dict[str, Sha256] = Field(description="SHA-256 of every file of the bundle")
 
     def thresholds(self) -> tuple[float, ...]:
@@ -136,6 +139,8 @@ def read_manifest(path: Path) -> Manifest:
         raise BundleError(f"{path}: tiling.closer_px names no label: {', '.join(unknown)}; install the bundle again")
     if manifest.precision == "int8" and "model.int8.onnx" not in manifest.files:
         raise BundleError(f"{path}: precision is int8, but no model.int8.onnx is listed; install the bundle again")
+    if strays := set(manifest.self_test) - set(manifest.files):
+        raise BundleError(f"{path}: self_test names no file of the bundle: {min(strays)}; install the bundle again")
     if manifest.tiling.overlap_px >= manifest.input.size_px:
         raise BundleError(
             f"{path}: tiling.overlap_px is {manifest.tiling.overlap_px}, which leaves no step between tiles of "
