@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import json
 import shutil
+import zipfile
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
@@ -12,7 +14,8 @@ import pytest
 from cloud_sync import clock
 from cloud_sync.errors import FetchError, WrongContentError
 from cloud_sync.files import identity_folder
-from cloud_sync.server.releases.releasing import withdraw
+from cloud_sync.identity import release_root_file
+from cloud_sync.server.releases.releasing import release, withdraw
 from cloud_sync.timekeeping import Timekeeper
 from device.errors import InputError, ReleaseError
 from device.model_state import read_model_state
@@ -23,10 +26,10 @@ from device.releases.source import FolderSource
 from device.releases.trust import trust_root
 from device.store import Store
 from export.runtime.bundle_archive import pack_bundle
-from tests.cloud_sync.helpers import make_server
+from tests.cloud_sync.helpers import enrol, make_server
 from tests.device.visiting import table
 from tests.disc_bundle import make_disc_bundle, write_manifest
-from tests.releases import Releases, days_ago
+from tests.releases import REASON, Releases, days_ago
 
 
 def get(store: Store, releases: Releases, name: str | None = None) -> list[Installed]:
@@ -118,9 +121,6 @@ def test_a_model_that_fails_when_it_is_tried_is_refused(store: Store, trusting: 
 
 
 def release_folder(releases: Releases, folder: Path) -> None:
-    from cloud_sync.server.releases.releasing import release  # noqa: PLC0415
-    from tests.releases import REASON  # noqa: PLC0415
-
     release(releases.repository, folder, ungated=REASON)
 
 
@@ -191,15 +191,19 @@ def test_a_release_that_holds_another_bundle_is_refused(store: Store, trusting: 
     bundle = make_disc_bundle(trusting.folder / "discs", "1.1.0")
     archive = trusting.folder / "discs.zip"
     pack_bundle(bundle, archive)
-    told = {field: getattr(bundle.manifest, field) for field in ("task", "crop", "region", "target", "name")}
+    told: dict[str, object] = {
+        field: getattr(bundle.manifest, field) for field in ("task", "crop", "region", "target", "name")
+    }
     told |= {"version": "1.1.0", "identity": bundle.identity, "number": 1}
-    for changes in ({"version": "1.2.0"}, {"identity": "discs-1.1.0+000000000000"}, {"region": "elsewhere"}):
+    others: list[dict[str, object]] = [{"version": "1.2.0"}, {"identity": "discs-1.1.0+0"}, {"region": "elsewhere"}]
+    for changes in others:
         name = f"discs-{(told | changes)['version']}.zip"
         trusting.repository.add(name, archive.read_bytes(), told | changes)
         with pytest.raises(InputError, match="another bundle than it says"):
             get(store, trusting)
         trusting.repository.remove(name)
-    for changes in ({"identity": "../../etc"}, {"identity": ""}, {"number": 0}, {"crop": None}):
+    wrong: list[dict[str, object]] = [{"identity": "../../etc"}, {"identity": ""}, {"number": 0}, {"crop": None}]
+    for changes in wrong:
         trusting.repository.add("discs-1.1.0.zip", archive.read_bytes(), told | changes)
         with pytest.raises(ReleaseError, match="is described wrongly"):
             get(store, trusting)
@@ -208,9 +212,6 @@ def test_a_release_that_holds_another_bundle_is_refused(store: Store, trusting: 
 
 
 def test_an_archive_that_would_write_elsewhere_is_refused(store: Store, trusting: Releases, tmp_path: Path) -> None:
-    import io  # noqa: PLC0415
-    import zipfile  # noqa: PLC0415
-
     packed = io.BytesIO()
     with zipfile.ZipFile(packed, "w") as archive:
         archive.writestr("../../escaped", "here")
@@ -270,9 +271,6 @@ def test_a_store_has_one_row_for_what_serves(store: Store, trusting: Releases) -
 
 
 def test_an_enrolment_brings_the_root(tmp_path: Path, made: Releases) -> None:
-    from cloud_sync.identity import release_root_file  # noqa: PLC0415
-    from tests.cloud_sync.helpers import enrol  # noqa: PLC0415
-
     made.repository.rotate("root")
     device = tmp_path / "device"
     enrol(made.server, device, "kiwi")
