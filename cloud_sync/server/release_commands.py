@@ -123,7 +123,7 @@ def list_(as_json: bool, folder: Path) -> None:
     found = releases(_repository(folder, None))
     if as_json:
         plain = [
-            {"name": item.name, "size_bytes": item.size_bytes, "sha256": item.sha256, **item.told} for item in found
+            {**item.told, "name": item.name, "size_bytes": item.size_bytes, "sha256": item.sha256} for item in found
         ]
         click.echo(json.dumps(plain, ensure_ascii=False, indent=2))
         return
