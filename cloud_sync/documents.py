@@ -13,7 +13,7 @@ from cloud_sync.messages.fields import Finite, Latitude, Longitude, Name, NotNeg
 
 Kind = Literal["registry", "plan", "season", "prior", "release"]
 KINDS: tuple[Kind, ...] = ("registry", "plan", "season", "prior", "release")
-# a release is a bundle of tens of megabytes; the rest are far smaller
+# a bundle has tens of megabytes; the rest are far smaller
 MOST_BYTES = 256 * 1024 * 1024
 MOST_TREES = 1_000_000
 MOST_DOCUMENTS = 500
@@ -21,6 +21,7 @@ MOST_DOCUMENTS = 500
 DOCUMENTS = "/v1/documents"
 REGISTRY_SCHEMA = "pomona-registry/1"
 PLAN_SCHEMA = "pomona-plan/1"
+RELEASE_SCHEMA = "pomona-release/1"
 
 # orchard and block, parted by a stroke
 DocumentName = Annotated[str, Field(min_length=1, max_length=401, pattern=r"^[^\x00-\x1f\x7f-\x9f]+$")]

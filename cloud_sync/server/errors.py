@@ -27,6 +27,12 @@ class DocumentError(ValueError):
     exit_code = 2
 
 
+class ReleaseError(ValueError):
+    """A release that cannot be made, or a repository of releases that is not there or not whole."""
+
+    exit_code = 2
+
+
 class PhotoRequestError(ValueError):
     """Photos that cannot be asked of devices."""
 

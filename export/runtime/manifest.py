@@ -122,6 +122,9 @@ class DetectionManifest(Manifest):
     precision: Literal["float32", "int8"] = Field(
         default="float32", description="which graph runs on a processor: model.onnx or model.int8.onnx"
     )
+    self_test: dict[str, dict[str, int]] = Field(
+        default_factory=dict, description="photos among the files, with what this model counts in them by label"
+    )
 
     def thresholds(self) -> tuple[float, ...]:
         """Counting threshold of each label, in the labels' order."""
@@ -139,6 +142,8 @@ class DetectionManifest(Manifest):
             return f"tiling.closer_px names no label: {', '.join(unknown)}"
         if self.precision == "int8" and "model.int8.onnx" not in self.files:
             return "precision is int8, but no model.int8.onnx is listed"
+        if strays := set(self.self_test) - set(self.files):
+            return f"self_test names no file of the bundle: {min(strays)}"
         if self.tiling.overlap_px >= self.input.size_px:
             return (
                 f"tiling.overlap_px is {self.tiling.overlap_px}, which leaves no step between tiles of "

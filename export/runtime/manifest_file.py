@@ -15,6 +15,7 @@ _KINDS: dict[str, type[DetectionManifest] | type[YieldManifest]] = {
     "detection": DetectionManifest,
     "yield": YieldManifest,
 }
+TASKS: tuple[str, ...] = tuple(_KINDS)
 
 
 class _Task(BaseModel):
