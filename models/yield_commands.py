@@ -362,7 +362,7 @@ def _year(text: str) -> int:
 @yields.command("simulate")
 @click.option("--out", required=True, type=click.Path(path_type=Path, dir_okay=False), help="File of the table.")
 @click.option("--counties", default=24, show_default=True, type=click.IntRange(2, 500))
-@click.option("--first-year", default=2016, show_default=True, type=click.IntRange(1950, 2100))
+@click.option("--first-year", default=2016, show_default=True, type=click.IntRange(1990, 2100))
 @click.option("--years", default=10, show_default=True, type=click.IntRange(3, 60))
 @click.option("--seed", default=0, show_default=True, type=click.IntRange(0), help="Another draws other counties.")
 def simulate(out: Path, counties: int, first_year: int, years: int, seed: int) -> None:

@@ -16,6 +16,8 @@ from models.yields.table import MONTHS, FloatArray, YieldTable
 
 SOURCE = "simulated"
 _DAY_S = 86400.0
+# the world begins here, so that a year is the same whatever years are asked for
+_FIRST = 1990
 _DAYS = np.array([30, 31, 30, 31, 31, 30, 31], dtype=np.float64)
 # normals of the months at 1200 m: K, mm, W m-2, and the share of ground that leaves cover
 _TAIR = np.array([284.0, 289.0, 293.5, 295.5, 294.0, 289.0, 283.0])
@@ -37,7 +39,7 @@ class Simulation:
         counties: how many.
         first_year: of the table.
         years: how many.
-        seed: another draws other counties and seasons.
+        seed: another draws other counties and seasons; one draws the same year alike in any table.
         yield_kg_per_ha: of a county as they are on average in a season as it is on average.
         county_spread: standard deviation of counties' levels, as a share.
         alternation: share of last year's departure that a county's trees take back this year.
@@ -56,7 +58,7 @@ class Simulation:
 
 @dataclass(frozen=True, eq=False)
 class _Weather:
-    """By county, year and month."""
+    """Of a year, by county and month."""
 
     tair: FloatArray
     rain_mm: FloatArray
@@ -72,23 +74,24 @@ def simulate_counties(simulation: Simulation) -> YieldTable:
     Args:
         simulation: see there. The same one gives the same table.
     """
-    random = np.random.default_rng(simulation.seed)
     n = simulation.counties
-    height_m = random.uniform(800, 1600, n)
-    lon_lat = np.stack([random.uniform(104, 108, n), random.uniform(34, 36.5, n)], axis=1)
-    area_ha = 6000 * np.exp(0.5 * random.standard_normal(n))
-    level = np.exp(simulation.county_spread * random.standard_normal(n))
-    # a year more, before the first: trees remember it
-    weather = _weather(height_m, lon_lat[:, 1], simulation.years + 1, random)
-    vigour = 0.6 * random.standard_normal((n, 1)) + 0.6 * random.standard_normal((n, simulation.years + 1))
-    season = _season(weather, height_m, vigour, random)
-    growth = season_effect(season)
-    departure = np.empty_like(growth)
-    departure[:, 0] = growth[:, 0]
-    for year in range(1, growth.shape[1]):
-        departure[:, year] = growth[:, year] - simulation.alternation * departure[:, year - 1]
-    departure += simulation.noise * random.standard_normal(departure.shape)
-    yields = simulation.yield_kg_per_ha * level[:, None] * np.exp(departure)
+    place = np.random.default_rng([simulation.seed, 0])
+    height_m = place.uniform(800, 1600, n)
+    lon_lat = np.stack([place.uniform(104, 108, n), place.uniform(34, 36.5, n)], axis=1)
+    area_ha = 6000 * np.exp(0.5 * place.standard_normal(n))
+    level = np.exp(simulation.county_spread * place.standard_normal(n))
+    own_vigour, wetter = 0.6 * place.standard_normal(n), 0.12 * place.standard_normal(n)
+    season, yields = [], []
+    departure = np.zeros(n)
+    for year in range(_FIRST, simulation.first_year + simulation.years):
+        random = np.random.default_rng([simulation.seed, year])
+        weather = _weather(height_m, lon_lat[:, 1], wetter, random)
+        vigour = own_vigour + 0.6 * random.standard_normal(n)
+        season.append(_season(weather, height_m, vigour, random))
+        departure = season_effect(season[-1]) - simulation.alternation * departure
+        departure += simulation.noise * random.standard_normal(n)
+        yields.append(simulation.yield_kg_per_ha * level * np.exp(departure))
+    asked = slice(simulation.first_year - _FIRST, None)
     rows = n * simulation.years
     of_county = np.repeat(np.arange(n), simulation.years)
     years = np.arange(simulation.first_year, simulation.first_year + simulation.years, dtype=np.int64)
@@ -100,9 +103,9 @@ def simulate_counties(simulation: Simulation) -> YieldTable:
         county=np.array([f"simulated county {number + 1:02d}" for number in of_county]),
         orchard=np.full(rows, "", dtype=np.str_),
         year=np.tile(years, n),
-        season=season[:, 1:].reshape(rows, len(MONTHS), len(SEASON_FEATURES)),
+        season=np.stack(season[asked], axis=1).reshape(rows, len(MONTHS), len(SEASON_FEATURES)),
         area_ha=area_ha[of_county],
-        yield_kg_per_ha=yields[:, 1:].reshape(rows),
+        yield_kg_per_ha=np.stack(yields[asked], axis=1).reshape(rows),
         source=np.full(rows, SOURCE),
         weight=np.ones(rows),
         lon_lat=lon_lat[of_county],
@@ -139,22 +142,21 @@ def season_effect(season: FloatArray) -> FloatArray:
     return effect
 
 
-def _weather(height_m: FloatArray, latitude: FloatArray, years: int, random: np.random.Generator) -> _Weather:
-    """Weather and the soil's water, (counties, years, months); part of each departure is the whole region's."""
-    shape = (len(height_m), years, len(MONTHS))
+def _weather(height_m: FloatArray, latitude: FloatArray, wetter: FloatArray, random: np.random.Generator) -> _Weather:
+    """A year's weather and the soil's water, (counties, months); part of each departure is the whole region's."""
+    shape = (len(height_m), len(MONTHS))
 
     def departures(shared: float, own: float) -> FloatArray:
-        both: FloatArray = shared * random.standard_normal((1, *shape[1:])) + own * random.standard_normal(shape)
+        both: FloatArray = shared * random.standard_normal(shape[1]) + own * random.standard_normal(shape)
         return both
 
     place = -_LAPSE_K_PER_M * (height_m - 1200) - 0.6 * (latitude - 35)
-    tair = _TAIR + place[:, None, None] + departures(1.2, 0.5)
-    wetter = 0.12 * random.standard_normal((shape[0], 1, 1))
-    rain = np.exp(departures(0.28, 0.18) + wetter)
+    tair = _TAIR + place[:, None] + departures(1.2, 0.5)
+    rain = np.exp(departures(0.28, 0.18) + wetter[:, None])
     rain_mm = _RAIN_MM * rain
     sun = _SUN * (1 - 0.10 * np.log(rain)) + departures(4, 2)
     wet_top, wet_deep, evaporation = (np.empty(shape) for _ in range(3))
-    top, deep = np.full(shape[:2], 0.22), np.full(shape[:2], 0.24)
+    top, deep = np.full(shape[0], 0.22), np.full(shape[0], 0.24)
     for month, days in enumerate(_DAYS):
         supply = np.clip((top - 0.06) / 0.16, 0.2, 1)
         evaporation[..., month] = days * supply * 0.012 * sun[..., month]
@@ -166,7 +168,7 @@ def _weather(height_m: FloatArray, latitude: FloatArray, years: int, random: np.
 
 
 def _season(weather: _Weather, height_m: FloatArray, vigour: FloatArray, random: np.random.Generator) -> FloatArray:
-    """(counties, years, months, features) in the order of :data:`SEASON_FEATURES`."""
+    """(counties, months, features) in the order of :data:`SEASON_FEATURES`."""
     shape = weather.tair.shape
     cover = _COVER + 0.04 * vigour[..., None] + 0.5 * (weather.wet_deep - 0.25)
     cover = np.clip(cover + 0.015 * random.standard_normal(shape), 0.05, 0.95)[..., None]
@@ -175,7 +177,7 @@ def _season(weather: _Weather, height_m: FloatArray, vigour: FloatArray, random:
     blue, red, near = (bands[..., place] for place in range(3))
     ndvi = (near - red) / (near + red)
     evi = 2.5 * (near - red) / (near + 6 * red - 7.5 * blue + 1)
-    pressure = 101_325 * (1 - 2.25577e-5 * height_m[:, None, None]) ** 5.25588
+    pressure = 101_325 * (1 - 2.25577e-5 * height_m[:, None]) ** 5.25588
     ground_top = weather.tair + 0.008 * weather.sun + 0.3 * random.standard_normal(shape)
     before = np.concatenate([ground_top[..., :1] - 3, ground_top[..., :-1]], axis=-1)
     clouds = 1 - weather.sun / (1.25 * _SUN)

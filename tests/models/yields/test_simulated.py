@@ -91,6 +91,13 @@ def test_the_same_seed_gives_the_same_table_and_another_seed_another(table: Yiel
     assert not np.array_equal(other.yield_kg_per_ha, table.yield_kg_per_ha)
 
 
+def test_a_year_is_the_same_in_any_table_of_its_counties(table: YieldTable) -> None:
+    later = simulate_counties(Simulation(first_year=2020, years=8))
+    ours, theirs = table.take(table.year == 2022), later.take(later.year == 2022)
+    assert np.array_equal(ours.season, theirs.season)
+    assert np.array_equal(ours.yield_kg_per_ha, theirs.yield_kg_per_ha)
+
+
 def test_it_says_of_itself_that_it_is_simulated(table: YieldTable, tmp_path: Path) -> None:
     write_table(table, tmp_path / "table.parquet")
     read = read_table(tmp_path / "table.parquet")
