@@ -298,3 +298,10 @@ def m010_create_model_state(db: Database) -> None:
         # when it began nobody noted; the upgrade is the first that is known of it
         since = clock.now().replace(microsecond=0).isoformat().replace("+00:00", "Z")
         db.table("model_state").insert({"id": new_id(), "revision": 0, **last, "since": since})
+
+
+@MIGRATIONS()
+def m011_place_orchards(db: Database) -> None:
+    """Where an orchard is, as yield models ask."""
+    for column in ("region TEXT", "county TEXT", "county_area_ha REAL CHECK (county_area_ha > 0)"):
+        db.execute(f"ALTER TABLE orchard ADD COLUMN {column}")
