@@ -102,6 +102,9 @@ class RegistryDocument(BaseModel):
     of_schema: Literal["pomona-registry/1"] = Field(alias="schema", description="schema of this document")
     orchard: Name = Field(description="name of the orchard")
     yield_unit: str | None = Field(default=None, description="unit in which its people read yield")
+    region: Name | None = Field(default=None, description="where it is, as yield models name where they were trained")
+    county: Name | None = Field(default=None, description="its county")
+    county_area_ha: Positive | None = Field(default=None, description="area planted with its crop in that county")
     blocks: tuple[RegisteredBlock, ...] = Field(max_length=10_000, description="its blocks")
 
 

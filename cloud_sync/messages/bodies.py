@@ -30,6 +30,7 @@ from cloud_sync.messages.fields import (
     Sha256,
     Stage,
 )
+from cloud_sync.messages.predictions import EstimatePrediction
 
 
 class OrchardBody(Body):
@@ -192,6 +193,7 @@ class EstimateBody(Body):
     """Observed, predicted and corrected yield of a visit."""
 
     TYPE = "estimate"
+    VERSION = 2
     orchard: Name = Field(description="name of the orchard")
     block: Name = Field(description="name of the block")
     day: date = Field(description="day of the visit")
@@ -221,6 +223,15 @@ class EstimateBody(Body):
     )
     warnings: tuple[str, ...] = Field(default=(), description="what the reader should know")
     prediction_source: Name = Field(description="where the predictions came from")
+    prediction: EstimatePrediction | None = Field(
+        default=None, description="what the device's own model was given, where that predicted"
+    )
+
+    @classmethod
+    def upgrade(cls, version: int, body: dict[str, JsonValue]) -> dict[str, JsonValue]:
+        """Version 1 knew no model on the device."""
+        del version
+        return body
 
     def _key(self) -> tuple[str, ...]:
         return (self.orchard, self.block, self.day.isoformat(), self.stage, self.label)

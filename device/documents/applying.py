@@ -15,11 +15,10 @@ from device.documents.registry import apply_registry
 from device.documents.shelf import in_use
 from device.errors import InputError, unreadable
 from device.factor_prior import keep_prior
-from device.orchards import Block
 from device.releases.installing import Wanted, install
 from device.releases.source import open_source
 from device.season_cells import SeasonCells, has_series, parse_season_cells
-from device.season_file import YIELD, SeasonFile, parse_season_file
+from device.season_file import YIELD, parse_season_file
 from device.store import Store
 
 # where an orchard is planted as usual: only tells whether a season file can be read at all
@@ -71,21 +70,6 @@ def read_plan(file: Path) -> PlanDocument:
         return PlanDocument.model_validate_json(file.read_bytes())
     except ValidationError as error:
         raise InputError(f"plan {file.name}: {first_problem(error)}") from error
-
-
-def read_sent_season(store: Store, block: Block) -> SeasonFile:
-    """The season file that the server has sent for a block's orchard.
-
-    Raises:
-        InputError: there is none, or it does not fit this block.
-    """
-    file = in_use(store, "season", block.orchard)
-    if file is None:
-        raise InputError(
-            f"nothing predicts the yield of {block.orchard}: the server has sent no season file; name one with "
-            "--predictions FILE"
-        )
-    return parse_season_file(_json(file), f"of {block.orchard}", block.trees_per_ha)
 
 
 def sent_season(store: Store, orchard: str) -> SeasonCells:

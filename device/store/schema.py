@@ -314,3 +314,10 @@ def m011_create_active_model(db: Database) -> None:
         ) STRICT
         """
     )
+
+
+@MIGRATIONS()
+def m012_place_orchards(db: Database) -> None:
+    """Where an orchard is, as yield models ask."""
+    for column in ("region TEXT", "county TEXT", "county_area_ha REAL CHECK (county_area_ha > 0)"):
+        db.execute(f"ALTER TABLE orchard ADD COLUMN {column}")
