@@ -225,22 +225,29 @@ def test_an_archive_that_would_write_elsewhere_is_refused(store: Store, trusting
 # --- time ------------------------------------------------------------------------------------------------------------
 
 
-def test_releases_that_have_ended_are_refused_also_by_a_clock_at_1970(
-    store: Store, home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The floor decides: whoever holds news back cannot have a clock without a battery for his friend."""
+def test_releases_that_have_ended_are_refused(store: Store, home: Path, tmp_path: Path) -> None:
     old = Releases(tmp_path / "old", days_ago(40))
     old.add("1.1.0")
     trust_root(home, old.root)
     with pytest.raises(ReleaseError, match="have ended"):
         get(store, old)
-    monkeypatch.setattr(clock, "now", lambda: datetime(1970, 1, 1, tzinfo=timezone.utc))
-    monkeypatch.setattr(clock, "is_synchronised", lambda: False)
-    Timekeeper(identity_folder(home)).learn_floor(days_ago(1)())
-    with pytest.raises(ReleaseError, match=r"have ended .*; or the clock of this device is wrong"):
-        get(store, old)
     Releases(tmp_path / "old").repository.renew()
     assert get(store, old)[0].anew
+
+
+@pytest.mark.parametrize("lies", [False, True])
+def test_what_has_ended_is_judged_by_what_is_known_to_have_passed(
+    store: Store, home: Path, trusting: Releases, monkeypatch: pytest.MonkeyPatch, lies: bool
+) -> None:
+    """The server once said a later time than this machine's clock, which is 40 days behind, or says 1970."""
+    trusting.add("1.1.0")
+    if lies:
+        monkeypatch.setattr(clock, "now", lambda: datetime(1970, 1, 1, tzinfo=timezone.utc))
+    monkeypatch.setattr(clock, "is_synchronised", lambda: False)
+    Timekeeper(identity_folder(home)).learn_floor(days_ago(-40)())
+    with pytest.raises(ReleaseError, match=r"have ended .*; or the clock of this device is wrong"):
+        get(store, trusting)
+    assert serving(store) == ("", None)
 
 
 def test_a_clock_that_is_years_ahead_installs_nothing_and_says_why(
