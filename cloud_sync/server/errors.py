@@ -76,3 +76,9 @@ class MissingPyArrowError(RuntimeError):
     """PyArrow, which only the export needs, is not installed."""
 
     exit_code = 1
+
+
+class RetrainError(ValueError):
+    """A model that is not trained anew; says why, and what to do."""
+
+    exit_code = 2
