@@ -37,7 +37,7 @@ def retrain() -> None:
 )
 @click.option("--model", metavar="NAME", help="Model to train, as for pomona train apyieldnet.  [default: as in use]")
 @click.option("--name", metavar="NAME", help="Name of the bundle.  [default: that of the one in use]")
-@click.option("--trials", default=1, show_default=True, type=click.IntRange(1, 1000), help="Settings to try.")
+@click.option("--trials", default=8, show_default=True, type=click.IntRange(1, 1000), help="Settings to try.")
 @click.option(
     "--members", default=3, show_default=True, type=click.IntRange(1, 20), help="Networks in a network's mean."
 )

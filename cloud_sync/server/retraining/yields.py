@@ -59,7 +59,7 @@ class Retraining:
     champion: Path | None = None
     model: str | None = None
     name: str | None = None
-    trials: int = 1
+    trials: int = 8
     members: int = 3
     without: tuple[str, ...] = ()
     seed: int = 0
