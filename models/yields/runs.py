@@ -10,7 +10,7 @@ import hashlib
 import json
 import multiprocessing
 import os
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
@@ -333,7 +333,7 @@ def _fit(
     return fitted_model(
         table,
         seasons,
-        training_data=f"{len(table)} yields of {len(table.counties)} counties, {_list(table.years)}: {_list(sources)}",
+        training_data=f"{len(table)} yields of {len(table.counties)} counties, {_spans(table.years)}: {_list(sources)}",
         simulated=sources == ["simulated"],
         licence=training.licence,
         attribution=training.attribution,
@@ -373,6 +373,13 @@ def _write(file: Path, values: Mapping[str, Any]) -> None:
         out.flush()
         os.fsync(out.fileno())
     partial_file.replace(file)
+
+
+def _spans(years: Sequence[int]) -> str:
+    """Years in words: 2018 to 2021, 2023."""
+    starts = [year for year in years if year - 1 not in years]
+    ends = [year for year in years if year + 1 not in years]
+    return _list(f"{a} to {b}" if a < b else a for a, b in zip(starts, ends, strict=True))
 
 
 def _list(values: Iterable[object]) -> str:

@@ -223,9 +223,12 @@ def _read(path: Path, county: str) -> pd.DataFrame:
     if not path.is_file():
         raise TableError(f"{path} is not there; check the path")
     try:
-        return pd.read_csv(path, encoding="utf-8-sig", dtype={county: str})
+        given = pd.read_csv(path, encoding="utf-8-sig", dtype={county: str})
     except (UnicodeDecodeError, pd.errors.ParserError, pd.errors.EmptyDataError) as error:
         raise TableError(f"{path} is no CSV in UTF-8 ({error}); save it as one, with commas between columns") from error
+    if not isinstance(given.index, pd.RangeIndex):  # what pandas makes of lines longer than the header
+        raise TableError(f"{path} has more values in a line than columns; write numbers with a point, not a comma")
+    return given
 
 
 def _texts(given: pd.DataFrame, column: str, path: Path) -> Any:
@@ -233,7 +236,7 @@ def _texts(given: pd.DataFrame, column: str, path: Path) -> Any:
         raise TableError(
             f"{path} has no column {column!r}; it has {', '.join(given.columns)}. Name it so, or use --column"
         )
-    return given[column].fillna("").astype(str).str.strip()
+    return given[column].astype("string").fillna("").astype(str).str.strip()
 
 
 def _numbers(given: pd.DataFrame, column: str, path: Path, *, may_be_empty: bool = False) -> Any:
