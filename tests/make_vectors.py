@@ -15,7 +15,7 @@ import queue
 import tempfile
 import uuid
 import zlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from datetime import date, datetime, timedelta, timezone
 from pathlib import Path
@@ -143,30 +143,19 @@ def _plain(payload: bytes) -> Any:
 
 def older_messages(messages: Sequence[Vector]) -> list[Vector]:
     """Messages in versions that devices once sent, and what they mean in the newest."""
-
-    def boxes_of_ten_bytes(body: dict[str, Any]) -> None:
-        body["boxes"] = base64.b64encode(unpack_boxes(body["boxes"]).tobytes()).decode()
-
-    return [
-        _older(messages, "detections", boxes_of_ten_bytes),
-        _older(messages, "estimate", lambda body: body.pop("prediction", None)),
-    ]
-
-
-def _older(messages: Sequence[Vector], kind: str, change: Callable[[dict[str, Any]], object]) -> Vector:
-    """The first message of a type as its first version said it."""
-    newest = next(vector for vector in messages if vector["type"] == kind)
+    newest = next(vector for vector in messages if vector["type"] == "detections")
     fields = json.loads(newest["payload"])
     fields["version"] = 1
-    change(fields["body"])
+    fields["body"]["boxes"] = base64.b64encode(unpack_boxes(fields["body"]["boxes"]).tobytes()).decode()
     payload = _text(fields)
-    return {
+    older = {
         **newest,
-        "name": f"{kind}-version-1",
+        "name": "detections-version-1",
         "correlation_data": f"{fields['message']}:1",
         "payload": payload,
         "plain": _plain(payload.encode()),
     }
+    return [older]
 
 
 def batches(messages: Sequence[Vector]) -> list[Vector]:

@@ -193,7 +193,6 @@ class EstimateBody(Body):
     """Observed, predicted and corrected yield of a visit."""
 
     TYPE = "estimate"
-    VERSION = 2
     orchard: Name = Field(description="name of the orchard")
     block: Name = Field(description="name of the block")
     day: date = Field(description="day of the visit")
@@ -226,12 +225,6 @@ class EstimateBody(Body):
     prediction: EstimatePrediction | None = Field(
         default=None, description="what the device's own model was given, where that predicted"
     )
-
-    @classmethod
-    def upgrade(cls, version: int, body: dict[str, JsonValue]) -> dict[str, JsonValue]:
-        """Version 1 knew no model on the device."""
-        del version
-        return body
 
     def _key(self) -> tuple[str, ...]:
         return (self.orchard, self.block, self.day.isoformat(), self.stage, self.label)
