@@ -7,6 +7,7 @@ from pathlib import Path
 
 from device.errors import InputError
 from device.orchard_places import OrchardPlace, crop_of, place_of
+from device.releases.active import active_yield_bundle
 from device.store import Store
 from export.runtime.bundle import BUNDLES
 from export.runtime.manifest import MANIFEST
@@ -46,12 +47,6 @@ def chosen_yield_bundle(store: Store, orchard: str, choice: ModelChoice) -> Path
             "give predictions as a table"
         )
     return named
-
-
-def active_yield_bundle(store: Store) -> Path | None:
-    """The folder of the yield model that was activated on this device; None where none was."""
-    del store
-    return None
 
 
 def unfit(manifest: YieldManifest, crop: str, place: OrchardPlace) -> str | None:
