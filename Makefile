@@ -19,7 +19,7 @@ help:
 	@echo "make yield-bundles  the bundles of yields that come with Pomona (POMONA_DATA: folder of the sets)"
 
 demo: demo-packages
-	@scripts/virtual-environment $(PYTHON) $(VENV) device,opencv,server
+	@scripts/virtual-environment $(PYTHON) $(VENV) device,opencv,server,yields
 	$(BIN)/pomona demo
 
 test: lint test-packages
