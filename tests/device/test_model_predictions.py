@@ -135,7 +135,7 @@ def test_what_is_shown_names_the_model_the_months_the_pictures_and_the_flags(
     assert lines["predicted by"] == bundle.identity
     assert lines["from the months"] == f"April to June {YEAR}"
     assert lines["satellite pictures"] == f"6 days, the last {YEAR}-06-24"
-    assert lines["like its training"] == "no"
+    assert lines["season like its training"] == "no"
     said = "\n".join(warnings_of(made))
     assert "from April to June alone: July, August, September, October not in the season file yet" in said
     assert "± 800 kg/ha, and ± 700 kg/ha once all months are known" in said
