@@ -117,12 +117,7 @@ class ModelPredictions:
         area = self._predict(series)
         both = {"the sampling area": area, "the orchard": self._orchard}
         strange = {what: found for what, found in both.items() if found.outside[0]}
-        flags = tuple(
-            f"the season of {what} is unlike those the model was trained on, most of all in {found.strangest[0]}: "
-            f"{found.distance[0] / self.entry.farthest:.1f} times as far as the farthest of 100 of them; rely on the "
-            "counts more than on the prediction"
-            for what, found in strange.items()
-        )
+        flags = _strangeness(strange, self.entry)
         prediction = EstimatePrediction(
             bundle=self.model.identity[:LONGEST],
             year=self.year,
@@ -153,6 +148,19 @@ class ModelPredictions:
 
     def _predict(self, series: NDArray[np.float64]) -> Prediction:
         return self.model.predict(series[None], [self.place.county or ""], self.year, self._area_ha)
+
+
+def _strangeness(strange: Mapping[str, Prediction], entry: SeasonEntry) -> tuple[str, ...]:
+    """A word on seasons unlike those trained on, by whose they are."""
+    if not strange:
+        return ()
+    worst = max(strange.values(), key=lambda found: found.distance[0])
+    flag = (
+        f"the season of {' and '.join(strange)} is unlike those the model was trained on, most of all in "
+        f"{worst.strangest[0]}: {worst.distance[0] / entry.farthest:.1f} times as far as the farthest of 100 of them; "
+        "rely on the counts more than on the prediction"
+    )
+    return (flag,)
 
 
 def predictions_for(
@@ -232,10 +240,10 @@ def predict_by_model(
     _check_units(cells, manifest)
     entry = _entry(cells, model, visit.day, year)
     if entry.months != manifest.months:
-        left_out = manifest.months[len(entry.months) :]
+        missing = [month for month in manifest.months if month not in cells.months]
         notes.append(
-            f"predicted in season, from {span_words(entry.months)} alone: {span_words(left_out)} had not come when the "
-            f"season file was made; the model's 90 % interval is ± {entry.half_width_kg_per_ha:,.0f} kg/ha, and ± "
+            f"predicted in season, from {span_words(entry.months)} alone: {named_months(missing)} not in the season "
+            f"file yet; the model's 90 % interval is ± {entry.half_width_kg_per_ha:,.0f} kg/ha, and ± "
             f"{manifest.seasons[0].half_width_kg_per_ha:,.0f} kg/ha once all months are known"
         )
     return ModelPredictions(model, entry, cells, sha256, place, year, tuple(notes))

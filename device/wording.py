@@ -230,5 +230,5 @@ def _model_lines(view: YieldView) -> list[tuple[str, str]]:
         ("from the months", f"{span_words(model.months)} {model.year}"),
         ("satellite pictures", seen),
         ("model's 90 % interval", f"± {yield_words(model.half_width, view.unit)} {view.unit}"),
-        ("like its training", "no" if model.outside else "yes"),
+        ("season like its training", "no" if model.outside else "yes"),
     ]

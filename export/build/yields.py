@@ -72,7 +72,7 @@ def build_yield_bundle(
             entries.append(entry)
         manifest = _manifest(fitted, entries, recipe, folder)
         (folder / MANIFEST).write_text(manifest.model_dump_json(indent=2) + "\n", encoding="utf-8")
-        YieldModel(open_yield_bundle(folder))  # as a device will
+        YieldModel(open_yield_bundle(folder)).check()  # as a device will
     return open_yield_bundle(output)
 
 

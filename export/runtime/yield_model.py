@@ -60,31 +60,32 @@ class _Range:
 
 
 class YieldModel:
-    """The graphs of a bundle, each tried on its parity sample.
+    """The graphs of a bundle. Each is started when it is first asked, and tried on its parity sample before it answers.
 
     Args:
         bundle: a verified bundle.
 
     Raises:
         MissingPartError: onnxruntime is not installed.
-        EngineError: it is too old, or a graph does not load or run.
-        BundleError: a graph is of other features or months than the manifest says, or computes something else than
-            when the bundle was built.
+        EngineError: it is too old.
     """
 
     def __init__(self, bundle: YieldBundle) -> None:
         self.bundle = bundle
-        onnxruntime = onnxruntime_for(bundle)
-        self._sessions: dict[int, tuple[SeasonEntry, Any, _Range]] = {}
-        for entry in bundle.manifest.seasons:
-            options = single_threaded(onnxruntime)
-            options.enable_cpu_mem_arena = False  # a season is some hundred numbers
-            session = start_session(onnxruntime, bundle.folder / entry.graph, options)
-            self._check_header(entry, session)
-            sample = _sample(bundle.folder / entry.sample)
-            self._check_parity(entry, session, sample)
-            own = _Range(sample["range_mean"], sample["range_std"], sample["range_precision"])
-            self._sessions[len(entry.months)] = entry, session, own
+        self._onnxruntime = onnxruntime_for(bundle)
+        self._entries = {len(entry.months): entry for entry in bundle.manifest.seasons}
+        self._started: dict[int, tuple[Any, _Range]] = {}
+
+    def check(self) -> None:
+        """Try every graph, one after the other, as whoever installs a bundle does.
+
+        Raises:
+            EngineError: a graph does not load or run.
+            BundleError: a graph is of other features or months than the manifest says, or computes something else than
+                when the bundle was built.
+        """
+        for entry in self.bundle.manifest.seasons:
+            self._start(entry)
 
     @property
     def identity(self) -> str:
@@ -118,10 +119,11 @@ class YieldModel:
 
         Raises:
             SeasonError: another number of months or features, or a value that is missing or no area.
-            EngineError: the runtime failed.
+            EngineError: the graph does not load or the runtime failed.
+            BundleError: see :meth:`check`.
         """
         values = np.asarray(season, dtype=np.float64)
-        entry, session, own = self._fitting(values)
+        entry = self._fitting(values)
         areas = np.broadcast_to(np.asarray(area_ha, dtype=np.float64), len(values))
         years = np.broadcast_to(np.asarray(year, dtype=np.float64), len(values))
         if len(county) != len(values):
@@ -129,6 +131,9 @@ class YieldModel:
         if not np.isfinite(values).all() or not np.isfinite(years).all() or not (areas > 0).all():
             raise SeasonError("a value of the season, a year or an area is missing or not above 0; it is never guessed")
         known = self.bundle.manifest.counties
+        if values.shape[1] not in self._started:
+            self._started[values.shape[1]] = self._start(entry)
+        session, own = self._started[values.shape[1]]
         index = np.array([known.get(name, 0) for name in county], dtype=np.int64)
         kg_per_ha = _run(session, values, index, years, areas)
         distance, strangest = own.distances(values)
@@ -142,17 +147,26 @@ class YieldModel:
             tuple(self._warnings(county, areas)),
         )
 
-    def _fitting(self, values: _Floats) -> tuple[SeasonEntry, Any, _Range]:
+    def _fitting(self, values: _Floats) -> SeasonEntry:
         names = self.bundle.manifest.names
         if values.ndim != 3 or values.shape[2] != len(names):
             raise SeasonError(
                 f"a season of the shape {values.shape} is none of (n, months, {len(names)}); give the features "
                 f"{', '.join(names)} in this order"
             )
-        if values.shape[1] not in self._sessions:
-            lengths = ", ".join(map(str, sorted(self._sessions)))
+        if values.shape[1] not in self._entries:
+            lengths = ", ".join(map(str, sorted(self._entries)))
             raise SeasonError(f"a season of {values.shape[1]} months; {self.identity} predicts from {lengths}")
-        return self._sessions[values.shape[1]]
+        return self._entries[values.shape[1]]
+
+    def _start(self, entry: SeasonEntry) -> tuple[Any, _Range]:
+        options = single_threaded(self._onnxruntime)
+        options.enable_cpu_mem_arena = False  # a season is some hundred numbers
+        session = start_session(self._onnxruntime, self.bundle.folder / entry.graph, options)
+        self._check_header(entry, session)
+        sample = _sample(self.bundle.folder / entry.sample)
+        self._check_parity(entry, session, sample)
+        return session, _Range(sample["range_mean"], sample["range_std"], sample["range_precision"])
 
     def _warnings(self, county: Sequence[str], areas: _Floats) -> list[str]:
         manifest = self.bundle.manifest
@@ -196,12 +210,12 @@ class YieldModel:
 
 
 def open_yield_model(folder: Path) -> YieldModel:
-    """Verify a bundle's files and start its graphs.
+    """Verify a bundle's files.
 
     Raises:
-        BundleError: no bundle there, one of another task, or one that was altered or predicts otherwise here.
+        BundleError: no bundle there, one of another task, or a file that is missing or was altered.
         MissingPartError: onnxruntime is not installed.
-        EngineError: it is too old, or a graph does not load or run.
+        EngineError: it is too old.
     """
     return YieldModel(open_yield_bundle(folder))
 

@@ -21,6 +21,7 @@ from models.yields.table import YieldTable
 PAGE = "results.html"
 _RED, _BLUE, _GREY = "#b3261e", "#00639b", "#8a8a85"
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
+_STYLE = ".figures td, .figures th { white-space: nowrap; overflow-wrap: normal; }"
 _EXPLAINED = (
     "± is half the 95 % interval of 1000 resamples of the rows. Chosen less this: difference of RMSE on the same "
     "resamples. Inside: share of yields within their 90 % interval."
@@ -55,7 +56,7 @@ def write_run_page(folder: Path, run: YieldRun, settings: Mapping[str, Any]) -> 
         "<h2>Settings</h2>",
         settings_table(settings),
     ]
-    return write_html(folder / PAGE, title, parts)
+    return write_html(folder / PAGE, title, parts, _STYLE)
 
 
 HEADER: Row = ("model", "RMSE kg/ha", "MAE kg/ha", "MAPE %", "R²", "chosen less this", "inside %")
@@ -135,7 +136,7 @@ def _html_table(header: Sequence[str], rows: Sequence[Row]) -> str:
         return f"<tr>{''.join(inside)}</tr>"
 
     body = "".join(line(row, "td") for row in rows)
-    return f'<div class="table"><table>{line(header, "th")}{body}</table></div>'
+    return f'<div class="table figures"><table>{line(header, "th")}{body}</table></div>'
 
 
 def _draw_rows(axes: Axes, table: YieldTable, outcome: Outcome) -> None:

@@ -142,7 +142,7 @@ def test_a_flipped_byte_is_noticed(bundle: Path) -> None:
         with pytest.raises(BundleError, match=rf"{name} was altered"):
             open_yield_model(bundle)
         (bundle / name).write_bytes(content)
-    open_yield_model(bundle)
+    open_yield_model(bundle).check()
 
 
 def _rewritten(bundle: Path, change: Callable[[dict[str, Any]], object]) -> None:
@@ -176,7 +176,7 @@ def test_a_manifest_that_does_not_fit_its_graphs_is_refused(
 ) -> None:
     _rewritten(bundle, change)
     with pytest.raises(BundleError, match=said):
-        open_yield_model(bundle)
+        open_yield_model(bundle).check()
 
 
 def test_a_graph_with_other_constants_fails_its_parity_sample(bundle: Path) -> None:
@@ -188,14 +188,18 @@ def test_a_graph_with_other_constants_fails_its_parity_sample(bundle: Path) -> N
     onnx.save(graph, bundle / "model-08.onnx")
     _rewritten(bundle, lambda _: None)
     with pytest.raises(BundleError, match=r"model-08\.onnx predicts otherwise here"):
-        open_yield_model(bundle)
+        open_yield_model(bundle).check()
+    model = open_yield_model(bundle)
+    model.predict(ROWS.season[:1, :3], COUNTIES[:1], 2023, 1200)
+    with pytest.raises(BundleError, match=r"model-08\.onnx predicts otherwise here"):
+        model.predict(ROWS.season[:1, :5], COUNTIES[:1], 2023, 1200)
 
 
 def test_a_file_that_is_no_sample_is_refused(bundle: Path) -> None:
     (bundle / "model.npz").write_bytes(b"no archive")
     _rewritten(bundle, lambda _: None)
     with pytest.raises(BundleError, match=r"model\.npz is no parity sample"):
-        open_yield_model(bundle)
+        open_yield_model(bundle).check()
 
 
 def test_each_task_opens_its_own_bundles(made: YieldBundle) -> None:
