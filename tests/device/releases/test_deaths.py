@@ -26,15 +26,16 @@ KILLED = """
 import os, signal, sys
 import pomona, device.cli, device.releases.installing  # what importing writes is not counted
 CHANGES = {"os.rename", "os.remove", "os.mkdir", "os.rmdir", "os.truncate", "os.symlink", "sqlite3.connect"}
+WRITES = os.O_WRONLY | os.O_RDWR | os.O_DIRECTORY  # a folder is opened to sync the names in it
 home, source, step = sys.argv[1], sys.argv[2], int(sys.argv[3])
 seen = 0
 def watch(event, arguments):
     global seen
-    writes = event == "open" and isinstance(arguments[2], int) and arguments[2] & (os.O_WRONLY | os.O_RDWR)
+    writes = event == "open" and isinstance(arguments[2], int) and arguments[2] & WRITES
     if event in CHANGES or writes:
         seen += 1
         if seen == step:
-            print(step, event, arguments[0], flush=True)
+            print(step, event, *arguments[:2], flush=True)
             os.kill(os.getpid(), signal.SIGKILL)
 sys.argv[:] = ["pomona", "models", "install", source, "--home", home]
 sys.addaudithook(watch)
@@ -104,7 +105,7 @@ def killed_somewhere(releases: Releases, home: Path, tmp_path: Path, steps: rang
 
 
 def test_one_that_is_killed_leaves_the_old_model_or_the_new_one(trusting: Releases, home: Path, tmp_path: Path) -> None:
-    assert len(killed_somewhere(trusting, home, tmp_path, range(20, 60, 20))) == 2
+    assert len(killed_somewhere(trusting, home, tmp_path, range(43, 59, 15))) == 2
 
 
 @pytest.mark.slow
