@@ -40,6 +40,7 @@ _COMMANDS: dict[str, _Entry] = {
     "summary": _Entry("device.cli", "device", "Show the manager's table."),
     "sync": _Entry("device.cli", "device", "Send records to the server."),
     "train": _Entry("models.cli", "train", "Train a network."),
+    "yields": _Entry("models.cli", "train", "Make tables of seasons and yields."),
     "visit": _Entry("device.cli", "device", "Bring photos of sampled trees into a visit."),
 }
 

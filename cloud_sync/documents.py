@@ -13,7 +13,7 @@ from cloud_sync.messages.fields import Finite, Latitude, Longitude, Name, NotNeg
 
 Kind = Literal["registry", "plan", "season", "prior", "release"]
 KINDS: tuple[Kind, ...] = ("registry", "plan", "season", "prior", "release")
-# a release is a bundle of tens of megabytes; the rest are far smaller
+# a bundle has tens of megabytes; the rest are far smaller
 MOST_BYTES = 256 * 1024 * 1024
 MOST_TREES = 1_000_000
 MOST_DOCUMENTS = 500
@@ -21,6 +21,7 @@ MOST_DOCUMENTS = 500
 DOCUMENTS = "/v1/documents"
 REGISTRY_SCHEMA = "pomona-registry/1"
 PLAN_SCHEMA = "pomona-plan/1"
+RELEASE_SCHEMA = "pomona-release/1"
 
 # orchard and block, parted by a stroke
 DocumentName = Annotated[str, Field(min_length=1, max_length=401, pattern=r"^[^\x00-\x1f\x7f-\x9f]+$")]
@@ -101,6 +102,9 @@ class RegistryDocument(BaseModel):
     of_schema: Literal["pomona-registry/1"] = Field(alias="schema", description="schema of this document")
     orchard: Name = Field(description="name of the orchard")
     yield_unit: str | None = Field(default=None, description="unit in which its people read yield")
+    region: Name | None = Field(default=None, description="where it is, as yield models name where they were trained")
+    county: Name | None = Field(default=None, description="its county")
+    county_area_ha: Positive | None = Field(default=None, description="area planted with its crop in that county")
     blocks: tuple[RegisteredBlock, ...] = Field(max_length=10_000, description="its blocks")
 
 

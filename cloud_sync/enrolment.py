@@ -39,6 +39,7 @@ class Enrolment(BaseModel):
     revoked: str = Field(default="", description="lists of the certificates they have revoked, PEM")
     broker: Address = Field(description="where to send")
     https: Address | None = Field(default=None, description="where to renew, and to fetch; none without HTTPS")
+    release_root: str = Field(default="", description="TUF root of the releases of models, JSON; none without releases")
     issued_at: AwareDatetime | None = Field(default=None, description="the server's time")
     renew: bool = Field(default=False, description="whether the device shall renew its certificate now")
 

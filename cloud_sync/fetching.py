@@ -7,6 +7,7 @@ import hashlib
 import http.client
 import os
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 from cloud_sync.documents import DOCUMENTS, Notice
@@ -21,13 +22,14 @@ PART = ".part"
 SPARED_BYTES = 64 * 1024 * 1024
 
 
-def fetch(client: HttpsClient, notice: Notice, folder: Path) -> Path:
+def fetch(client: HttpsClient, notice: Notice, folder: Path, at: str | None = None) -> Path:
     """Fetch a document, or what is still missing of it.
 
     Args:
         client: the server.
         notice: which document.
         folder: where to; a part that was fetched before lies there too.
+        at: its path at the server, where that is not the one of documents.
 
     Returns:
         The whole file, named by its hash, on the disk.
@@ -38,6 +40,22 @@ def fetch(client: HttpsClient, notice: Notice, folder: Path) -> Path:
         HttpsError: the server cannot be reached, or the connection is lost; what came is kept.
         HttpsRefusedError: it does not let this device in.
     """
+    path = at or f"{DOCUMENTS}/{notice.sha256}"
+    return _completed(notice, folder, lambda file: _receive(client, path, notice, file))
+
+
+def copy(source: Path, notice: Notice, folder: Path) -> Path:
+    """As :func:`fetch`, from a file, such as one on a stick.
+
+    Raises:
+        FetchError: the file cannot be read, or the disk does not take it; what came is kept for the next attempt.
+        WrongContentError: it is something else; what came is thrown away.
+    """
+    return _completed(notice, folder, lambda file: _copy(source, notice, file))
+
+
+def _completed(notice: Notice, folder: Path, receive: Callable[[int], None]) -> Path:
+    """Receive what is missing of a document, and check the whole."""
     whole, part = folder / notice.sha256, folder / f"{notice.sha256}{PART}"
     if whole.is_file():
         return whole
@@ -46,7 +64,7 @@ def fetch(client: HttpsClient, notice: Notice, folder: Path) -> Path:
         with part.open("ab") as file:
             if (have := file.tell()) < notice.size_bytes:
                 _require_space(folder, notice, notice.size_bytes - have)
-                _receive(client, notice, file.fileno())
+                receive(file.fileno())
             os.fsync(file.fileno())
         _check(part, notice)
         part.replace(whole)
@@ -56,10 +74,24 @@ def fetch(client: HttpsClient, notice: Notice, folder: Path) -> Path:
     return whole
 
 
-def _receive(client: HttpsClient, notice: Notice, file: int) -> None:
+def _copy(source: Path, notice: Notice, file: int) -> None:
+    have = os.fstat(file).st_size
+    try:
+        with source.open("rb") as given:
+            given.seek(have)
+            while block := given.read(min(_BLOCK, notice.size_bytes + 1 - have)):
+                have += len(block)
+                _write(notice, file, block)
+    except OSError as error:
+        raise FetchError(f"{notice} cannot be read from {source}: {error.strerror}; is it still there?") from error
+    if have < notice.size_bytes:
+        raise FetchError(f"{source} is shorter than it should be; copy the folder again")
+
+
+def _receive(client: HttpsClient, path: str, notice: Notice, file: int) -> None:
     have = os.fstat(file).st_size
     with client.connected() as connection:
-        connection.request("GET", f"{DOCUMENTS}/{notice.sha256}", headers={"Range": f"bytes={have}-"} if have else {})
+        connection.request("GET", path, headers={"Range": f"bytes={have}-"} if have else {})
         answer = connection.getresponse()
         if answer.status == http.HTTPStatus.OK and have:
             _truncate(notice, file)  # it sends everything again

@@ -28,7 +28,7 @@ from cloud_sync.timekeeping import Timekeeper
 from cloud_sync.topics import check_device_name
 
 _KEY, _REQUEST, _IN_USE, _ROOT = "device.key", "device.csr", "device.pem", "root.pem"
-_BROKER, _HTTPS = "broker.json", "https.json"
+_BROKER, _HTTPS, _RELEASE_ROOT = "broker.json", "https.json", "release-root.json"
 _HOW = (
     "run `pomona sync enroll` with the invitation that the server's `pomona server invite NAME` prints; or, without a "
     "network, run `pomona sync request NAME`, give the file to the server's `pomona server enroll`, then run "
@@ -188,13 +188,36 @@ def refresh(folder: Path, enrolment: Enrolment) -> Identity:
     return read_identity(folder)
 
 
+def release_root_file(folder: Path) -> Path:
+    """File with the root of the releases that this device trusts; it may not be there."""
+    return identity_folder(folder) / _RELEASE_ROOT
+
+
 def _write_surroundings(home: Path, enrolment: Enrolment) -> None:
+    _keep_release_root(home, enrolment)
     _write_changed(home / _ROOT, (enrolment.trust_root + enrolment.revoked).encode())
     _write_changed(home / _BROKER, enrolment.broker.model_dump_json().encode())
     if enrolment.https is None:
         (home / _HTTPS).unlink(missing_ok=True)
     else:
         _write_changed(home / _HTTPS, enrolment.https.model_dump_json().encode())
+
+
+def _keep_release_root(home: Path, enrolment: Enrolment) -> None:
+    """Trust the server's releases from the first time that it tells of them.
+
+    Later roots are followed by their signatures alone: who has taken over a server shall not be able to name another.
+    Only enrolment at another authority begins anew.
+    """
+    known = home / _RELEASE_ROOT
+    if not enrolment.release_root:
+        return
+    if known.exists():
+        former = keys.parse_certificates((home / _ROOT).read_bytes(), home / _ROOT) if (home / _ROOT).exists() else []
+        coming = keys.parse_certificates(enrolment.trust_root.encode(), "the server's answer")
+        if not former or any(root in coming for root in former):
+            return
+    _write_changed(known, enrolment.release_root.encode())
 
 
 def _write_changed(path: Path, content: bytes) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -17,6 +18,7 @@ from device.errors import StoreError
 from device.health import gather_health, machine_health
 from device.machine import Machine
 from device.model_state import ModelState, read_model_state
+from device.releases.active import DETECTION, folder_of, read_active
 from device.store import FILE_NAME, Store
 from device.uplink_status import UplinkStatus, read_uplink_status
 from export.runtime.bundle import open_bundle
@@ -72,7 +74,7 @@ def examine(home: Path, inbox: Path | None, machine: Machine | None = None) -> t
         finding("waiting to be counted", _number(health.photos_waiting, "photo")),
         server,
         _uplink(home, read_uplink_status(home), is_enrolled=not server.troubles),
-        _bundle(),
+        _bundle(home),
         _counting(state),
         finding("disk", _free(health.disk_free_bytes, health.disk_total_bytes), "disk"),
         finding("memory", None if free is None else f"{free / 1e6:,.0f} MB free", "memory"),
@@ -147,12 +149,21 @@ def _uplink(home: Path, status: UplinkStatus | None, *, is_enrolled: bool) -> Fi
     return Finding("uplink", f"not connected for {since}", (cause,))
 
 
-def _bundle() -> Finding:
+def _bundle(home: Path) -> Finding:
     try:
-        return Finding("model bundle", open_bundle().identity)
+        return Finding("model bundle", open_bundle(_active(home)).identity)
     except BundleError as error:
         text, _, remedy = str(error).rpartition("; ")
         return Finding("model bundle", "cannot be used", (Trouble("bad", "bundle", text, remedy),))
+
+
+def _active(home: Path) -> Path | None:
+    """Folder of the installed bundle that counts; None for the one that comes with Pomona."""
+    if not (home / FILE_NAME).exists():
+        return None
+    with contextlib.suppress(StoreError), contextlib.closing(Store(home)) as store, store.explained():
+        return folder_of(store, read_active(store, DETECTION).bundle)
+    return None  # what is wrong with the records is told of them
 
 
 def _waiting(health: HealthBody) -> str:

@@ -21,6 +21,12 @@ class MissingPartError(RuntimeError):
     exit_code = 1
 
 
+class ReleaseError(RuntimeError):
+    """Releases that cannot be had now, or are not what this device may trust; what counts goes on."""
+
+    exit_code = 1
+
+
 class DemoError(RuntimeError):
     """A step of the demo failed."""
 

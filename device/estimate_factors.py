@@ -13,6 +13,7 @@ from device.by_hand import read_weighed_sample
 from device.count_bias import detector_of
 from device.hand_factors import background, sides, visibility
 from device.orchards import Block
+from device.releases.active import bundles_folder
 from device.sampled_visits import SampledVisit
 from device.store import Store
 
@@ -52,7 +53,8 @@ def counts_and_factors(
         CalibrationError: counts by hand that nothing can be learned from.
     """
     machine = [tree.machine for tree in visit.trees]
-    detector = detector_of({tree.model for tree in visit.trees}, visit.stage, visit.label, bundle)
+    models, installed = {tree.model for tree in visit.trees}, bundles_folder(store.folder)
+    detector = detector_of(models, visit.stage, visit.label, bundle, installed)
     seen, own = visibility(store, block, visit), background(store, block, visit)
     both = sides(store, block, visit, detector.factor.value * own.factor.value)
     if detector.name in seen.includes:

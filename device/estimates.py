@@ -13,7 +13,7 @@ from calibration.shared_factors import SharedFactor
 from calibration.siting import Siting, area_factor
 from calibration.yields import CONFIDENCE, Correction, Predicted, correct
 from cloud_sync import clock
-from cloud_sync.messages import EstimateBody, EstimateComponent
+from cloud_sync.messages import EstimateBody, EstimateComponent, EstimatePrediction
 from device.errors import InputError
 from device.estimate_factors import counts_and_factors, fruit_weight
 from device.hand_factors import told_by_hand
@@ -105,10 +105,11 @@ def estimate(
         _area_factor(store, visit, OF_ORCHARD[choices.siting]),
     )
     unlike = unlike_orchard(*predictions.features(block.name, visit.places))
-    result = replace(result, warnings=(*result.warnings, *unlike))
+    told = predictions.told(block.name, visit.places)
+    result = replace(result, warnings=(*result.warnings, *unlike, *told.warnings))
     own = _area_factor(store, visit, OF_BLOCK[choices.siting])
     found = VisitEstimate(result, product([result.observed_kg_per_ha, own.factor]))
-    used = _Used(weight.factor.value, area_m2, choices.siting, predictions.source)
+    used = _Used(weight.factor.value, area_m2, choices.siting, predictions.source, told.prediction)
     _record(store, visit.id, _body(block, visit, found, used), told_by_hand(store, block, visit))
     return found
 
@@ -146,6 +147,7 @@ class _Used:
     area_m2: float
     siting: str
     source: str
+    prediction: EstimatePrediction | None
 
 
 def _body(block: Block, visit: SampledVisit, found: VisitEstimate, used: _Used) -> EstimateBody:
@@ -181,6 +183,7 @@ def _body(block: Block, visit: SampledVisit, found: VisitEstimate, used: _Used) 
         components=tuple(map(_sent, result.components)),
         warnings=result.warnings,
         prediction_source=_printable(used.source)[-LONGEST:],
+        prediction=used.prediction,
     )
 
 

@@ -17,6 +17,7 @@ from calibration.errors import CalibrationError
 from calibration.units import yield_to_kg_per_ha
 from device.errors import InputError, unreadable
 from device.names import clean_name
+from device.prediction_told import NOTHING_TOLD, Told
 from device.season_cells import SCHEMA
 from device.season_file import parse_season_file
 
@@ -49,6 +50,10 @@ class Predictions(Protocol):
 
     def features(self, block: str, trees: Mapping[str, Place]) -> Features:
         """What the satellite sees of a sampling area and of the orchard."""
+        ...
+
+    def told(self, block: str, trees: Mapping[str, Place]) -> Told:
+        """What the predictions of the orchard and of this sampling area say of themselves."""
         ...
 
 
@@ -85,6 +90,11 @@ class TablePredictions:
         """See :class:`Predictions`; a table has none."""
         del block, trees
         return {}, {}
+
+    def told(self, block: str, trees: Mapping[str, Place]) -> Told:
+        """See :class:`Predictions`; a table tells nothing."""
+        del block, trees
+        return NOTHING_TOLD
 
     def _value(self, area: str) -> float:
         if area not in self.values:

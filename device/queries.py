@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from datetime import date
 from typing import Any
@@ -38,6 +38,29 @@ class ComponentView:
 
 
 @dataclass(frozen=True)
+class ModelView:
+    """The model on the device that predicted.
+
+    Attributes:
+        bundle: name, version and hash.
+        year: of the harvest.
+        months: of the season it was given.
+        acquisitions: days of the satellite's pictures in it, ISO dates in order.
+        county: of the orchard, None where nobody has said.
+        half_width: of the model's own 90 % interval.
+        outside: whether the season is unlike those trained on.
+    """
+
+    bundle: str
+    year: int
+    months: tuple[int, ...]
+    acquisitions: tuple[str, ...]
+    county: str | None
+    half_width: float
+    outside: bool
+
+
+@dataclass(frozen=True)
 class YieldView:
     """An estimate in the unit its orchard's people read.
 
@@ -65,6 +88,7 @@ class YieldView:
         warnings: what to know before relying on it.
         prediction_source: where the predictions came from.
         made_at: when it was made.
+        model: that predicted on the device; None where the predictions came ready.
     """
 
     unit: str
@@ -90,6 +114,7 @@ class YieldView:
     warnings: tuple[str, ...]
     prediction_source: str
     made_at: str
+    model: ModelView | None
 
 
 @dataclass(frozen=True)
@@ -284,7 +309,17 @@ def _yield_view(block: Block, text: str, made_at: str) -> YieldView:
         warnings=body.warnings,
         prediction_source=body.prediction_source,
         made_at=made_at,
+        model=_model_view(body, shown),
     )
+
+
+def _model_view(body: EstimateBody, shown: Callable[[float], float]) -> ModelView | None:
+    used = body.prediction
+    if used is None:
+        return None
+    days = tuple(day.isoformat() for day in sorted(used.acquisitions))
+    width = shown(used.half_width_kg_per_ha)
+    return ModelView(used.bundle, used.year, used.months, days, used.county, width, used.outside)
 
 
 def _components(body: EstimateBody) -> tuple[ComponentView, ...]:

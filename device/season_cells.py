@@ -75,14 +75,14 @@ class CellMeans:
         absent = [month for month in months if month not in self.months]
         if absent:
             raise InputError(
-                f"{self.source} ends before or leaves out {_named(absent)}, and the model needs them; fetch the file "
-                "again once those months are over"
+                f"{self.source} ends before or leaves out {named_months(absent)}, and the model needs them; fetch "
+                "the file again once those months are over"
             )
         table = np.stack([self.values[name] for name in names], axis=1)[[self.months.index(month) for month in months]]
         unseen = [month for month, row in zip(months, table, strict=True) if not np.isfinite(row).all()]
         if unseen:
             raise InputError(
-                f"{self.source}: in {_named(unseen)} too little was clear where {self.what} stand; sample trees "
+                f"{self.source}: in {named_months(unseen)} too little was clear where {self.what} stand; sample trees "
                 "elsewhere in the orchard, or fetch a file made with more scenes"
             )
         return table
@@ -94,6 +94,7 @@ class SeasonCells:
 
     Attributes:
         grid: which cell a place lies in.
+        year: of the harvest; None where the file does not say.
         months: calendar months, in order.
         units: by variable, its unit.
         series: by variable that differs from cell to cell, (months, rows, columns); NaN where a cell was never clear.
@@ -104,6 +105,7 @@ class SeasonCells:
     """
 
     grid: SeasonGrid
+    year: int | None
     months: tuple[int, ...]
     units: dict[str, str]
     series: dict[str, _Floats]
@@ -225,8 +227,10 @@ def _parsed(content: Mapping[str, Any], name: str) -> SeasonCells:
         elif np.shape(entry["values"]) == (len(months),):
             environment[variable] = np.array(entry["values"], dtype=np.float64)
     days = tuple(date.fromisoformat(entry["day"]) for entry in content["acquisitions"])
+    year = content.get("season")
     return SeasonCells(
         grid=parse_grid(content, name, shape),
+        year=year if isinstance(year, int) else None,
         months=months,
         units=units,
         series=series,
@@ -261,5 +265,12 @@ def _unpacked(packed: str, size: int) -> bytes:
     return content
 
 
-def _named(months: Sequence[int]) -> str:
+def span_words(months: Sequence[int]) -> str:
+    """Months that follow each other, as people write them."""
+    first, last = (_MONTHS[month - 1] for month in (months[0], months[-1]))
+    return first if first == last else f"{first} to {last}"
+
+
+def named_months(months: Sequence[int]) -> str:
+    """Each month's name."""
     return ", ".join(_MONTHS[month - 1] for month in months)

@@ -7,6 +7,7 @@ import os
 import stat
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
@@ -56,18 +57,27 @@ class InboxWatcher:
         counter: what counts.
         inbox: the folder; made where missing.
         sides: how the sides of a tree become one count; None leaves it as each visit has it.
+        renew: gives what counts now, since a model may be installed meanwhile; None keeps the counter.
 
     Raises:
         InputError: the inbox is no folder, or cannot be made.
     """
 
-    def __init__(self, store: Store, counter: Counter, inbox: Path, sides: Rule | None = None) -> None:
+    def __init__(
+        self,
+        store: Store,
+        counter: Counter,
+        inbox: Path,
+        sides: Rule | None = None,
+        renew: Callable[[], Counter] | None = None,
+    ) -> None:
         try:
             inbox.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise InputError(f"{inbox}: {error.strerror}; name the folder in which photos arrive") from error
         self._store = store
         self._counter = counter
+        self._renew = renew
         self._inbox = inbox
         self._sides = sides
         self._first_seen: dict[Path, tuple[_Look, float]] = {}
@@ -97,6 +107,8 @@ class InboxWatcher:
             EngineError: the engine fails.
         """
         photos = self._photos()
+        if photos and self._renew is not None:
+            self._counter = self._renew()
         now = time.monotonic()
         self._first_seen = {path: self._since(path, look, now) for path, look in photos.items()}
         self._left_lying = {path: left for path, left in self._left_lying.items() if photos.get(path) == left[0]}

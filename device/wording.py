@@ -9,6 +9,7 @@ from calibration.fruit_weight import WEIGHED
 from calibration.units import BINS
 from device.orchard_summary import OrchardView
 from device.queries import BlockSummary, ComponentView, TreeSummary, VisitSummary, YieldView
+from device.season_cells import span_words
 from device.sides import LARGER, ONE, SUM
 
 # said of estimates that an older Pomona made
@@ -213,4 +214,21 @@ def counted_lines(visit: VisitSummary) -> list[tuple[str, str]]:
         ("predicted, sampled trees", f"{yield_words(view.predicted_area, view.unit)} {view.unit}"),
         ("correction factor", factor),
         ("predicted, orchard", f"{yield_words(view.predicted_orchard, view.unit)} {view.unit}"),
+        *_model_lines(view),
+    ]
+
+
+def _model_lines(view: YieldView) -> list[tuple[str, str]]:
+    """Which model predicted on the device, and from what."""
+    model = view.model
+    if model is None:
+        return []
+    days = model.acquisitions
+    seen = f"{len(days)} days, the last {days[-1]}" if days else "no day"
+    return [
+        ("predicted by", model.bundle),
+        ("from the months", f"{span_words(model.months)} {model.year}"),
+        ("satellite pictures", seen),
+        ("model's 90 % interval", f"± {yield_words(model.half_width, view.unit)} {view.unit}"),
+        ("season like its training", "no" if model.outside else "yes"),
     ]

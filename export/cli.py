@@ -96,6 +96,39 @@ def export_yolo_a(
     click.echo(f"{bundle.identity} in {bundle.folder}")
 
 
+@export.command("apyieldnet")
+@click.option(
+    "--run", required=True, type=click.Path(path_type=Path), help="Folder that pomona train apyieldnet wrote."
+)
+@click.option("--out", required=True, type=click.Path(path_type=Path), help="Folder of the bundle.")
+@click.option("--name", default="apyieldnet", show_default=True, help="Name of the bundle, in lower case.")
+@click.option("--version", default="0.1.0", show_default=True, help="Version of the bundle.")
+def export_apyieldnet(run: Path, out: Path, name: str, version: str) -> None:
+    """Export a model that predicts yields, for whole seasons and those that have only begun.
+
+    \b
+    Example:
+      pomona export apyieldnet --run yields/gansu --out bundle --name gansu-apples
+    """
+    from pydantic import ValidationError
+
+    from export.build.yields import YieldRecipe, build_yield_bundle
+    from models.yields.fitted import load_fitted
+
+    try:
+        bundle = build_yield_bundle(
+            load_fitted(run), out, YieldRecipe(name, version), lambda message: click.echo(message, err=True)
+        )
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise click.UsageError(f"{'.'.join(map(str, first['loc']))}: {first['msg']}") from error
+    except ValueError as error:
+        if getattr(error, "exit_code", None) is None:
+            raise click.UsageError(str(error)) from error
+        raise
+    click.echo(f"{bundle.identity} in {bundle.folder}")
+
+
 @click.group()
 def evaluate() -> None:
     """Measure a model bundle on labelled data."""

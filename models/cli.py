@@ -7,6 +7,9 @@ from pathlib import Path
 import click
 
 from models.labelled_photos import LABELS
+from models.yield_commands import train_apyieldnet, yields
+
+__all__ = ["train", "yields"]
 
 
 class _Networks(click.Group):
@@ -151,6 +154,7 @@ def _network_command(name: str) -> click.Command:
 
 
 train.add_command(_network_command("yolo-a"))
+train.add_command(train_apyieldnet)
 
 
 @train.command("protocol")

@@ -81,8 +81,7 @@ def recorded_messages(folder: Path) -> list[Vector]:
     truth = story.draw(folder / "drawn", _TREES, lambda _done, _all: None)
     story.register(store, truth)
     story.bring_in(store, make_counter(None, 1), folder / "drawn" / "photos", truth.stage, lambda _done, _all: None)
-    story.write_predictions(folder / "predictions.csv", truth)
-    story.make_estimate(store, folder / "predictions.csv")
+    story.make_estimate(store, story.write_predictions(folder, _TREES, drawn=True))
     record_picking(store, find_block(store, story.BLOCK), Picking(date(2025, 9, 23), 410.5, 12, 214.0))
     made = {row["type"] for row in store.db.query("SELECT type FROM outbox")}
     with store.change():

@@ -29,6 +29,7 @@ from cloud_sync.messages.body import Body, Lane
 from cloud_sync.messages.decoding import decode_body, decode_envelope
 from cloud_sync.messages.envelope import MOST_BYTES, Envelope
 from cloud_sync.messages.fields import MOST_JPEG_BYTES, STAGES, Identifier, Stage
+from cloud_sync.messages.predictions import EstimatePrediction, pack_series, unpack_series
 
 __all__ = [
     "BODIES",
@@ -45,6 +46,7 @@ __all__ = [
     "Envelope",
     "EstimateBody",
     "EstimateComponent",
+    "EstimatePrediction",
     "HarvestBody",
     "HealthBody",
     "Identifier",
@@ -59,4 +61,6 @@ __all__ = [
     "VisitBody",
     "decode_body",
     "decode_envelope",
+    "pack_series",
+    "unpack_series",
 ]

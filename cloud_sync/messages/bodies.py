@@ -30,6 +30,7 @@ from cloud_sync.messages.fields import (
     Sha256,
     Stage,
 )
+from cloud_sync.messages.predictions import EstimatePrediction
 
 
 class OrchardBody(Body):
@@ -221,6 +222,9 @@ class EstimateBody(Body):
     )
     warnings: tuple[str, ...] = Field(default=(), description="what the reader should know")
     prediction_source: Name = Field(description="where the predictions came from")
+    prediction: EstimatePrediction | None = Field(
+        default=None, description="what the device's own model was given, where that predicted"
+    )
 
     def _key(self) -> tuple[str, ...]:
         return (self.orchard, self.block, self.day.isoformat(), self.stage, self.label)

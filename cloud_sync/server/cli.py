@@ -18,6 +18,8 @@ from cloud_sync.server.document_commands import documents, publish, withdraw
 from cloud_sync.server.keeping_commands import dead_letters, export, prune
 from cloud_sync.server.options import BROKER, DATABASE, FOLDER, broker_address, opened_database
 from cloud_sync.server.photo_commands import photos
+from cloud_sync.server.release_commands import release
+from cloud_sync.server.retrain_commands import retrain
 
 if TYPE_CHECKING:
     from cloud_sync.server.folder import ServerFolder
@@ -188,6 +190,6 @@ def _https(folder: ServerFolder, database: str | None, stop: threading.Event) ->
 
 for command in (
     *(enroll, invite, revoke, authority, reader),
-    *(publish, withdraw, documents, photos, dead_letters, prune, export),
+    *(publish, withdraw, documents, release, retrain, photos, dead_letters, prune, export),
 ):
     server.add_command(command)

@@ -24,7 +24,8 @@ def publish(kind: str, file: Path, name: str | None, device: str | None, folder:
     """Give devices a document; those that are connected fetch it within seconds, the others when they connect.
 
     KIND is registry (orchard, blocks and trees), plan (trees to photograph, as `pomona plan --json` prints it), season
-    (a season file), prior (of the correction factor) or release (a model bundle: its folder or an archive of it).
+    (a season file), prior (of the correction factor) or release (FILE is a name of `pomona server release list`;
+    devices install it).
 
     Example: pomona server publish season season-2026.json --name "North farm" --folder pomona-server
     """

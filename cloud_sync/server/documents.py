@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import tempfile
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
@@ -18,6 +17,7 @@ from calibration.errors import CalibrationError
 from calibration.pooling import prior_from_document
 from cloud_sync.documents import (
     MOST_BYTES,
+    RELEASE_SCHEMA,
     Catalogue,
     Kind,
     Notice,
@@ -31,8 +31,6 @@ from cloud_sync.server.errors import DocumentError
 from cloud_sync.server.folder import ServerFolder
 from cloud_sync.server.photo_requests import number_asked
 from cloud_sync.server.tree_codes import merge_trees
-from export.runtime.bundle_archive import pack_bundle, unpack_bundle
-from export.runtime.errors import BundleError
 
 EVERY_DEVICE = ""
 _SEASON_SCHEMA, _PRIOR_SCHEMA = "pomona-season/1", "pomona-factor-prior/1"
@@ -65,7 +63,7 @@ class Publication:
 
     Attributes:
         kind: what it is.
-        file: where it lies: a file, for a release also the bundle's folder.
+        file: where it lies; for a release its name and version in the server's repository.
         name: what it is about; None takes it from the document, which all but a season file and a prior say.
         device: the one device it is for; None for all.
     """
@@ -85,7 +83,7 @@ def publish(database: Database, folder: ServerFolder, publication: Publication) 
         DocumentError: the file cannot be read, is no document of this kind, or cannot be kept.
         SQLAlchemyError: the database does not take it.
     """
-    content, own_name = _read(publication)
+    content, own_name = _read(folder, publication)
     name = publication.name or own_name
     if name is None:
         raise DocumentError(f"{publication.file} does not say what it is about; name it with --name ORCHARD")
@@ -205,12 +203,12 @@ def _notice(row: Document) -> Notice:
     )
 
 
-def _read(publication: Publication) -> tuple[bytes, str | None]:
+def _read(folder: ServerFolder, publication: Publication) -> tuple[bytes, str | None]:
     """The document's bytes, checked, and the name it gives itself."""
     file = publication.file
     try:
         if publication.kind == "release":
-            return _release(file)
+            return _release(folder, str(file))
         content = file.read_bytes()
     except OSError as error:
         raise DocumentError(f"{file} cannot be read: {error.strerror or error}; check the path") from error
@@ -244,17 +242,12 @@ def _parsed(model: type[_Model], file: Path, content: bytes) -> _Model:
         raise DocumentError(f"{file}: {first_problem(error)}") from error
 
 
-def _release(path: Path) -> tuple[bytes, str]:
-    """A bundle as an archive, from its folder or from one that was packed before."""
-    from export.runtime.bundle import open_bundle  # noqa: PLC0415  (NumPy and its kin, for this kind only)
+def _release(folder: ServerFolder, name: str) -> tuple[bytes, str]:
+    """What tells devices to install a release, and the name of its bundle."""
+    from cloud_sync.server.releases.releasing import releases, repository_of  # noqa: PLC0415  (for this kind only)
 
-    try:
-        with tempfile.TemporaryDirectory() as folder:
-            packed = path
-            if path.is_dir():
-                packed = Path(folder) / "bundle.zip"
-                pack_bundle(open_bundle(path), packed)
-            bundle = unpack_bundle(packed, Path(folder) / "bundle")
-            return packed.read_bytes(), bundle.manifest.name
-    except BundleError as error:
-        raise DocumentError(str(error)) from error
+    found = next((item for item in releases(repository_of(folder)) if item.name == name), None)
+    if found is None:
+        raise DocumentError(f"{name} is not released; release it first: pomona server release add BUNDLE")
+    told = {"schema": RELEASE_SCHEMA, "release": name, "sha256": found.sha256}
+    return json.dumps(told).encode(), str(found.told["name"])

@@ -8,6 +8,7 @@ from cryptography import x509
 
 from cloud_sync import keys
 from cloud_sync.enrolment import Address, Enrolment
+from cloud_sync.releases import METADATA
 from cloud_sync.server.certificates import Authority
 from cloud_sync.server.folder import ServerFolder
 from cloud_sync.server.invitations import redeem
@@ -35,8 +36,16 @@ def enrolment_of(folder: ServerFolder, device: str, certificate: bytes) -> Enrol
             revoked=folder.revoked.read_text(encoding="ascii"),
             broker=Address(host=host, port=settings.port),
             https=Address(host=host, port=settings.https_port) if settings.https_port else None,
+            release_root=_release_root(folder),
             issued_at=datetime.now(timezone.utc),
         )
+
+
+def _release_root(folder: ServerFolder) -> str:
+    """The root of this server's releases; empty where there are none. Read without python-tuf, which others need."""
+    roots = (folder.releases / "repository" / METADATA).glob("*.root.json")
+    newest = max(roots, key=lambda path: int(path.name.split(".")[0]), default=None)
+    return "" if newest is None else newest.read_text(encoding="utf-8")
 
 
 def enroll_by_file(folder: ServerFolder, request: bytes, source: object, *, replace: bool = False) -> Enrolment:

@@ -27,6 +27,12 @@ class DocumentError(ValueError):
     exit_code = 2
 
 
+class ReleaseError(ValueError):
+    """A release that cannot be made, or a repository of releases that is not there or not whole."""
+
+    exit_code = 2
+
+
 class PhotoRequestError(ValueError):
     """Photos that cannot be asked of devices."""
 
@@ -70,3 +76,9 @@ class MissingPyArrowError(RuntimeError):
     """PyArrow, which only the export needs, is not installed."""
 
     exit_code = 1
+
+
+class RetrainError(ValueError):
+    """A model that is not trained anew; says why, and what to do."""
+
+    exit_code = 2

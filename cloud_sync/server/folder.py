@@ -162,6 +162,11 @@ class ServerFolder:
         return self.path / "documents"
 
     @property
+    def releases(self) -> Path:
+        """Releases of models: ``repository``, which devices may see, ``keys`` and the gate's ``decisions``."""
+        return self.path / "releases"
+
+    @property
     def photos(self) -> Path:
         """Full photos that devices were asked for, whole and in parts."""
         return self.path / "photos"

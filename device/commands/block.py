@@ -58,6 +58,11 @@ def block() -> None:
     help="Unit yields are shown in: kg/ha, t/ha, kg/mu, kg/tree, lb/acre or 'bins/acre of 400 kg', with what a full "
     "bin of yours weighs in kg or lb.  [default: t/ha]",
 )
+@click.option("--region", help="Where the orchard is, as yield models name it, such as a province.")
+@click.option("--county", help="County of the orchard, as yield models name it.")
+@click.option(
+    "--county-area", type=AREA, help="Area planted with its crop in that county, as 12000ha; not the orchard's own."
+)
 @home_option
 def add(
     name: str,
@@ -69,6 +74,9 @@ def add(
     training_system: str | None,
     fruit_weight: float | None,
     unit: str | None,
+    region: str | None,
+    county: str | None,
+    county_area: float | None,
     home: Path,
 ) -> None:
     """Register a block, or change what is known of it; what is not named stays as it is.
@@ -76,15 +84,21 @@ def add(
     How much fruit leaves hide depends on variety and training system: trees counted by hand (pomona visit by-hand)
     teach blocks alike in both.
 
+    Region, county and the county's planted area are the orchard's; a yield model on the device asks for them.
+
     \b
-    Example:
+    Examples:
       pomona block add B1 --orchard "North farm" --area 30mu --trees 1650 --fruit-weight 210 --unit kg/mu
+      pomona block add B1 --orchard "North farm" --region Gansu --county Jingning --county-area 1000000mu
     """
+    from calibration.units import M2_PER_HA
+    from device.orchard_places import OrchardPlace, set_place
     from device.orchards import BlockSettings, register_block
 
     settings = BlockSettings(area, trees, trees_per_ha, variety, fruit_weight, training_system)
     with opened_store(home, create=True) as store:
         registered = register_block(store, name, orchard, settings, unit)
+        set_place(store, orchard, OrchardPlace(region, county, county_area and county_area / M2_PER_HA))
     density = f", {registered.trees_per_ha:.0f} trees a hectare" if registered.trees_per_ha else ""
     click.echo(f"Block {registered.name} of {registered.orchard}{density}.")
 

@@ -66,7 +66,7 @@ def bundle_option(function: _Function) -> _Function:
     return click.option(
         "--bundle",
         type=click.Path(path_type=Path),
-        help="Folder of the model bundle.  [default: the one that comes with Pomona]",
+        help="Folder of the model bundle.  [default: the one that was installed last, else the one of Pomona]",
     )(function)
 
 
@@ -112,26 +112,55 @@ def opened_store(home: Path, *, create: bool = False) -> Iterator[Store]:
 
 
 def make_counter(
-    bundle: Path | None, threads: int, min_score: float | None = None, engine: str | None = None
+    bundle: Path | None,
+    threads: int,
+    min_score: float | None = None,
+    engine: str | None = None,
+    home: Path | None = None,
 ) -> Counter:
     """A counter on the bundle, with the engine started.
 
+    Where an installed bundle does not start, the one before comes back, which is said and noted for the server.
+
     Args:
-        bundle: folder of the bundle; None takes the one that comes with Pomona.
+        bundle: folder of the bundle; None takes the one that serves on this device.
         threads: processor threads.
         min_score: detections from this score on are listed.
         engine: name of the engine. None takes the best too, and says why it is not a better one only where TensorRT
             is installed.
+        home: the device's folder; None, and one without records, leaves the bundle that comes with Pomona.
     """
+    from device.releases.active import DETECTION, start_active
+    from device.store import FILE_NAME
     from export.runtime.bundle import open_bundle
     from export.runtime.counter import Counter
     from export.runtime.engines.choice import AUTO, EngineSettings, choose_engine
+    from export.runtime.errors import BundleError, EngineError
 
     settings = EngineSettings(threads, default_engines())
-    choice = choose_engine(engine or AUTO, open_bundle(bundle), settings)
-    if choice.reason and (engine or choice.surprising):
-        warn(f"Counting with {choice.engine.name}: {choice.reason}")
-    return Counter(choice.bundle, choice.engine, min_score)
+
+    def start(folder: Path | None, previous: Path | None) -> Counter:
+        before = None
+        if previous is not None:
+            with contextlib.suppress(BundleError):
+                before = open_bundle(previous)
+        choice = choose_engine(engine or AUTO, open_bundle(folder), settings, before)
+        if choice.reason and (engine or choice.surprising):
+            warn(f"Counting with {choice.engine.name}: {choice.reason}")
+        return Counter(choice.bundle, choice.engine, min_score)
+
+    if bundle is not None or home is None or not _exists(home / FILE_NAME):
+        return start(bundle, None)
+    # an engine that was asked for by name may be missing for reasons of the machine
+    blamed = (BundleError,) if engine in {"openvino", "tensorrt"} else (BundleError, EngineError)
+    with opened_store(home) as store:
+        return start_active(store, DETECTION, start, blamed, warn)
+
+
+def _exists(path: Path) -> bool:
+    with contextlib.suppress(PermissionError):  # somebody else's records
+        return path.exists()
+    return False
 
 
 @contextlib.contextmanager

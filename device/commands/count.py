@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from device.commands.common import make_counter, model_options, progress_bar, warn
+from device.commands.common import home_option, make_counter, model_options, progress_bar, warn
 from device.errors import InputError
 
 if TYPE_CHECKING:
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 )
 @click.option("--overlay", type=click.Path(file_okay=False, path_type=Path), help="Draw the counted boxes into DIR.")
 @model_options
+@home_option
 def count(
     paths: Sequence[Path],
     as_json: bool,
@@ -36,6 +37,7 @@ def count(
     bundle: Path | None,
     engine: str | None,
     threads: int,
+    home: Path,
 ) -> int:
     """Count apples and blossoms in photos and in folders of photos.
 
@@ -58,7 +60,7 @@ def count(
         _make_folder(overlay)
         overlays = name_overlays(overlay, photos)
         _refuse_to_overwrite(photos, overlays)
-    counter = make_counter(bundle, threads, min_score, engine)
+    counter = make_counter(bundle, threads, min_score, engine, home)
     results: list[tuple[Path, dict[str, int], float]] = []
     failed = 0
     with progress_bar("Counting") as progress:

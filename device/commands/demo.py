@@ -16,7 +16,7 @@ from device.commands.common import make_counter, model_options, opened_store, pr
 
 if TYPE_CHECKING:
     from device.demo.story import Truth
-    from device.queries import VisitSummary
+    from device.queries import VisitSummary, YieldView
     from device.store import Store
 
 
@@ -76,14 +76,27 @@ def demo(
             for failure in report.failed:
                 warn(f"Error: {failure.path}: {failure.reason}")
             with clock.step("estimate the yield"):
-                story.write_predictions(folder / "predictions.csv", truth)
-                story.make_estimate(store, folder / "predictions.csv")
+                predictions = story.write_predictions(folder, trees, drawn=truth is not None)
+                story.make_estimate(store, predictions)
             with clock.step("sync to the server"):
                 story.send(store, device)
                 held = json.loads(processes.pomona("server", "holdings", "--folder", server, "--json"))
+            before, learned = story.visit_of(store).estimate, ""
+            if truth is not None and story.can_learn():
+                with clock.step("learn and release"):
+                    learned = story.learn(folder, server)
+                with clock.step("install, estimate, sync"):
+                    story.install(device)
+                    story.make_estimate(store, predictions)
+                    story.send(store, device)
+                    held = json.loads(processes.pomona("server", "holdings", "--folder", server, "--json"))
             with clock.step("draw the overlays") as progress:
                 story.draw_overlays(store, story.visit_of(store), folder / "overlays", progress)
             _show(store, held, truth, folder)
+            if learned and before is not None:
+                _print_loop(before, story.visit_of(store).estimate, learned)
+            elif truth is not None:
+                click.echo("To see the server learn from this orchard: pip install '.[yields]', and run it again.")
     return 2 if report.failed else 0
 
 
@@ -185,6 +198,21 @@ def _print_truth(store: Store, visit: VisitSummary, truth: Truth) -> None:
         "Counted is what the photos show. Fruit hidden behind leaves is missing from it, and so from the\n"
         "corrected yield, until trees counted by hand say how many hang for each one seen."
     )
+
+
+def _print_loop(before: YieldView, after: YieldView | None, learned: str) -> None:
+    """The closed loop: what the orchard taught the server's model, and what that makes of the orchard."""
+    from device.demo.story import UNIT
+
+    assert after is not None  # the demo has just made it
+    click.echo()
+    click.echo("The server learned from its statistics and this orchard, and the gate compared both models:")
+    click.echo(f"  {learned}")
+    for name, view in (("before", before), ("after", after)):
+        click.echo(
+            f"{name + ':':<8} predicted {view.predicted_orchard:,.0f} {UNIT}, counted trees say x "
+            f"{view.correction_factor:.2f}, corrected {view.corrected:,.0f} {UNIT}"
+        )
 
 
 def _off(value: float, truth: float) -> str:

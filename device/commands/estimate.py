@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from device.orchard_summary import OrchardView
     from device.orchards import Block
-    from device.queries import BlockSummary, VisitSummary, YieldView
+    from device.queries import BlockSummary, ModelView, VisitSummary, YieldView
     from device.store import Store
 
 # as device.visit_designs and device.sitings have them, which are imported only to estimate
@@ -35,6 +35,12 @@ SITINGS = ("orchard", "block", "area", "hand-picked")
     help="Predicted yields: a season file, or a CSV or JSON with the orchard's and the sampling area's.  "
     "[default: the season file that the server has sent]",
 )
+@click.option(
+    "--yield-model",
+    type=click.Path(path_type=Path),
+    help="Bundle that predicts from the season file.  [default: the active one, or one that comes with Pomona]",
+)
+@click.option("--any-region", is_flag=True, help="Take a model of another region; the estimate says so.")
 @click.option("--day", type=click.DateTime(["%Y-%m-%d"]), help="Day of the visit.  [default: the latest]")
 @click.option("--stage", type=click.Choice(STAGES), help="Growth stage of the visit.")
 @click.option("--fruit-weight", type=float, metavar="GRAMS", help="Single fruit weight in g.  [default: the block's]")
@@ -70,6 +76,8 @@ SITINGS = ("orchard", "block", "area", "hand-picked")
 def estimate(
     block: str,
     predictions: Path | None,
+    yield_model: Path | None,
+    any_region: bool,
     day: datetime | None,
     stage: str | None,
     fruit_weight: float | None,
@@ -87,27 +95,31 @@ def estimate(
     bias, hidden fruit as far as trees were counted by hand (pomona visit by-hand), and how much the satellite's
     error differs between areas. The estimate is kept and sent to the server.
 
+    A season file that has no predictions yet is predicted from here, by the yield model on this device; it asks for the
+    orchard's region, county and the county's planted area (pomona block add).
+
     \b
     Examples:
       pomona estimate --block B1 --predictions predictions.csv
       pomona estimate --block B1 --predictions season.json --siting block --design systematic --weighed fruit.csv
+      pomona estimate --block B1 --predictions season.json --yield-model gansu-apples
     where predictions.csv is
       area,predicted_yield,unit
       orchard,1346.87,kg/mu
       sampling_area,1302.08,kg/mu
     """
-    from device.documents.applying import read_sent_season
     from device.estimates import Choices
     from device.estimates import estimate as make_estimate
+    from device.model_predictions import predictions_for
     from device.orchards import find_block
-    from device.predictions import read_predictions
     from device.queries import get_visit
     from device.sampled_visits import find_visit
+    from device.yield_bundles import ModelChoice
 
     with opened_store(home) as store:
         found = find_block(store, block)
         visit = find_visit(store, found, day.date() if day else None, stage)
-        predicted = read_predictions(predictions, found.trees_per_ha) if predictions else read_sent_season(store, found)
+        predicted = predictions_for(store, found, visit, predictions, ModelChoice(yield_model, any_region))
         choices = Choices(fruit_weight, weighed, design, listed, siting, bundle)
         make_estimate(store, found, visit, predicted, choices)
         made = get_visit(store, visit.id)
@@ -168,6 +180,7 @@ _ESTIMATED = (
     "block_yield_high",
     *_CORRECTED,
 )
+_MODEL = ("model", "months", "pictures", "last_picture", "model_half_width", "like_training")
 _CSV_COLUMNS = (
     "orchard",
     "block",
@@ -180,6 +193,7 @@ _CSV_COLUMNS = (
     "reviewed",
     "unit",
     *_ESTIMATED,
+    *_MODEL,
     "notes",
 )
 
@@ -198,11 +212,26 @@ def _print_csv(summaries: Sequence[BlockSummary], orchards: Sequence[OrchardView
                 row["unit"] = view.unit
                 row["notes"] = "; ".join(warnings_of(visit))
                 row |= {name: _csv_number(getattr(view, name)) for name in _ESTIMATED}
+                row |= _csv_model(view.model)
         writer.writerow(row)
     for orchard in orchards:
         notes = (f"{orchard.visited} of {orchard.blocks} blocks estimated", *orchard.notes)
         row = {"orchard": orchard.orchard, "unit": orchard.unit, "notes": "; ".join(notes)}
         writer.writerow(row | {name: _csv_number(getattr(orchard, name)) for name in _CORRECTED})
+
+
+def _csv_model(model: ModelView | None) -> dict[str, object]:
+    if model is None:
+        return {}
+    told = (
+        model.bundle,
+        " ".join(map(str, model.months)),
+        len(model.acquisitions),
+        max(model.acquisitions, default=""),
+        _csv_number(model.half_width),
+        "no" if model.outside else "yes",
+    )
+    return dict(zip(_MODEL, told, strict=True))
 
 
 def _csv_number(value: float | None) -> str:

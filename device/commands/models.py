@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, cast
 
 import click
 
-from device.commands.common import bundle_option, default_engines, home_option
+from device.commands.common import bundle_option, default_engines, home_option, opened_store
+from device.commands.installing import activate, install, rollback
 
 if TYPE_CHECKING:
     from device.factor_prior import FactorPriorDocument
@@ -21,7 +22,11 @@ if TYPE_CHECKING:
 
 @click.group()
 def models() -> None:
-    """Show the models of this device, build their TensorRT engines, take over what other blocks teach."""
+    """Install the models of this device, show them, build their TensorRT engines, take over what other blocks teach."""
+
+
+for _command in (install, activate, rollback):
+    models.add_command(_command)
 
 
 @models.command("build")
@@ -45,7 +50,8 @@ def models() -> None:
     show_default=True,
     help="Minutes after which building is stopped.",
 )
-def build(bundle: Path | None, precision: str | None, workspace_mib: int, time_limit: float) -> None:
+@home_option
+def build(bundle: Path | None, precision: str | None, workspace_mib: int, time_limit: float, home: Path) -> None:
     """Build the TensorRT engine of a bundle on this device, minutes of work, and count with it from then on.
 
     Needs an NVIDIA GPU, TensorRT and cuda-python. Counting may go on meanwhile. An engine that is there is not built
@@ -60,7 +66,7 @@ def build(bundle: Path | None, precision: str | None, workspace_mib: int, time_l
     from export.runtime.bundle import open_bundle
     from export.runtime.tensorrt_build import BuildSettings, build_engine
 
-    opened = open_bundle(bundle)
+    opened = open_bundle(bundle or _active_detector(home))
     settings = BuildSettings(cast("Precision | None", precision), workspace_mib, time_limit)
     folder = default_engines()
     try:
@@ -78,8 +84,9 @@ def build(bundle: Path | None, precision: str | None, workspace_mib: int, time_l
 @models.command("list")
 @bundle_option
 @click.option("--json", "as_json", is_flag=True, help="JSON instead of a table.")
-def list_(bundle: Path | None, as_json: bool) -> None:
-    """List the bundle and the TensorRT engines on this device, and say what counts and why.
+@home_option
+def list_(bundle: Path | None, as_json: bool, home: Path) -> None:
+    """List the models and the TensorRT engines on this device, and say what counts and why.
 
     \b
     Example:
@@ -88,18 +95,66 @@ def list_(bundle: Path | None, as_json: bool) -> None:
     from export.runtime.bundle import open_bundle
     from export.runtime.engine_cache import EngineCache
 
-    opened = open_bundle(bundle)
+    opened = open_bundle(bundle or _active_detector(home))
     engines = EngineCache(default_engines()).engines()
     serving, reason = _what_counts(opened, engines)
     states = {engine.key: engine.damage or ("counts" if engine.key == serving else "kept") for engine in engines}
+    there = _models(home)
     if as_json:
         listed = [_as_dict(engine, states[engine.key]) for engine in engines]
         answer = {"bundle": opened.identity, "counts_with": "tensorrt" if serving else "onnxruntime", "reason": reason}
-        click.echo(json.dumps({**answer, "engines": listed}, ensure_ascii=False, indent=2))
+        click.echo(json.dumps({**answer, "models": there, "engines": listed}, ensure_ascii=False, indent=2))
         return
     click.echo(f"{opened.identity} counts with {'TensorRT' if serving else f'ONNX Runtime: {reason}'}.")
+    if there:
+        _print_models(there)
     if engines:
         _print_table(engines, states)
+
+
+def _active_detector(home: Path) -> Path | None:
+    """Folder of the installed bundle that counts; None for the one that comes with Pomona."""
+    from device.releases.active import DETECTION, folder_of, read_active
+    from device.store import FILE_NAME
+
+    if not (home / FILE_NAME).exists():
+        return None
+    with opened_store(home) as store:
+        return folder_of(store, read_active(store, DETECTION).bundle)
+
+
+def _models(home: Path) -> list[dict[str, str]]:
+    """Every installed model with its state, the active ones first."""
+    from device.releases.active import installed, read_all_active
+    from device.store import FILE_NAME
+
+    if not (home / FILE_NAME).exists():
+        return []
+    with opened_store(home) as store:
+        active = read_all_active(store)
+        there = {item.identity: item.manifest.task for item in installed(store)}
+    found = []
+    for one in active:
+        found.append({"task": one.task, "bundle": one.bundle, "state": "active", "since": one.since, "why": one.reason})
+        if one.previous is not None:
+            found.append({"task": one.task, "bundle": one.previous, "state": "previous", "since": "", "why": ""})
+    named = {model["bundle"] for model in found}
+    for identity, task in there.items():
+        if identity not in named:
+            found.append({"task": task, "bundle": identity, "state": "installed", "since": "", "why": ""})
+    return found
+
+
+def _print_models(there: list[dict[str, str]]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table("model", "task", "state", "since", "why")
+    for model in there:
+        cells = (model["bundle"] or "what comes with Pomona", model["task"], model["state"], model["since"][:10])
+        table.add_row(*map(Text, (*cells, model["why"])))
+    Console().print(table)
 
 
 def _what_counts(bundle: Bundle, engines: list[CachedEngine]) -> tuple[str | None, str | None]:

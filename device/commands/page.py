@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from device.commands.common import home_option, inbox_option, make_counter, model_options, opened_store
+from device.commands.common import default_engines, home_option, inbox_option, make_counter, model_options, opened_store
 from device.page.settings import DEFAULT_HOST, DEFAULT_PORT
 
 
@@ -44,6 +44,7 @@ def page(
     from cloud_sync.pages.serving import address_of, listen
     from device.page.application import create_app
     from device.page.settings import PageSettings, read_pass_phrase
+    from device.releases.counting import LastingCounter
     from export.runtime.bundle import open_bundle
 
     settings = PageSettings(host, port, read_pass_phrase(), tuple(name.lower() for name in names), inbox)
@@ -52,7 +53,8 @@ def page(
     with opened_store(home, create=True):
         pass  # likewise a store that cannot be opened
     listening = listen(host, port)
-    app = create_app(home, lambda: make_counter(bundle, threads, engine=engine), settings)
+    counter = LastingCounter(lambda: make_counter(bundle, threads, engine=engine, home=home), home, default_engines())
+    app = create_app(home, counter, settings)
     config = uvicorn.Config(
         app, log_level="warning", access_log=False, server_header=False, ws="none", timeout_graceful_shutdown=5
     )

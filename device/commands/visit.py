@@ -12,6 +12,7 @@ import click
 from cloud_sync.messages import STAGES, Stage
 from device.commands.block import AREA
 from device.commands.common import (
+    default_engines,
     home_option,
     make_counter,
     model_options,
@@ -100,7 +101,7 @@ def import_(
         days = {day.date(): photos} if day else by_day(photos)
         if sampled_area is not None:
             _require_one_visit(list(days))
-        counter = make_counter(bundle, threads, engine=engine)
+        counter = make_counter(bundle, threads, engine=engine, home=home)
         for on, taken in days.items():
             visited = Visit(found, on, cast("Stage", stage), sampled_area, sides=cast("Rule | None", sides))
             with progress_bar(f"Counting {on}") as progress:
@@ -331,12 +332,15 @@ def watch(
     Example:
       pomona visit watch /var/lib/pomona/inbox
     """
+    from device.releases.counting import LastingCounter
     from device.watching import InboxWatcher
 
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     with opened_store(home, create=True) as store:  # it may be started before the first block is registered
-        counter = make_counter(bundle, threads, engine=engine)
-        watcher = InboxWatcher(store, counter, inbox, cast("Rule | None", sides))
+        counter = LastingCounter(
+            lambda: make_counter(bundle, threads, engine=engine, home=home), home, default_engines()
+        )
+        watcher = InboxWatcher(store, counter(), inbox, cast("Rule | None", sides), counter)
         stop = stop_on_signals()
         if once:
             watcher.look(stop, settled_after_s=0)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import importlib.util
 import json
 import shutil
 import threading
@@ -12,7 +13,6 @@ from pathlib import Path
 
 import numpy as np
 
-from calibration.units import yield_from_kg_per_ha
 from cloud_sync.enrolling import enroll
 from cloud_sync.identity import read_identity
 from cloud_sync.invitation import parse_invitation
@@ -21,27 +21,35 @@ from cloud_sync.uplink import Uplink, UplinkResult
 from device.demo.processes import free_ports, pomona
 from device.errors import InputError
 from device.estimates import estimate
+from device.model_predictions import predictions_for
+from device.orchard_places import OrchardPlace, set_place
 from device.orchards import BlockSettings, find_block, register_block
 from device.photo_naming import name_trees
 from device.photo_views import get_photo
-from device.predictions import read_predictions
 from device.queries import VisitSummary, list_trees, summarise
 from device.recording import Visit
 from device.sampled_visits import find_visit
 from device.store import Store
+from device.virtual_orchard.season import county, season_document
+from device.virtual_orchard.settings import OrchardSettings
 from device.visits import ImportReport, day_of, import_photos
+from export.runtime.bundle import BUNDLES
 from export.runtime.counter import Counter, PhotoCount
 from export.runtime.overlay import write_overlay
 from export.runtime.photos import find_photos, read_photo
 
 ORCHARD, BLOCK, DEVICE = "Demo orchard", "B1", "demo-device"
 UNIT = "kg/mu"
-# A county's model reads low in a good orchard: by 13 % in the paper (1302.08 predicted, 1500 observed, kg/mu).
-_PREDICTED_SHARE = 1302.08 / 1500
 _PAPER_PREDICTIONS = {"orchard": 1346.87, "sampling_area": 1302.08}
 # what a planting of 4 m by 1.8 m has; said where nobody gave a density
 _TREES_PER_HA = 1389.0
 _MARK = ".pomona-demo"
+_FILES = ("predictions.csv", "season.json", "counties.parquet", "broker.log", "server.log")
+# The statistics of the demo's server, of the same simulated counties as the model that comes with Pomona but of more
+# years, and what models are judged on: years that this model has not learned from either.
+_STATISTICS = ("--first-year", "2003", "--years", "22")
+_EVALUATION_YEARS = ("2014", "2015", "2016", "2017", "2024")
+SHIPPED_MODEL = BUNDLES / "apple-yield-simulated"
 
 Progress = Callable[[int, int], None]
 
@@ -82,7 +90,7 @@ def clean_folder(folder: Path) -> Path:
     if folder.exists() and any(folder.iterdir()):
         if not (folder / _MARK).exists():
             raise InputError(f"{folder} is not empty and no demo's; name another folder with --folder")
-        for name in ("device", "server", "overlays", "predictions.csv", "broker.log", "server.log"):
+        for name in ("device", "server", "overlays", *_FILES):
             path = folder / name
             shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
     folder.mkdir(parents=True, exist_ok=True)
@@ -92,7 +100,7 @@ def clean_folder(folder: Path) -> Path:
 
 def draw(folder: Path, trees: int, progress: Progress) -> Truth:
     """Draw a virtual orchard, unless the folder already holds this one."""
-    from device.virtual_orchard import OrchardSettings, draw_orchard  # noqa: PLC0415  (only without own photos)
+    from device.virtual_orchard import draw_orchard  # noqa: PLC0415  (only without own photos)
 
     description = folder / "orchard.json"
     known = json.loads(description.read_text(encoding="utf-8")) if description.exists() else {}
@@ -119,6 +127,7 @@ def make_server(folder: Path) -> int:
     port, https_port = free_ports(2)
     ports = ("--port", str(port), "--https-port", str(https_port))
     pomona("server", "init", folder, "--host", "127.0.0.1", *ports, "--bind", "127.0.0.1")
+    pomona("server", "release", "init", "--folder", folder)
     return port
 
 
@@ -133,6 +142,9 @@ def register(store: Store, truth: Truth | None) -> None:
     if truth is not None:
         settings = BlockSettings(area_m2=truth.area_m2, trees=truth.trees, fruit_weight_g=truth.fruit_weight_g)
     register_block(store, BLOCK, ORCHARD, settings, UNIT)
+    if truth is not None:
+        home = county()
+        set_place(store, ORCHARD, OrchardPlace(home.region, home.name, home.area_ha))
 
 
 def bring_in(store: Store, counter: Counter, photos: Path, stage: Stage, progress: Progress) -> ImportReport:
@@ -142,24 +154,45 @@ def bring_in(store: Store, counter: Counter, photos: Path, stage: Stage, progres
     return import_photos(store, counter, visit, named, progress)
 
 
-def write_predictions(path: Path, truth: Truth | None) -> None:
-    """Predicted yields: of a drawn orchard its truth, read low as a county's model would; else the paper's own."""
-    values = dict(_PAPER_PREDICTIONS)
-    if truth is not None:
-        values = {
-            "orchard": yield_from_kg_per_ha(truth.block_kg_per_ha, UNIT) * _PREDICTED_SHARE,
-            "sampling_area": yield_from_kg_per_ha(truth.sampled_kg_per_ha, UNIT) * _PREDICTED_SHARE,
-        }
+def write_predictions(folder: Path, trees: int, *, drawn: bool) -> Path:
+    """What predicts: for a drawn orchard its season file, for own photos the paper's own yields."""
+    if drawn:
+        path = folder / "season.json"
+        path.write_bytes(season_document(OrchardSettings(trees=trees, block=BLOCK), ORCHARD))
+        return path
+    path = folder / "predictions.csv"
     with path.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(("area", "predicted_yield", "unit"))
-        writer.writerows((area, f"{value:.2f}", UNIT) for area, value in values.items())
+        writer.writerows((area, f"{value:.2f}", UNIT) for area, value in _PAPER_PREDICTIONS.items())
+    return path
 
 
 def make_estimate(store: Store, predictions: Path) -> None:
-    """Estimate the visit from the predictions."""
+    """Estimate the visit from a season file, by the model that serves, or from predictions."""
     block = find_block(store, BLOCK)
-    estimate(store, block, find_visit(store, block), read_predictions(predictions, block.trees_per_ha))
+    visit = find_visit(store, block)
+    estimate(store, block, visit, predictions_for(store, block, visit, predictions))
+
+
+def can_learn() -> bool:
+    """Whether what trains networks is installed here."""
+    return all(importlib.util.find_spec(name) is not None for name in ("torch", "optuna", "pytorch_lightning", "onnx"))
+
+
+def learn(folder: Path, server: Path) -> str:
+    """Have the server learn from its statistics and the device's orchard; what the gate said."""
+    table = folder / "counties.parquet"
+    pomona("yields", "simulate", "--out", table, *_STATISTICS)
+    years = [word for year in _EVALUATION_YEARS for word in ("--evaluation-year", year)]
+    how = ("--champion", SHIPPED_MODEL, "--model", "lasso", "--trials", "6")
+    said = pomona("server", "retrain", "apyieldnet", "--table", table, *years, *how, "--folder", server)
+    return next(line for line in said.splitlines() if " against " in line)
+
+
+def install(device: Path) -> None:
+    """Have the device install what its server has released."""
+    pomona("models", "install", "--home", device)
 
 
 def send(store: Store, device: Path, limit_s: float = 60.0) -> UplinkResult:

@@ -3,28 +3,23 @@
 from __future__ import annotations
 
 import json
-import os
-import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
 
-from cloud_sync.documents import Notice, PlanDocument, RegistryDocument
-from cloud_sync.files import sync_folder
+from cloud_sync.documents import RELEASE_SCHEMA, Notice, PlanDocument, RegistryDocument
 from cloud_sync.messages.decoding import first_problem
 from device.documents.registry import apply_registry
 from device.documents.shelf import in_use
 from device.errors import InputError, unreadable
 from device.factor_prior import keep_prior
-from device.model_state import note_candidate
-from device.orchards import Block
+from device.releases.installing import Wanted, install
+from device.releases.source import open_source
 from device.season_cells import SeasonCells, has_series, parse_season_cells
-from device.season_file import YIELD, SeasonFile, parse_season_file
+from device.season_file import YIELD, parse_season_file
 from device.store import Store
-from export.runtime.bundle_archive import unpack_bundle
-from export.runtime.errors import BundleError
 
 # where an orchard is planted as usual: only tells whether a season file can be read at all
 _ANY_TREES_PER_HA = 1000.0
@@ -40,6 +35,9 @@ def apply(store: Store, notice: Notice, file: Path) -> None:
 
     Raises:
         InputError: it is of an unknown kind or schema, wrong in itself, or contradicts what this device knows.
+        ReleaseError: a release cannot be trusted now.
+        FetchError: it cannot be fetched now.
+        HttpsError: the server cannot be reached, or says no.
         StoreError: it cannot be kept.
     """
     known: dict[str, Callable[[], object]] = {
@@ -47,7 +45,7 @@ def apply(store: Store, notice: Notice, file: Path) -> None:
         "plan": lambda: read_plan(file),
         "season": lambda: _check_season(_json(file), notice.name),
         "prior": lambda: keep_prior(store.folder, file),
-        "release": lambda: _keep_release(store, notice, file),
+        "release": lambda: _install_release(store, notice, file),
     }
     if notice.kind not in known:
         raise InputError(f"documents of kind {notice.kind!r} are unknown here; upgrade Pomona")
@@ -72,21 +70,6 @@ def read_plan(file: Path) -> PlanDocument:
         return PlanDocument.model_validate_json(file.read_bytes())
     except ValidationError as error:
         raise InputError(f"plan {file.name}: {first_problem(error)}") from error
-
-
-def read_sent_season(store: Store, block: Block) -> SeasonFile:
-    """The season file that the server has sent for a block's orchard.
-
-    Raises:
-        InputError: there is none, or it does not fit this block.
-    """
-    file = in_use(store, "season", block.orchard)
-    if file is None:
-        raise InputError(
-            f"nothing predicts the yield of {block.orchard}: the server has sent no season file; name one with "
-            "--predictions FILE"
-        )
-    return parse_season_file(_json(file), f"of {block.orchard}", block.trees_per_ha)
 
 
 def sent_season(store: Store, orchard: str) -> SeasonCells:
@@ -130,36 +113,10 @@ def _json(file: Path) -> dict[str, Any]:
     return content
 
 
-def releases_folder(home: Path) -> Path:
-    """Where model bundles lie that the server sent, each in a folder named by its identity."""
-    return home / "bundles"
-
-
-def _keep_release(store: Store, notice: Notice, file: Path) -> None:
-    folder = releases_folder(store.folder)
-    fresh = folder / ".new"
-    try:
-        shutil.rmtree(fresh, ignore_errors=True)
-        bundle = unpack_bundle(file, fresh)
-        target = folder / bundle.identity
-        if target.exists():
-            shutil.rmtree(fresh)
-        else:
-            for path in (*fresh.iterdir(), fresh):
-                _sync(path)
-            fresh.replace(target)
-            sync_folder(folder)
-        note_candidate(store, bundle.identity)
-    except BundleError as error:
-        note_candidate(store, f"{notice.name} {notice.version}", str(error))
-        raise InputError(str(error)) from error
-    except OSError as error:
-        raise InputError(f"release {file.name} cannot be kept: {error.strerror}; free some space") from error
-
-
-def _sync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+def _install_release(store: Store, notice: Notice, file: Path) -> None:
+    """Install the release that the server names: fetched from it and verified as any other."""
+    content = _json(file)
+    name = content.get("release")
+    if content.get("schema") != RELEASE_SCHEMA or not isinstance(name, str):
+        raise InputError(f"release {notice.name!r} names no release; publish it again: pomona server publish release")
+    install(store, open_source(store.folder, None), Wanted(name))

@@ -12,7 +12,7 @@ from cloud_sync.fetching import PART, fetch
 from device.documents.applying import apply
 from device.documents.shelf import Shelved, clear, documents_folder, note_catalogue, settle, shelved
 from device.errand import LOOK_AGAIN_S, Errand
-from device.errors import InputError
+from device.errors import InputError, ReleaseError
 from device.link import is_sparing
 from device.store import Store
 
@@ -72,8 +72,8 @@ class Fetcher(Errand):
                 self.succeeded()  # a link that breaks off again and again carries it all the same
             settle(store, item, "announced", str(error))
             raise
-        except FetchError as error:
-            if isinstance(error, WrongContentError):
+        except (FetchError, ReleaseError) as error:
+            if isinstance(error, (WrongContentError, ReleaseError)):
                 self._wrong[notice.sha256] = time.monotonic() + _WRONG_AGAIN_S
             _say(store, item, str(error))
             return False

@@ -12,6 +12,7 @@ from typing import Any
 from cloud_sync.documents import RegisteredTree, RegistryDocument
 from cloud_sync.outbox import new_id
 from device.names import clean_name
+from device.orchard_places import OrchardPlace, set_place
 from device.orchards import Block, BlockSettings, register_block
 from device.recording import Visit, record_hand_count, record_tree_count
 from device.store import Store
@@ -33,6 +34,9 @@ def apply_registry(store: Store, registry: RegistryDocument) -> None:
             known = {row["code"]: row["id"] for row in store.db.query("SELECT * FROM tree WHERE block = ?", [block.id])}
             for tree in told.registered:
                 _apply_tree(store, block, tree, known)
+    if registry.blocks:
+        place = OrchardPlace(registry.region, registry.county, registry.county_area_ha)
+        set_place(store, registry.orchard, place)
 
 
 def _apply_tree(store: Store, block: Block, told: RegisteredTree, known: dict[str, str]) -> None:

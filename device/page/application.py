@@ -30,7 +30,7 @@ def create_app(store_folder: Path, counter_factory: Callable[[], Counter], setti
 
     Args:
         store_folder: folder with the device's records.
-        counter_factory: makes what counts uploaded photos, when the first of them arrives.
+        counter_factory: gives what counts uploaded photos, when some arrive.
         settings: how the pages are served.
     """
     uploads = UploadFolder(store_folder / "uploads")

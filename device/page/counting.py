@@ -37,14 +37,13 @@ class CountingWorker:
     Args:
         folder: the store's folder.
         uploads: the uploads.
-        counter_factory: makes what counts; asked when the first photo is there, since the engine takes time to start.
+        counter_factory: gives what counts; asked when photos are there, since the engine takes time to start.
     """
 
     def __init__(self, folder: Path, uploads: UploadFolder, counter_factory: Callable[[], Counter]) -> None:
         self._folder = folder
         self._uploads = uploads
         self._counter_factory = counter_factory
-        self._counter: Counter | None = None
         self._waiting: queue.SimpleQueue[str | None] = queue.SimpleQueue()
         self._due: set[str] = set()
         self._stopping = threading.Event()
@@ -103,13 +102,13 @@ class CountingWorker:
             self._uploads.save(upload)
 
     def _count_photos(self, upload: Upload) -> None:
-        self._counter = self._counter or self._counter_factory()
+        counter = self._counter_factory()
         problem = None
         with open_store(self._folder) as store:
             visit = Visit(find_block(store, upload.block), upload.day, upload.stage)
             for photo in upload.photos:
                 if photo.state == "waiting" and not self._stopping.is_set():
-                    problem = self._count_photo(store, self._counter, visit, upload, photo) or problem
+                    problem = self._count_photo(store, counter, visit, upload, photo) or problem
         upload.problem = problem
 
     def _count_photo(

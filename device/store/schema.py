@@ -298,3 +298,26 @@ def m010_create_model_state(db: Database) -> None:
         # when it began nobody noted; the upgrade is the first that is known of it
         since = clock.now().replace(microsecond=0).isoformat().replace("+00:00", "Z")
         db.table("model_state").insert({"id": new_id(), "revision": 0, **last, "since": since})
+
+
+@MIGRATIONS()
+def m011_create_active_model(db: Database) -> None:
+    """Which installed bundle serves for each task, and which did before; an empty name is what comes with Pomona."""
+    db.execute(
+        """
+        CREATE TABLE active_model (
+            task TEXT PRIMARY KEY,
+            bundle TEXT NOT NULL,
+            previous TEXT,
+            since TEXT NOT NULL,
+            reason TEXT NOT NULL
+        ) STRICT
+        """
+    )
+
+
+@MIGRATIONS()
+def m012_place_orchards(db: Database) -> None:
+    """Where an orchard is, as yield models ask."""
+    for column in ("region TEXT", "county TEXT", "county_area_ha REAL CHECK (county_area_ha > 0)"):
+        db.execute(f"ALTER TABLE orchard ADD COLUMN {column}")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import tempfile
 from collections import Counter as Counted
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -15,8 +14,10 @@ import onnx
 from numpy.typing import NDArray
 
 from export.build.counting import LEAST_TREES, counting_of
+from export.build.errors import ParityError
 from export.build.onnx_graph import INPUT_NAME, export_graph, parity_px, rounded_export_form
 from export.build.operators import check_operators
+from export.build.placing import bundle_place
 from export.build.precision import compare_half_precision, compare_integers
 from export.build.quantise import quantise_for_onnx_runtime, quantise_for_openvino, quantise_for_tensorrt
 from export.evaluate.detection import Row, detect_photos, evaluate
@@ -29,7 +30,7 @@ from export.runtime.bundle import (
     sha256_of,
 )
 from export.runtime.engines.onnx_runtime import OnnxRuntimeEngine
-from export.runtime.manifest import MANIFEST, SCHEMA, Counting, Input, Manifest, Metrics, Suppression, Tiling
+from export.runtime.manifest import MANIFEST, SCHEMA, Counting, DetectionManifest, Input, Metrics, Suppression, Tiling
 from export.runtime.photos import read_photo
 from export.runtime.tiling import Tile, lay_tiles
 from models.detection.networks import network_of
@@ -81,12 +82,6 @@ class BundleRecipe:
     integers: bool
 
 
-class ParityError(RuntimeError):
-    """The exported graph does not compute what the network computes."""
-
-    exit_code = 1
-
-
 def build_detector(recipe: BundleRecipe, say: Callable[[str], None]) -> Bundle:
     """Export a trained detector, fix its counting on the training set's rows, measure it, write its manifest.
 
@@ -107,30 +102,9 @@ def build_detector(recipe: BundleRecipe, say: Callable[[str], None]) -> Bundle:
             "ablations and YOLO11n can"
         )
     trained_on, held_out = split_photos(read_labelled_photos(recipe.training_data), settings["hold_out"])
-    _check_place(recipe.output)
-    recipe.output.parent.mkdir(parents=True, exist_ok=True)
-    # beside its place, so that what fails leaves no bundle, and leaves one that is there as it is
-    with tempfile.TemporaryDirectory(dir=recipe.output.parent, prefix=".bundle-") as beside:
-        built, before = Path(beside) / "built", Path(beside) / "before"
-        built.mkdir()
+    with bundle_place(recipe.output) as built:
         _build(recipe, model, settings, trained_on, held_out, built, say)
-        if recipe.output.exists():
-            recipe.output.rename(before)
-        built.rename(recipe.output)
     return open_bundle(recipe.output)
-
-
-def _check_place(output: Path) -> None:
-    """A bundle takes the place of an earlier one whole, and of nothing else.
-
-    Raises:
-        ValueError: something else is there.
-    """
-    if output.exists() and not output.is_dir():
-        raise ValueError(f"{output} is no folder; choose another place for the bundle")
-    others = [path for path in output.glob("*") if path.suffix != ".onnx" and path.name != MANIFEST]
-    if others:
-        raise ValueError(f"{output} also holds {others[0].name}; choose an empty folder or that of an earlier bundle")
 
 
 def _build(
@@ -163,7 +137,7 @@ def _build(
         quantise_for_openvino(graph, tiles, graphs[2])
         quantise_for_tensorrt(graph, tiles, graphs[3])
     labels = tuple(settings["labels"])
-    draft = Manifest(
+    draft = DetectionManifest(
         schema_version=SCHEMA,
         name=network_of(settings),
         version=recipe.version,
@@ -202,7 +176,7 @@ def _build(
     return _write(folder, bundle.manifest.model_copy(update={"metrics": tuple(metrics)}))
 
 
-def _write(folder: Path, manifest: Manifest) -> Bundle:
+def _write(folder: Path, manifest: DetectionManifest) -> Bundle:
     (folder / MANIFEST).write_text(manifest.model_dump_json(indent=2) + "\n", encoding="utf-8")
     return open_bundle(folder)
 

@@ -19,7 +19,7 @@ from export.evaluate.detection import LOWEST_SCORE, detect_photos
 from export.evaluate.matching import CLOSER_OVERLAPS, PhotoResult
 from export.evaluate.torch_engine import TorchEngine
 from export.runtime.bundle import Bundle, sha256_of
-from export.runtime.manifest import SCHEMA, Counting, Input, Manifest, Suppression, Tiling
+from export.runtime.manifest import SCHEMA, Counting, DetectionManifest, Input, Suppression, Tiling
 from models.detection.start_weights import load_detector
 from models.detection.train import split_photos
 from models.labelled_photos import LABELS, LabelledPhoto, read_labelled_photos
@@ -115,7 +115,7 @@ def _threshold(results: Sequence[PhotoResult]) -> float:
     return unbiased_threshold(results) if labelled < found else LOWEST_SCORE
 
 
-def draft_manifest(labels: tuple[str, ...], longest_side_px: int, thresholds: dict[str, float]) -> Manifest:
+def draft_manifest(labels: tuple[str, ...], longest_side_px: int, thresholds: dict[str, float]) -> DetectionManifest:
     """How photos are cut up and counted before a bundle is made.
 
     Args:
@@ -123,7 +123,7 @@ def draft_manifest(labels: tuple[str, ...], longest_side_px: int, thresholds: di
         longest_side_px: longer side that photos are scaled down to.
         thresholds: counting threshold of each label; 0.25 where none is given.
     """
-    return Manifest(
+    return DetectionManifest(
         schema_version=SCHEMA,
         name="checkpoint",
         version="0.0.0",

@@ -9,21 +9,21 @@ from pathlib import Path
 from typing import Literal
 
 from export.runtime.errors import BundleError
-from export.runtime.manifest import MANIFEST, Manifest, read_manifest
+from export.runtime.manifest import MANIFEST, DetectionManifest, Manifest
+from export.runtime.manifest_file import read_manifest
+from export.runtime.yield_manifest import YieldManifest
 
 BUNDLES = Path(__file__).parent.parent / "bundles"
 DEFAULT_DETECTOR = "yolo-a-light"
 INT8_GRAPH = "model.int8.onnx"
 OPENVINO_INT8_GRAPH = "model.int8.openvino.onnx"
 TENSORRT_INT8_GRAPH = "model.int8.qdq.onnx"
-# what of a manifest decides a count, besides the thresholds
-_DECIDING = {"labels", "input", "tiling", "suppression", "precision", "files"}
 GraphPrecision = Literal["auto", "float32", "int8"]
 
 
 @dataclass(frozen=True)
-class Bundle:
-    """A verified bundle.
+class ModelBundle:
+    """A verified bundle of any task.
 
     Attributes:
         folder: where it lies.
@@ -37,6 +37,19 @@ class Bundle:
     def model(self) -> Path:
         """The ONNX graph in float32."""
         return self.folder / "model.onnx"
+
+    @property
+    def identity(self) -> str:
+        """Name, version and the first digits of a hash of all that decides a result; written beside every result."""
+        digest = hashlib.sha256(json.dumps(self.manifest.deciding(), sort_keys=True).encode()).hexdigest()
+        return f"{self.manifest.name}-{self.manifest.version}+{digest[:12]}"
+
+
+@dataclass(frozen=True)
+class Bundle(ModelBundle):
+    """A verified bundle that finds fruit and flowers."""
+
+    manifest: DetectionManifest
 
     def graph(self, precision: GraphPrecision, *int8_graphs: str) -> Path:
         """The graph that an engine runs.
@@ -58,12 +71,12 @@ class Bundle:
             f"{self.identity} has no {' or '.join(int8_graphs)}; run it in float32, or install a bundle that has one"
         )
 
-    @property
-    def identity(self) -> str:
-        """Name, version and the first digits of a hash of all that decides a count; written beside every count."""
-        deciding = self.manifest.model_dump(mode="json", include=_DECIDING) | {"thresholds": self.manifest.thresholds()}
-        digest = hashlib.sha256(json.dumps(deciding, sort_keys=True).encode()).hexdigest()
-        return f"{self.manifest.name}-{self.manifest.version}+{digest[:12]}"
+
+@dataclass(frozen=True)
+class YieldBundle(ModelBundle):
+    """A verified bundle that predicts yields."""
+
+    manifest: YieldManifest
 
 
 def sha256_of(path: Path) -> str:
@@ -76,15 +89,38 @@ def sha256_of(path: Path) -> str:
 
 
 def open_bundle(folder: Path | None = None) -> Bundle:
-    """Read a bundle and check each of its files against the manifest.
+    """Read a bundle that finds fruit and flowers and check each of its files against the manifest.
 
     Args:
         folder: the bundle; None takes the detector that comes with Pomona.
 
     Raises:
+        BundleError: no bundle there, one of another task, or a file that is missing or was altered.
+    """
+    bundle = open_any_bundle(folder or BUNDLES / DEFAULT_DETECTOR)
+    if not isinstance(bundle, Bundle):
+        raise BundleError(f"{folder} predicts yields and cannot count; name a bundle of task detection")
+    return bundle
+
+
+def open_yield_bundle(folder: Path) -> YieldBundle:
+    """Read a bundle that predicts yields and check each of its files against the manifest.
+
+    Raises:
+        BundleError: no bundle there, one of another task, or a file that is missing or was altered.
+    """
+    bundle = open_any_bundle(folder)
+    if not isinstance(bundle, YieldBundle):
+        raise BundleError(f"{folder} counts in photos and predicts no yield; name a bundle of task yield")
+    return bundle
+
+
+def open_any_bundle(folder: Path) -> Bundle | YieldBundle:
+    """Read a bundle of any task and check each of its files against the manifest.
+
+    Raises:
         BundleError: no bundle there, or a file that is missing or was altered.
     """
-    folder = folder or BUNDLES / DEFAULT_DETECTOR
     if not folder.is_dir():
         raise BundleError(f"{folder} is no folder; name a model bundle (a folder with manifest.json and model.onnx)")
     manifest = read_manifest(folder / MANIFEST)
@@ -96,4 +132,4 @@ def open_bundle(folder: Path | None = None) -> Bundle:
             raise BundleError(f"{path} is listed in the manifest but not there; install the bundle again")
         if sha256_of(path) != expected:
             raise BundleError(f"{path} was altered: its SHA-256 is not the manifest's; install the bundle again")
-    return Bundle(folder, manifest)
+    return YieldBundle(folder, manifest) if isinstance(manifest, YieldManifest) else Bundle(folder, manifest)

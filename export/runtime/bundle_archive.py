@@ -6,7 +6,7 @@ import shutil
 import zipfile
 from pathlib import Path
 
-from export.runtime.bundle import Bundle, open_bundle
+from export.runtime.bundle import Bundle, ModelBundle, YieldBundle, open_any_bundle
 from export.runtime.errors import BundleError
 from export.runtime.manifest import MANIFEST
 
@@ -17,7 +17,7 @@ _MOST_FILES = 32
 _NO_DATE = (1980, 1, 1, 0, 0, 0)
 
 
-def pack_bundle(bundle: Bundle, archive: Path) -> None:
+def pack_bundle(bundle: ModelBundle, archive: Path) -> None:
     """Write a bundle's manifest and the files it lists into an archive; graphs are hardly compressible.
 
     Raises:
@@ -29,7 +29,7 @@ def pack_bundle(bundle: Bundle, archive: Path) -> None:
                 shutil.copyfileobj(file, entry)
 
 
-def unpack_bundle(archive: Path, folder: Path) -> Bundle:
+def unpack_bundle(archive: Path, folder: Path) -> Bundle | YieldBundle:
     """Unpack a bundle into an empty or new folder, and check each of its files against the manifest.
 
     Raises:
@@ -46,7 +46,7 @@ def unpack_bundle(archive: Path, folder: Path) -> Bundle:
                     shutil.copyfileobj(file, out)
     except (zipfile.BadZipFile, EOFError, NotImplementedError, RuntimeError) as error:
         raise BundleError(f"{archive} is no archive of a bundle ({error}); fetch it again") from error
-    bundle = open_bundle(folder)
+    bundle = open_any_bundle(folder)
     if unlisted := {entry.filename for entry in entries} - {MANIFEST, *bundle.manifest.files}:
         raise BundleError(f"{archive} holds {min(unlisted)}, which its manifest does not list; fetch it again")
     return bundle

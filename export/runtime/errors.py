@@ -15,6 +15,12 @@ class BundleError(ValueError):
     exit_code = 2
 
 
+class SeasonError(ValueError):
+    """A season that a yield model cannot be given: another number of months or features, or a value that is none."""
+
+    exit_code = 2
+
+
 class EngineError(RuntimeError):
     """An inference engine that does not start or fails while running."""
 

@@ -5,19 +5,18 @@ from __future__ import annotations
 import base64
 import csv
 import html
-import io
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
 import cv2
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
 from models.detection.held_out import HeldOutRecord, SquareResult
+from models.results_html import plot, settings_table, write_html
 
 PAGE = "results.html"
 STEPS = "steps.csv"
@@ -31,20 +30,6 @@ _LEGEND = (
     '<i class="key extra"></i> found without a label</p>'
 )
 _STYLE = """
-:root { color-scheme: light dark; --ink: #1b1b1b; --paper: #fdfcf8; --quiet: #5f5f5a; --line: #d9d6cc; }
-@media (prefers-color-scheme: dark) {
-  :root { --ink: #ececec; --paper: #191a18; --quiet: #a5a69f; --line: #3a3b37; } figure.plot { background: #fdfcf8; }
-}
-body { margin: 0 auto; max-width: 72rem; padding: 1rem; font: 16px/1.5 system-ui, sans-serif;
-  color: var(--ink); background: var(--paper); }
-h1 { font-size: 1.5rem; margin: 0; } h2 { font-size: 1.15rem; margin: 2rem 0 .5rem; }
-p { max-width: 46rem; } .quiet, figcaption { color: var(--quiet); font-size: .9rem; }
-.grid { display: grid; gap: 1rem; grid-template-columns: repeat(auto-fit, minmax(min(100%, 20rem), 1fr)); }
-figure { margin: 0; } figure.plot { border-radius: .5rem; } img, svg { width: 100%; height: auto; display: block; }
-figure > img { border-radius: .5rem; }
-.table { overflow-x: auto; } table { border-collapse: collapse; font-variant-numeric: tabular-nums; }
-th, td { text-align: left; padding: .25rem 1rem .25rem 0; border-bottom: 1px solid var(--line); vertical-align: top;
-  overflow-wrap: anywhere; } th { font-weight: 500; white-space: nowrap; } td.n, th.n { text-align: right; }
 i.key { display: inline-block; width: .8em; height: .8em; border: 3px solid; vertical-align: -.1em; }
 i.found { border-color: #fff; outline: 1px solid #777; }
 i.missed { border-color: #ffc800; } i.extra { border-color: #ff3c3c; }
@@ -82,13 +67,13 @@ def write_results_page(folder: Path, settings: Mapping[str, Any], record: HeldOu
         _figures(labels, record, thresholds, epochs),
         "<h2>While it trained</h2>",
         '<div class="grid">',
-        _plot(_draw_losses, steps),
-        _plot(_draw_averages, epochs, int(settings["validate_every"])),
+        plot(_draw_losses, steps),
+        plot(_draw_averages, epochs, int(settings["validate_every"])),
         "</div>",
         "<h2>On the photos that were held out</h2>",
         '<div class="grid">',
-        _plot(_draw_precision_recall, record, labels),
-        _plot(_draw_counts, record, labels, thresholds),
+        plot(_draw_precision_recall, record, labels),
+        plot(_draw_counts, record, labels, thresholds),
         "</div>",
         "<h2>What it gets most wrong</h2>",
         _LEGEND,
@@ -96,19 +81,9 @@ def write_results_page(folder: Path, settings: Mapping[str, Any], record: HeldOu
         *(_picture(square, squares, number, thresholds) for number, square in _worst(record, thresholds)),
         "</div>",
         "<h2>Settings</h2>",
-        _settings_table(settings),
+        settings_table(settings),
     ]
-    page = (
-        '<!doctype html><html lang="en"><head><meta charset="utf-8">'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        f"<title>{html.escape(str(settings['network']))}: results</title><style>{_STYLE}</style></head><body>"
-        + "\n".join(parts)
-        + "</body></html>\n"
-    )
-    path = folder / PAGE
-    partial = path.with_suffix(".partial")
-    partial.write_text(page, encoding="utf-8")
-    return partial.replace(path)
+    return write_html(folder / PAGE, f"{settings['network']}: results", parts, _STYLE)
 
 
 def _read(path: Path) -> list[dict[str, float]]:
@@ -156,23 +131,6 @@ def _figures(
 
 
 # --- plots ----------------------------------------------------------------------------------------------------------
-
-
-def _plot(draw: Any, *values: Any) -> str:
-    figure = Figure(figsize=(4.4, 3.4), layout="constrained")
-    figure.patch.set_alpha(0)
-    axes = figure.add_subplot()
-    axes.set_facecolor("none")
-    axes.spines[["top", "right"]].set_visible(False)
-    axes.grid(visible=True, color="#d9d6cc", linewidth=0.6)
-    draw(axes, *values)
-    handles, names = axes.get_legend_handles_labels()
-    if handles:
-        figure.legend(handles, names, loc="outside lower center", ncols=len(handles), frameon=False)
-    buffer = io.StringIO()
-    figure.savefig(buffer, format="svg", metadata={"Date": None})
-    drawing = buffer.getvalue()
-    return f'<figure class="plot">{drawing[drawing.index("<svg") :]}</figure>'
 
 
 def _smooth(values: Sequence[float], window: int) -> NDArray[np.float64]:
@@ -273,19 +231,3 @@ def _unmatched_labels(square: SquareResult, counted: NDArray[np.bool_]) -> NDArr
 def _draw_boxes(pixels: NDArray[np.uint8], boxes: NDArray[np.float32], colour: tuple[int, int, int]) -> None:
     for x1, y1, x2, y2 in boxes.round().astype(int).tolist():
         cv2.rectangle(pixels, (x1, y1), (x2, y2), colour, 2, cv2.LINE_AA)
-
-
-def _settings_table(settings: Mapping[str, Any]) -> str:
-    rows: Iterable[str] = (
-        f"<tr><th>{html.escape(name.replace('_', ' '))}</th><td>{html.escape(_plain(value))}</td></tr>"
-        for name, value in settings.items()
-    )
-    return f'<div class="table"><table>{"".join(rows)}</table></div>'
-
-
-def _plain(value: Any) -> str:
-    if isinstance(value, Mapping):
-        return ", ".join(f"{name.replace('_', ' ')} {_plain(inner)}" for name, inner in value.items())
-    if isinstance(value, list | tuple):
-        return ", ".join(str(inner) for inner in value)
-    return f"{value:.4g}" if isinstance(value, float) else "none" if value is None else str(value)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import subprocess
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
+from models.code_commit import code_commit
 from models.detection.crops import CropSettings
 from models.labelled_photos import LABELS, LabelledPhoto
 
@@ -25,19 +25,6 @@ _LEARNING_RATES = {"rtdetr-l": 1e-4}
 def learning_rate_of(network: str) -> float:
     """The learning rate that a network starts with unless told otherwise."""
     return _LEARNING_RATES.get(network, LEARNING_RATE)
-
-
-def code_commit() -> str:
-    """The commit that is checked out here, ``-dirty`` behind it where files were changed since; or ``unknown``."""
-    root = Path(__file__).parents[2]
-    if not (root / ".git").exists():  # installed without its history, maybe inside another repository
-        return "unknown"
-    command = ["git", "-C", str(root), "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]
-    try:
-        done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603  (git, on ourselves)
-    except OSError:
-        return "unknown"
-    return done.stdout.strip() or "unknown"
 
 
 @dataclass(frozen=True)

@@ -17,8 +17,9 @@ from models.earth.catalogue import Search, find_items
 from models.earth.errors import EarthInputError, SceneError
 from models.earth.periods import Period
 from models.earth.scenes import Scene, newest_of_each, sentinel2_scene
-from models.earth.season import BANDS, SeasonRequest, season_document
+from models.earth.season import SeasonRequest, season_document
 from models.earth.stack import Stacking, by_day, fetch, stack_scenes
+from models.earth.variables import BANDS
 
 
 @dataclass(frozen=True)

@@ -21,11 +21,9 @@ from models.earth.composites import CLEAR, median_composites
 from models.earth.errors import MissingMonthError
 from models.earth.indices import indices
 from models.earth.periods import Period
-from models.earth.weather import VARIABLES
+from models.earth.variables import BANDS, INDICES, VARIABLES
 
 SCHEMA = "pomona-season/1"
-BANDS = ("B02", "B04", "B08", "B11", "B12")
-INDICES = ("NDVI", "EVI")
 MARGIN_M = 50.0
 # finer than the satellite measures: 0.0005 of reflectance, 0.001 of an index
 _STEPS = dict.fromkeys(BANDS, 0.0005) | dict.fromkeys(INDICES, 0.001)
@@ -62,7 +60,7 @@ def season_document(
         request: see there.
         scenes: the bands of :data:`BANDS` and ``clear`` by (time, y, x), on the request's grid.
         scene_ids: by time, the scenes' names.
-        weather: (months, 11) see :data:`models.earth.weather.VARIABLES`.
+        weather: (months, 11) see :data:`models.earth.variables.VARIABLES`.
 
     Returns:
         JSON.

@@ -14,10 +14,11 @@ from torch import nn
 from models.yields import linear
 from models.yields.apyieldnet import APYieldNet, NetworkSettings
 from models.yields.encoding import Encoding
+from models.yields.graphs import weighted_sum
 from models.yields.linear import Predictor
 from models.yields.recurrent import Cell, RecurrentNetwork, RecurrentSettings
 from models.yields.samples import Samples
-from models.yields.table import FloatArray, YieldTable
+from models.yields.table import YieldTable
 from models.yields.training import TrainingSettings, train_network
 
 Parameters = Mapping[str, Any]
@@ -48,11 +49,7 @@ class Candidate:
     def fit_members(self, rows: Samples, parameters: Parameters, seed: int) -> Predictor:
         """The mean of as many fits as the model has members."""
         predictors = [self.fit(rows, parameters, seed + member) for member in range(self.members)]
-
-        def predict(samples: Samples) -> FloatArray:
-            return np.asarray(np.mean([predictor(samples) for predictor in predictors], axis=0))
-
-        return predict
+        return weighted_sum(predictors, [1 / len(predictors)] * len(predictors))
 
 
 def linear_candidates() -> list[Candidate]:
@@ -173,7 +170,7 @@ def on_county_effects(candidate: Candidate, name: str) -> Candidate:
             expected[of_year] = linear.fit_county_effects(others, shrink=shrink)(rows.take(of_year))
         effects = linear.fit_county_effects(rows, shrink=shrink)
         network = candidate.fit(replace(rows, yields=rows.yields - expected), own, seed)
-        return lambda samples: effects(samples) + share * network(samples)
+        return weighted_sum([effects, network], [1.0, share])
 
     default = {**candidate.default, "shrink": 0.5, "share": 0.5}
     return Candidate(name, suggest, default, fit, members=candidate.members)

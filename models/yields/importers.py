@@ -5,19 +5,23 @@ Planted area is 1 ha in every row of a set that does not tell it, so that it say
 
 from __future__ import annotations
 
+from calendar import monthrange
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from models.yields.season_features import SEASON_FEATURES
 from models.yields.table import MONTHS, Feature, FloatArray, TableError, YieldTable
 
 # kg/ha of one bushel an acre, by the legal weight of a bushel
 SOYBEAN_BUSHELS_PER_ACRE = 60 * 0.45359237 / 0.40468564224
 CORN_BUSHELS_PER_ACRE = 56 * 0.45359237 / 0.40468564224
 _KG_PER_HA_OF_KG_PER_MU = 15.0
+_MM_PER_INCH = 25.4
 
 _WEEKS = 26
 _ILLINOIS_STEPS = 7
@@ -145,6 +149,19 @@ def state_apples(folder: Path) -> YieldTable:
         yield_kg_per_ha=yields.to_numpy() * _KG_PER_HA_OF_KG_PER_MU,
         source="apple_state_yield_weather",
     )
+
+
+def rain_of_states(table: YieldTable) -> YieldTable:
+    """The states' rain alone, as season files have it, so that a device can feed a model of it.
+
+    The set's temperatures are left out: Washington's and Michigan's stay near 45 and 43 °F in July, as in January, so
+    they are not of the months they stand in.
+    """
+    (place,) = [place for place, feature in enumerate(table.features) if feature.name == "PRCP"]
+    (rain,) = [feature for feature in SEASON_FEATURES if feature.name == "Rainf_f_tavg"]
+    seconds = np.array([monthrange(2001, month)[1] * 86400.0 for month in table.months])
+    season = (table.season[..., place] * _MM_PER_INCH / seconds)[..., None]
+    return replace(table, features=(rain,), season=season)
 
 
 def departures_from_year(table: YieldTable) -> YieldTable:

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, TensorDataset
 
 from models.yields.encoding import Encoding
+from models.yields.graphs import GraphPredictor
 from models.yields.samples import Samples
 from models.yields.table import FloatArray
 
@@ -70,7 +71,7 @@ def train_network(
     settings: TrainingSettings,
     seed: int,
     validation: Samples | None = None,
-) -> Callable[[Samples], FloatArray]:
+) -> GraphPredictor:
     """Train a network.
 
     Without validation the learning rate rises and falls once over all epochs, and the last weights are kept, so that no
@@ -85,7 +86,7 @@ def train_network(
         validation: rows that decide when to stop.
 
     Returns:
-        A function that gives yields in kg/ha of any rows.
+        It gives yields in kg/ha of any rows.
 
     Raises:
         DivergedError: the loss is no longer finite.
@@ -123,8 +124,8 @@ def train_network(
     return predictor(network, encoding)
 
 
-def predictor(network: nn.Module, encoding: Encoding) -> Callable[[Samples], FloatArray]:
-    """A function that gives yields in kg/ha of any rows by a trained network."""
+def predictor(network: nn.Module, encoding: Encoding) -> GraphPredictor:
+    """What gives yields in kg/ha of any rows by a trained network."""
     network = network.cpu().eval()
 
     def predict(samples: Samples) -> FloatArray:
@@ -132,7 +133,7 @@ def predictor(network: nn.Module, encoding: Encoding) -> Callable[[Samples], Flo
             yields: FloatArray = network(*encoding.inputs(samples)).double().numpy()
         return yields
 
-    return predict
+    return GraphPredictor(predict, network, encoding.counties)
 
 
 class _Fit(pl.LightningModule):

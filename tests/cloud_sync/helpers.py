@@ -11,7 +11,7 @@ from typing import Any
 
 from cloud_sync import clock
 from cloud_sync.identity import Identity, create_request, install_enrolment
-from cloud_sync.messages import BODIES, Body, TreeBody
+from cloud_sync.messages import BODIES, Body, TreeBody, pack_series
 from cloud_sync.outbox import Outbox, new_id
 from cloud_sync.server.broker import initialise
 from cloud_sync.server.enrolling import enroll_by_file
@@ -112,6 +112,20 @@ EXAMPLES: dict[str, dict[str, Any]] = {
         ],
         "warnings": ["few trees"],
         "prediction_source": "constant",
+        "prediction": {
+            "bundle": "gansu-apples-1.0.0+0123456789ab",
+            "year": 2025,
+            "months": [4, 5],
+            "features": ["NDVI", "Tair_f_tavg"],
+            "series": pack_series([[0.5, 285.0], [0.6, 290.5]]),
+            "acquisitions": ["2025-04-06", "2025-05-24"],
+            "county": "Jingning",
+            "area_ha": 12_000.0,
+            "season_sha256": "5e" * 32,
+            "half_width_kg_per_ha": 3_000.0,
+            "distance": 1.25,
+            "outside": False,
+        },
     },
     "harvest": {
         "orchard": "Dongshan",

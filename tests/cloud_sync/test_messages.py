@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from cloud_sync import topics
 from cloud_sync.boxes import ROW, pack_boxes
 from cloud_sync.errors import MessageError
-from cloud_sync.messages import BODIES, MOST_BYTES, decode_body, decode_envelope
+from cloud_sync.messages import BODIES, MOST_BYTES, decode_body, decode_envelope, pack_series, unpack_series
 from tests.cloud_sync.helpers import EXAMPLES, PHOTO_HASH, envelope
 
 JSON = st.recursive(
@@ -162,3 +162,30 @@ def test_other_topics_are_refused(topic: str) -> None:
     """SYNC-001."""
     with pytest.raises(MessageError, match="is not pomona/v1"):
         topics.parse_up(topic)
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"series": pack_series([[0.5, 285.0]])}, "8 bytes for 2 months of 2 features"),
+        ({"series": pack_series([[0.5, 285.0], [0.6, float("nan")]])}, "no finite number"),
+        ({"series": "?"}, "no base64"),
+        ({"months": [4, 13]}, "prediction.months"),
+        ({"area_ha": 0.0}, "prediction.area_ha"),
+        ({"half_width_kg_per_ha": None}, "prediction.half_width_kg_per_ha"),
+    ],
+)
+def test_a_prediction_whose_season_cannot_be_read_is_refused(changes: dict[str, Any], said: str) -> None:
+    """SYNC-045."""
+    prediction = {**EXAMPLES["estimate"]["prediction"], **changes}
+    fields = envelope("estimate", body={**EXAMPLES["estimate"], "prediction": prediction})
+    with pytest.raises(MessageError, match=said):
+        decode_body(decode_envelope(json.dumps(fields).encode()))
+
+
+@given(st.integers(1, 12), st.integers(1, 30), st.data())
+def test_a_season_comes_back_from_its_packing(months: int, features: int, data: st.DataObject) -> None:
+    number = st.floats(width=32, allow_nan=False, allow_infinity=False)
+    month = st.lists(number, min_size=features, max_size=features)
+    values = data.draw(st.lists(month, min_size=months, max_size=months))
+    assert unpack_series(pack_series(values), months, features) == values

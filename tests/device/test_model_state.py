@@ -2,24 +2,24 @@
 
 from __future__ import annotations
 
-import hashlib
 from datetime import datetime, timezone
 from pathlib import Path
 
 import pytest
 
 from cloud_sync import clock
-from cloud_sync.documents import Notice
 from cloud_sync.messages import ModelStateBody, decode_body, decode_envelope
-from device.documents.applying import apply
 from device.errors import InputError
 from device.model_state import ModelState, note_candidate, note_counting, read_model_state, tell_model_state
 from device.orchards import Block
+from device.releases.installing import Wanted, install
+from device.releases.source import FolderSource
+from device.releases.trust import trust_root
 from device.store import Store
-from export.runtime.bundle_archive import pack_bundle
 from export.runtime.counter import Counter
 from tests.cloud_sync.helpers import enrol, make_server
 from tests.device.visiting import bring_in, photograph, queued, table
+from tests.releases import Releases
 
 NAME = "jetson-1"
 
@@ -94,22 +94,13 @@ def test_a_device_that_has_counted_nothing_has_nothing_to_tell(enrolled: Store) 
     assert (body.model, body.candidate) == ("yolo-a 1.0.0", "yolo-a 2.0.0")
 
 
-def notice_of(file: Path) -> Notice:
-    content = file.read_bytes()
-    return Notice(
-        kind="release", name="yolo-a", version=3, sha256=hashlib.sha256(content).hexdigest(), size_bytes=len(content)
-    )
-
-
 def test_a_release_is_a_candidate_until_it_counts(
     enrolled: Store, block: Block, counter: Counter, newer_counter: Counter, tmp_path: Path
 ) -> None:
     photo = photograph(tmp_path, "T1", 3)
     bring_in(enrolled, counter, block, photo)
-    archive = tmp_path / "release.zip"
-    pack_bundle(newer_counter.bundle, archive)
     for _ in range(2):
-        apply(enrolled, notice_of(archive), archive)
+        note_candidate(enrolled, newer_counter.bundle.identity)
     bring_in(enrolled, newer_counter, block, photo)
     assert [(body.model, body.candidate, body.refused) for body in told(enrolled)] == [
         (counter.bundle.identity, None, None),
@@ -122,9 +113,7 @@ def test_the_release_that_counts_already_changes_nothing(
     enrolled: Store, block: Block, counter: Counter, tmp_path: Path
 ) -> None:
     bring_in(enrolled, counter, block, photograph(tmp_path, "T1", 3))
-    archive = tmp_path / "release.zip"
-    pack_bundle(counter.bundle, archive)
-    apply(enrolled, notice_of(archive), archive)
+    note_candidate(enrolled, counter.bundle.identity)
     assert len(told(enrolled)) == 1
 
 
@@ -132,13 +121,17 @@ def test_a_refused_release_is_told_with_its_reason_and_what_counts_goes_on(
     enrolled: Store, block: Block, counter: Counter, tmp_path: Path
 ) -> None:
     bring_in(enrolled, counter, block, photograph(tmp_path, "T1", 3))
-    broken = tmp_path / "release.zip"
-    broken.write_bytes(b"no archive")
-    with pytest.raises(InputError, match="is no archive of a bundle"):
-        apply(enrolled, notice_of(broken), broken)
+    releases = Releases(tmp_path / "releasing")
+    trust_root(enrolled.folder, releases.root)
+    releases.add("3.0.0", crop="pear")
+    with pytest.raises(InputError, match="is made for pear"):
+        install(enrolled, FolderSource(releases.source))
+    with pytest.raises(InputError, match="it is not installed"):
+        install(enrolled, FolderSource(releases.source), Wanted("discs-3.0.0"))
     last = told(enrolled)[-1]
-    assert (last.model, last.candidate) == (counter.bundle.identity, "yolo-a 3")
-    assert "is no archive of a bundle" in (last.refused or "")
+    assert last.model == counter.bundle.identity
+    assert (last.candidate or "").startswith("discs-3.0.0+")
+    assert "is made for pear" in (last.refused or "")
 
 
 def test_a_reason_that_is_too_long_to_send_is_cut(enrolled: Store) -> None:

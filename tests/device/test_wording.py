@@ -52,6 +52,7 @@ VIEW = YieldView(
     warnings=("few trees",),
     prediction_source="table",
     made_at="2025-09-24",
+    model=None,
 )
 # as an older Pomona made it
 OLD = replace(

@@ -35,6 +35,8 @@ def test_the_demo_draws_counts_corrects_and_syncs_and_can_be_run_again(tmp_path:
             assert at_device == at_server != "0", name
         assert row(done.stdout, "still to be sent") == ["0"]
         assert "Counted and true, on drawn trees" in done.stdout
+        assert "apple-yield-simulated-0.2.0 against apple-yield-simulated-0.1.0" in done.stdout
+        assert done.stdout.index("before:  predicted") < done.stdout.index("after:   predicted")
         assert len(list((tmp_path / "demo" / "overlays").glob("*.jpg"))) == int(row(done.stdout, "photos")[0])
 
 

@@ -18,13 +18,13 @@ from cloud_sync.photos import MOST_CHUNK_BYTES, PHOTOS
 from cloud_sync.server.database import Database
 from cloud_sync.server.errors import DatabaseError, FolderError
 from cloud_sync.server.folder import ServerFolder
-from cloud_sync.server.https import documents, enrolment, photos
+from cloud_sync.server.https import documents, enrolment, photos, releases
 from cloud_sync.server.https.context import HttpsSite
 from cloud_sync.server.https.guard import Guard
 from cloud_sync.server.https.peer import Gate
 from cloud_sync.server.https.tries import Tries
 
-_PARTS = (enrolment, documents, photos)
+_PARTS = (enrolment, documents, photos, releases)
 # longest bodies by the beginning of the path, where 64 KiB are not enough
 _MOST_BODY_BYTES = {f"{PHOTOS}/": MOST_CHUNK_BYTES}
 _log = logging.getLogger(__name__)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,7 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from export.runtime.bundle import INT8_GRAPH, Bundle, GraphPrecision
-from export.runtime.errors import EngineError, MissingPartError
+from export.runtime.errors import EngineError
+from export.runtime.onnx_session import onnxruntime_for, single_threaded, start_session
 from export.runtime.processor import cores, sums_products_of_bytes
 
 
@@ -39,20 +39,8 @@ class OnnxRuntimeEngine:
 
     def __init__(self, bundle: Bundle, settings: OnnxRuntimeSettings | None = None) -> None:
         settings = settings or OnnxRuntimeSettings()
-        os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # read on import; newer releases report to their maker
-        try:
-            import onnxruntime  # noqa: PLC0415  (optional on a device with TensorRT)
-        except ImportError as error:
-            raise MissingPartError("onnxruntime is missing; pip install '.[device]' in Pomona's folder") from error
-        smallest = bundle.manifest.smallest_runtime
-        if _release(onnxruntime.__version__) < _release(smallest):
-            raise EngineError(
-                f"onnxruntime is {onnxruntime.__version__} and {bundle.identity} needs {smallest} or newer; upgrade it"
-            )
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = 1
-        options.inter_op_num_threads = 1
-        options.log_severity_level = 3
+        onnxruntime = onnxruntime_for(bundle)
+        options = single_threaded(onnxruntime)
         graph = bundle.graph(settings.precision, INT8_GRAPH)
         self.name = f"onnxruntime-{onnxruntime.__version__}{'' if graph == bundle.model else '-int8'}"
         self.at_once = settings.threads or cores()
@@ -60,16 +48,12 @@ class OnnxRuntimeEngine:
         if not sums_products_of_bytes():
             # as exact as elsewhere, at about the speed of float32; without integers it changes nothing
             options.add_session_config_entry("session.x64quantprecision", "1")
-        # the library's own exception classes are not exported under stable names, so all of them are translated
-        try:
-            self._session = onnxruntime.InferenceSession(str(graph), options, providers=["CPUExecutionProvider"])
-        except Exception as error:
-            raise EngineError(f"onnxruntime {onnxruntime.__version__} cannot load {graph}: {error}") from error
+        self._session = start_session(onnxruntime, graph, options)
         self.rest()  # what the first run takes piecemeal, the next ones take in one piece
 
     def rest(self) -> None:
         """See :meth:`export.runtime.engines.Engine.rest`; the library does so only behind a run."""
-        import onnxruntime  # noqa: PLC0415  (as above)
+        import onnxruntime  # noqa: PLC0415  (optional on a device with TensorRT)
 
         options = onnxruntime.RunOptions()
         options.add_run_config_entry("memory.enable_memory_arena_shrinkage", "cpu:0")
@@ -86,7 +70,3 @@ class OnnxRuntimeEngine:
             raise EngineError(f"onnxruntime failed on a tile: {error}") from error
         result: NDArray[np.float32] = output
         return result
-
-
-def _release(version: str) -> tuple[int, ...]:
-    return tuple(int(part) for part in version.split(".")[:2])

@@ -18,13 +18,13 @@ from cloud_sync.outbox import new_id
 from cloud_sync.server.announcing import Announcer
 from cloud_sync.server.database import Database, Device, Record
 from cloud_sync.server.documents import Publication, catalogue, file_for, publish, withdraw
-from cloud_sync.server.errors import DocumentError
+from cloud_sync.server.errors import DocumentError, ReleaseError
 from cloud_sync.server.folder import ServerFolder
 from cloud_sync.server.holdings import read_holdings
+from cloud_sync.server.releases.releasing import release, repository_of
 from cloud_sync.server.screening import Received
 from cloud_sync.server.worker import Delivery, Worker
 from export.runtime.bundle import Bundle
-from export.runtime.bundle_archive import pack_bundle
 from tests.cloud_sync.helpers import EXAMPLES, envelope, received
 from tests.device.fitted_prior import write_prior
 
@@ -115,13 +115,14 @@ def test_each_kind_says_what_it_is_about(
     database: Database, server_folder: ServerFolder, tmp_path: Path, disc_bundle: Bundle
 ) -> None:
     plan = {"schema": "pomona-plan/1", "orchard": "Dongshan", "block": "A", "design": "random", "walk": [{"tree": "1"}]}
-    archive = tmp_path / "bundle.zip"
-    pack_bundle(disc_bundle, archive)
+    repository = repository_of(server_folder)
+    repository.make()
+    name = release(repository, disc_bundle.folder, ungated="released in a test, without a champion").name
     files: list[tuple[Kind, Path]] = [
         ("registry", written(tmp_path, registry())),
         ("prior", write_prior(tmp_path / "prior.json")),
-        ("release", disc_bundle.folder),
-        ("release", archive),
+        ("release", Path(name)),
+        ("release", Path(name)),
     ]
     names = [publish(database, server_folder, Publication(kind, file)).name for kind, file in files]
     names.append(publish(database, server_folder, Publication("plan", written(tmp_path, plan))).name)
@@ -140,7 +141,7 @@ def test_each_kind_says_what_it_is_about(
         ("registry", b'{"schema": "pomona-registry/2", "orchard": "D", "blocks": []}', "schema: Input should be"),
         ("registry", json.dumps(registry({"tree": "T1"}, {"tree": "T1"})).encode(), "means both 'T1' and 'T1'"),
         ("plan", b"[]", r"document: Input should be an object"),
-        ("release", b"no archive", "is no archive of a bundle"),
+        ("release", b"an archive", "has no releases yet; begin with `pomona server release init`"),
         ("season", None, "cannot be read: No such file or directory; check the path"),
     ],
 )
@@ -150,7 +151,7 @@ def test_what_is_no_document_of_its_kind_is_refused(
     path = tmp_path / "document"
     if content is not None:
         path.write_bytes(content)
-    with pytest.raises(DocumentError, match=said):
+    with pytest.raises((DocumentError, ReleaseError), match=said):
         publish(database, server_folder, Publication(kind, path))
     assert listed(database, "kiwi-07") == []
 

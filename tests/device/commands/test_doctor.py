@@ -165,7 +165,7 @@ def test_a_damaged_store_and_a_damaged_bundle_need_somebody_now(
     home.mkdir()
     (home / FILE_NAME).write_bytes(1000 * b"no database ")
 
-    def altered() -> None:
+    def altered(_folder: Path | None) -> None:
         raise BundleError("model.onnx was altered: its SHA-256 is not the manifest's; install the bundle again")
 
     monkeypatch.setattr(doctor, "open_bundle", altered)

@@ -12,16 +12,20 @@ from typing import Any
 import pytest
 
 from cloud_sync.documents import Kind, Notice
+from cloud_sync.enrolling import hear
 from cloud_sync.errors import HttpsError
 from cloud_sync.server.documents import Publication, catalogue, publish, withdraw
+from cloud_sync.server.releases.releasing import release, repository_of
 from device.documents.fetcher import Fetcher
 from device.documents.shelf import documents_folder, in_use, shelved
 from device.errand import LOOK_AGAIN_S
 from device.link import write_metered
+from device.releases.active import read_active
 from device.store import Store
 from export.runtime.bundle import Bundle
 from tests.cloud_sync.server.https.conftest import HttpsSite
 from tests.cloud_sync.server.test_documents import SEASON, registry
+from tests.disc_bundle import make_disc_bundle
 
 
 class Shelf:
@@ -39,6 +43,15 @@ class Shelf:
         if isinstance(content, dict):
             file.write_text(json.dumps(content))
         return publish(self.site.database, self.site.server_folder, Publication(kind, file, name))
+
+    def release(self, bundle: Bundle) -> Notice:
+        """Release a bundle, and tell devices."""
+        repository = repository_of(self.site.server_folder)
+        if not repository.exists:
+            repository.make()
+            hear(self.home)  # it was enrolled before there were releases
+        name = release(repository, bundle.folder, ungated="released in a test, without a champion").name
+        return self.publish("release", Path(name))
 
     def hear(self) -> float | None:
         with self.site.database.read() as session:
@@ -123,7 +136,7 @@ def test_over_a_metered_link_releases_wait(shelf: Shelf, disc_bundle: Bundle, ca
     """SYNC-123: and what is larger than 1 MiB; the rest comes. It is said once."""
     caplog.set_level(logging.INFO)
     write_metered(shelf.store, "yes")
-    release = shelf.publish("release", disc_bundle.folder)
+    release = shelf.release(disc_bundle)
     shelf.publish("season", {**SEASON, "filler": "x" * 1_100_000}, "large")
     shelf.publish("season", SEASON, "small")
     for _ in range(2):
@@ -161,3 +174,38 @@ def test_parts_of_what_is_no_longer_wanted_make_room(shelf: Shelf) -> None:
     shelf.hear()
     there = {path.name: path.read_bytes() for path in documents_folder(shelf.home).iterdir()}
     assert there == {f"{notice.sha256}.part": b"{" for notice in notices}
+
+
+def test_a_release_that_is_published_serves_and_one_that_cannot_be_trusted_waits(shelf: Shelf, tmp_path: Path) -> None:
+    first = make_disc_bundle(tmp_path / "first", "1.1.0")
+    shelf.release(first)
+    assert shelf.hear() is None
+    assert shelf.states()["discs"] == ("applied", "")
+    assert read_active(shelf.store, "detection").bundle == first.identity
+    shelf.release(make_disc_bundle(tmp_path / "second", "1.2.0"))
+    timestamp = repository_of(shelf.site.server_folder).metadata / "timestamp.json"
+    whole = timestamp.read_bytes()
+    timestamp.write_bytes(b"{}")
+    assert shelf.hear() is not None
+    state, reason = shelf.states()["discs"]
+    assert (state, "not what this device trusts" in reason) == ("announced", True)
+    assert read_active(shelf.store, "detection").bundle == first.identity
+    timestamp.write_bytes(whole)
+    shelf.fetcher = Fetcher(shelf.home, least_wait_s=0.01)
+    assert shelf.hear() is None
+    assert read_active(shelf.store, "detection").previous == first.identity
+
+
+def test_a_release_over_https_goes_on_where_it_was_broken_off(shelf: Shelf, tmp_path: Path) -> None:
+    bundle = make_disc_bundle(tmp_path / "first", "1.1.0")
+    shelf.release(bundle)
+    repository = repository_of(shelf.site.server_folder)
+    (archive,) = repository.targets.iterdir()
+    downloads = shelf.home / "releases" / "downloads"
+    downloads.mkdir(parents=True)
+    whole = archive.read_bytes()
+    # what is there is not sent again: the server's first half could not complete it
+    (downloads / f"{archive.name.split('.')[0]}.part").write_bytes(whole[: len(whole) // 2])
+    archive.write_bytes(b"x" * (len(whole) // 2) + whole[len(whole) // 2 :])
+    assert shelf.hear() is None
+    assert read_active(shelf.store, "detection").bundle == bundle.identity

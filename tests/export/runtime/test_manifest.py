@@ -11,7 +11,8 @@ import pytest
 
 from export.runtime.bundle import Bundle
 from export.runtime.errors import BundleError
-from export.runtime.manifest import Manifest, read_manifest
+from export.runtime.manifest import DetectionManifest
+from export.runtime.manifest_file import read_manifest
 
 Change = Callable[[dict[str, Any]], object]
 
@@ -32,16 +33,20 @@ def changed(tmp_path: Path, disc_bundle: Bundle) -> Callable[[Change], Path]:
 
 def test_a_good_manifest_is_read_and_written_alike(disc_bundle: Bundle) -> None:
     manifest = read_manifest(disc_bundle.folder / "manifest.json")
-    assert Manifest.model_validate_json(manifest.model_dump_json()) == manifest
+    assert DetectionManifest.model_validate_json(manifest.model_dump_json()) == manifest
 
 
 def test_thresholds_come_in_the_order_of_the_labels(changed: Callable[[Change], Path]) -> None:
     counting = {"apple_flower": {"threshold": 0.2}, "apple": {"threshold": 0.4}}
-    assert read_manifest(changed(lambda m: m.update(counting=counting))).thresholds() == (0.4, 0.2)
+    manifest = read_manifest(changed(lambda m: m.update(counting=counting)))
+    assert isinstance(manifest, DetectionManifest)
+    assert manifest.thresholds() == (0.4, 0.2)
 
 
 def test_a_bundle_without_an_8_bit_graph_runs_in_single_precision(changed: Callable[[Change], Path]) -> None:
-    assert read_manifest(changed(lambda m: m.pop("precision", None))).precision == "float32"
+    manifest = read_manifest(changed(lambda m: m.pop("precision", None)))
+    assert isinstance(manifest, DetectionManifest)
+    assert manifest.precision == "float32"
     with pytest.raises(BundleError, match=r"precision is int8, but no model\.int8\.onnx is listed"):
         read_manifest(changed(lambda m: m.update(precision="int8")))
 
@@ -51,7 +56,7 @@ def test_what_is_looked_at_more_closely_is_a_label(changed: Callable[[Change], P
         read_manifest(changed(lambda m: m["tiling"].update(closer_px={"pear": 2000})))
 
 
-@pytest.mark.parametrize("field", sorted(set(Manifest.model_fields) - {"precision"}))
+@pytest.mark.parametrize("field", sorted(set(DetectionManifest.model_fields) - {"precision", "self_test"}))
 def test_every_other_field_is_needed(changed: Callable[[Change], Path], field: str) -> None:
     with pytest.raises(BundleError, match=rf"manifest\.json: {field}: Field required; install the bundle again"):
         read_manifest(changed(lambda m: m.pop(field)))

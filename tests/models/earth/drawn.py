@@ -13,7 +13,7 @@ from affine import Affine
 from shapely.geometry import box
 from shapely.geometry.base import BaseGeometry
 
-from models.earth.weather import VARIABLES
+from models.earth.variables import VARIABLES
 from tests.models.earth.catalogues import UTM, item_of, write_tiff
 
 LEFT, TOP, SIDE_M = 700_000, 5_370_000, 1200

@@ -21,8 +21,9 @@ from models.earth.catalogue import Search, find_items
 from models.earth.errors import EarthInputError, MissingMonthError, SceneError
 from models.earth.gathering import Reporting, Source, make_season
 from models.earth.periods import months
-from models.earth.season import BANDS, INDICES, SeasonRequest, pack_bits, pack_series
-from models.earth.weather import VARIABLES, monthly_weather, weather_files
+from models.earth.season import SeasonRequest, pack_bits, pack_series
+from models.earth.variables import BANDS, INDICES, VARIABLES
+from models.earth.weather import monthly_weather, weather_files
 from tests.models.earth.catalogues import bavarian_field, field_cells, save_catalogue
 from tests.models.earth.drawn import (
     DAYS,

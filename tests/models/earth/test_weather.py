@@ -15,7 +15,8 @@ from models.earth.area_means import area_means
 from models.earth.areas import read_boundaries
 from models.earth.errors import EarthInputError, MissingMonthError
 from models.earth.periods import months
-from models.earth.weather import VARIABLES, monthly_weather, weather_files, weather_table
+from models.earth.variables import VARIABLES
+from models.earth.weather import monthly_weather, weather_files, weather_table
 from tests.models.earth.drawn import weather_of, write_boundary, write_weather
 
 SPRING = months("2023-04", "2023-06")

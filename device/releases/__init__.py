@@ -1,0 +1,1 @@
+"""Models that were released: verified, tried, installed, and taken back where they fail."""
