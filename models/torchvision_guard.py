@@ -8,6 +8,7 @@ Pomona only needs non-maximum suppression from it, which is a few lines.
 from __future__ import annotations
 
 import importlib
+import importlib.util
 import sys
 from typing import Any
 
@@ -52,12 +53,14 @@ def mend_torchvision() -> bool:
     """Import torchvision, supplying its missing operators when that is what stops it.
 
     Returns:
-        True when the operators had to be supplied, False when torchvision works by itself.
+        True when the operators had to be supplied, False when torchvision works by itself or is not there: yield
+        models do without.
 
     Raises:
-        ImportError: torchvision is not installed.
         RuntimeError: torchvision fails for any other reason.
     """
+    if importlib.util.find_spec("torchvision") is None:
+        return False
     try:
         importlib.import_module("torchvision")
     except RuntimeError as error:
