@@ -13,11 +13,10 @@ from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 from torch import nn
 
+from export.build.operators import OPSET
 from models.detection.iafm import IAFM
 from models.detection.yolo_a import YoloA, export_form, quiet
 
-# JetPack 6 stops at onnxruntime 1.23, which reads opset 17 and IR 8 without question
-OPSET = 17
 INPUT_NAME, OUTPUT_NAME = "images", "output0"
 # Convolutions with no more weights than this keep them in single precision. They are two thirds of all convolutions
 # and a seventh of all weights; rounding them too changes the count of every fourth photo by one or two.

@@ -20,6 +20,8 @@ from export.build.folding import fixed_shape, fold_constants
 
 Target = Literal["onnxruntime", "tensorrt"]
 
+# JetPack 6 stops at onnxruntime 1.23, which reads opset 17 and IR 8 without question
+OPSET = 17
 MOST_OPSET = 18
 MOST_IR = 10
 MOST_TOP_K = 3840

@@ -17,8 +17,7 @@ from onnx import helper
 from torch import Tensor
 
 from export.build.errors import ParityError
-from export.build.onnx_graph import OPSET
-from export.build.operators import check_operators
+from export.build.operators import OPSET, check_operators
 from export.build.placing import bundle_place
 from export.runtime.bundle import YieldBundle, open_yield_bundle, sha256_of
 from export.runtime.manifest import MANIFEST, SCHEMA, Metrics

@@ -27,6 +27,7 @@ from models.yields.simulated import Simulation, simulate_counties
 from models.yields.table import TableError, YieldTable
 from models.yields.table_file import write_table
 from tests.cloud_sync.helpers import EXAMPLES, envelope, received
+from tests.processes import run_pomona_process
 from tests.releases import Releases
 
 TABLE = simulate_counties(Simulation(counties=24, first_year=2003, years=20))
@@ -262,3 +263,12 @@ def test_a_champion_that_has_seen_the_evaluation_is_refused(fleet: Fleet, run: R
     fleet.observe()
     with pytest.raises(RetrainError, match="was trained on 2016, so it cannot be judged on it"):
         run(evaluation_years=(2016, 2022))
+
+
+def test_a_server_that_learns_yields_needs_no_detector(tmp_path: Path) -> None:
+    absent = tmp_path / "table.parquet"
+    options = ("--table", absent, "--evaluation-year", 2024, "--champion", tmp_path, "--folder", tmp_path / "server")
+    done = run_pomona_process("server", "retrain", "apyieldnet", *options, blocked=["ultralytics", "albumentations"])
+    assert (done.returncode, "not installed" in done.stderr, "Traceback" in done.stderr) == (2, False, False), (
+        done.stderr
+    )
