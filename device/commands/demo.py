@@ -75,6 +75,7 @@ def demo(
                 report = story.bring_in(store, counter, photos, cast("Stage", stage), progress)
             for failure in report.failed:
                 warn(f"Error: {failure.path}: {failure.reason}")
+            by_hand = 0 if truth is None else story.count_by_hand(store, truth)
             with clock.step("estimate the yield"):
                 predictions = story.write_predictions(folder, trees, drawn=truth is not None)
                 story.make_estimate(store, predictions)
@@ -92,7 +93,7 @@ def demo(
                     held = json.loads(processes.pomona("server", "holdings", "--folder", server, "--json"))
             with clock.step("draw the overlays") as progress:
                 story.draw_overlays(store, story.visit_of(store), folder / "overlays", progress)
-            _show(store, held, truth, folder)
+            _show(store, held, truth, folder, by_hand)
             if learned and before is not None:
                 _print_loop(before, story.visit_of(store).estimate, learned)
             elif truth is not None:
@@ -112,7 +113,7 @@ class _Clock:
         click.echo(f"{name:<26} {time.perf_counter() - started:6.1f} s")
 
 
-def _show(store: Store, held: dict[str, Any], truth: Truth | None, folder: Path) -> None:
+def _show(store: Store, held: dict[str, Any], truth: Truth | None, folder: Path, by_hand: int) -> None:
     from device.commands.estimate import print_summary
     from device.demo.story import visit_of
     from device.queries import summarise
@@ -122,7 +123,7 @@ def _show(store: Store, held: dict[str, Any], truth: Truth | None, folder: Path)
     visit = visit_of(store)
     _print_server(store, visit, held)
     if truth is not None:
-        _print_truth(store, visit, truth)
+        _print_truth(store, visit, truth, by_hand)
     else:
         click.echo(
             "The predicted yields are the apple framework paper's, for show: replace predictions.csv by your own."
@@ -162,7 +163,7 @@ def _print_server(store: Store, visit: VisitSummary, held: dict[str, Any]) -> No
     Console().print(table)
 
 
-def _print_truth(store: Store, visit: VisitSummary, truth: Truth) -> None:
+def _print_truth(store: Store, visit: VisitSummary, truth: Truth, by_hand: int) -> None:
     """Counted beside true, for drawn trees only."""
     from rich import box
     from rich.console import Console
@@ -194,9 +195,12 @@ def _print_truth(store: Store, visit: VisitSummary, truth: Truth) -> None:
     ):
         table.add_row(name, value)
     Console().print(table)
+    if not by_hand:
+        click.echo("Counted is what the photos show; fruit hidden behind leaves is missing from the corrected yield.")
+        return
     click.echo(
-        "Counted is what the photos show. Fruit hidden behind leaves is missing from it, and so from the\n"
-        "corrected yield, until trees counted by hand say how many hang for each one seen."
+        f"Counted is what the photos show. {by_hand} trees were counted by hand too: they say how many fruit hang for\n"
+        "each one seen, and the corrected yield holds those that leaves hide."
     )
 
 
