@@ -29,6 +29,11 @@ def now() -> datetime:
     return datetime.now(timezone.utc)
 
 
+def now_text() -> str:
+    """The wall clock to the second, as records spell it: ``2026-05-01T12:00:00Z``."""
+    return now().replace(microsecond=0).isoformat().replace("+00:00", "Z")
+
+
 def is_synchronised() -> bool:
     """Whether the kernel was told, by NTP or the like, that its clock is right.
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import hashlib
 import http.client
 import os
 import shutil
@@ -12,7 +11,7 @@ from pathlib import Path
 
 from cloud_sync.documents import DOCUMENTS, Notice
 from cloud_sync.errors import FetchError, WrongContentError
-from cloud_sync.files import sync_folder
+from cloud_sync.files import sha256_of, sync_folder
 from cloud_sync.https import HttpsClient
 
 _BLOCK = 64 * 1024
@@ -151,10 +150,6 @@ def _not_kept(notice: Notice, error: OSError) -> FetchError:
 
 
 def _check(part: Path, notice: Notice) -> None:
-    digest = hashlib.sha256()
-    with part.open("rb") as file:
-        while block := file.read(_BLOCK):
-            digest.update(block)
-    if digest.hexdigest() != notice.sha256:
+    if sha256_of(part) != notice.sha256:
         part.unlink()
         raise WrongContentError(f"{notice} is not what was announced: its SHA-256 is another; it was thrown away")

@@ -1,13 +1,15 @@
-"""Writing files that must survive a power cut: whole or not at all."""
+"""Files that must survive a power cut, whole or not at all, and what tells one from another."""
 
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import os
 from pathlib import Path
 
 PRIVATE = 0o600
 PUBLIC = 0o644
+_BLOCK = 1024 * 1024
 
 
 def identity_folder(folder: Path) -> Path:
@@ -36,6 +38,19 @@ def write_whole(path: Path, content: bytes, mode: int = PUBLIC) -> None:
         os.fsync(descriptor)
     fresh.replace(path)
     sync_folder(path.parent)
+
+
+def sha256_of(path: Path) -> str:
+    """SHA-256 of a file of any length, as 64 hexadecimal digits.
+
+    Raises:
+        OSError: it cannot be read.
+    """
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while block := file.read(_BLOCK):
+            digest.update(block)
+    return digest.hexdigest()
 
 
 def make_folder(folder: Path, mode: int = 0o777) -> None:

@@ -107,7 +107,7 @@ def _rejected(health: HealthBody) -> Trouble | None:
         "bad",
         "refused",
         f"{health.rejected:,} record{'s' if health.rejected > 1 else ''} refused by the server, kept on the device",
-        "see the reasons at the server (pomona server dead-letters); once the server is newer: pomona sync replay",
+        "see the reasons at the server (pomona server dead-letters); a newer server is sent them again by itself",
     )
 
 

@@ -59,8 +59,7 @@ def note_counting(store: Store, model: str, engine: str) -> None:
     before = read_model_state(store)
     after = before
     if (before.model, before.engine) != (model, engine):
-        now = clock.now().replace(microsecond=0).isoformat().replace("+00:00", "Z")
-        after = replace(before, model=model, engine=engine, since=now)
+        after = replace(before, model=model, engine=engine, since=clock.now_text())
     if before.candidate == model:
         after = replace(after, candidate=None, refused=None)
     if after != before or _waits_for_a_name(store):

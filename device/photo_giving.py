@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import logging
 import time
 from functools import partial
@@ -10,6 +9,7 @@ from pathlib import Path
 
 from cloud_sync.documents import decode_catalogue
 from cloud_sync.errors import MessageError, SendError
+from cloud_sync.files import sha256_of
 from cloud_sync.photos import MOST_PHOTO_BYTES, AskedPhoto
 from cloud_sync.sending_photos import PhotoSender, asked_photos, say_absent
 from device.errand import LOOK_AGAIN_S, Errand
@@ -18,7 +18,6 @@ from device.store import Store
 
 _log = logging.getLogger(__name__)
 
-_BLOCK = 1024 * 1024
 _TURN_S = 0.25
 
 
@@ -45,14 +44,16 @@ class PhotoGiver(Errand):
         if self._held and is_sparing(store):
             return LOOK_AGAIN_S
         self._held = ()
+        dealt_with: set[str] = set()
         while self._is_asked:
             asked = asked_photos(self.server()).photos
             sparing = bool(asked) and is_sparing(store)
             held = [photo for photo in asked if sparing and not photo.metered]
             due = [photo.photo for photo in asked if photo not in held]
             given = [self._give(store, photo, sparing=sparing) for photo in due]
-            if not all(given):
+            if not all(given) or not dealt_with.isdisjoint(due):  # the server asks anew for what it has
                 return self.after_failure_s()
+            dealt_with.update(due)
             self.succeeded()
             if held:
                 self._hold(held)
@@ -113,13 +114,9 @@ def _absence(file: Path, photo: str) -> str | None:
     Raises:
         OSError: it cannot be read now.
     """
-    digest = hashlib.sha256()
     try:
         if file.stat().st_size > MOST_PHOTO_BYTES:
             return f"its file is longer than {MOST_PHOTO_BYTES >> 20} MiB"
-        with file.open("rb") as content:
-            while block := content.read(_BLOCK):
-                digest.update(block)
+        return None if sha256_of(file) == photo else "its file is damaged on this device"
     except FileNotFoundError:
         return "this device does not have it any more"
-    return None if digest.hexdigest() == photo else "its file is damaged on this device"

@@ -252,9 +252,7 @@ def _dated(known: Mapping[str, Any] | None, said: Mapping[str, Any]) -> dict[str
     before = dict(known or {})
     if known is not None and all(before[field] == value for field, value in said.items()):
         return before
-    # as the message spells it
-    now = clock.now().replace(microsecond=0).isoformat().replace("+00:00", "Z")
-    return {**before, **said, "reviewed_at": now}
+    return {**before, **said, "reviewed_at": clock.now_text()}
 
 
 def _body(visit: Visit, tree: Mapping[str, Any], values: Mapping[str, Any]) -> ReviewBody:

@@ -165,6 +165,7 @@ def reader(name: str, folder: Path, out: Path | None, revoked: bool) -> None:
         f"  mosquitto_sub -V 5 -h {host} -p {port} --cafile {files / 'root.pem'} --cert {files / 'reader.pem'} "
         f"--key {files / 'reader.key'} -q 1 -t 'pomona/v1/+/stored/#'"
     )
+    click.echo("That is the feed of `pomona server run --feed`; 'pomona/v1/+/up/#' is what devices send.")
 
 
 def echo_authority(folder: ServerFolder) -> None:

@@ -76,11 +76,12 @@ def documents(folder: Path, database: str | None) -> None:
 
     from cloud_sync.server.documents import published
     from cloud_sync.server.folder import ServerFolder
+    from cloud_sync.server.tables import moment_text
 
-    table = Table("kind", "about", "for", "version", "bytes", "published")
+    table = Table("kind", "about", "for", "version", "bytes", "published, UTC")
     with opened_database(ServerFolder(folder), database) as opened, opened.read() as session:
         for row in published(session):
-            moment = row.published_at.isoformat(timespec="minutes")
             size = f"{row.size_bytes:,}"
+            moment = moment_text(row.published_at)
             table.add_row(row.kind, Text(row.name), row.device or "all", str(row.version), size, moment)
     Console().print(table)

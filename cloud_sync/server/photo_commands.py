@@ -106,7 +106,7 @@ def request_photos(
         asked = ask(opened, wanted)
     here = sum(request.state == ARRIVED for request in asked)
     devices = sorted({request.device for request in asked if request.state != ARRIVED})
-    click.echo(f"{len(asked) - here} photos are asked of {', '.join(devices) or 'no device'}; {here} are here.")
+    click.echo(f"Photos asked of {', '.join(devices) or 'no device'}: {len(asked) - here}; here already: {here}.")
 
 
 @photos.command("withdraw")
@@ -129,7 +129,7 @@ def withdraw_photos(device: str, photos: tuple[str, ...], folder: Path, database
     with home.explained():
         for photo in withdrawn:
             PhotoFiles(home.photos).forget(device, photo)
-    click.echo(f"{len(withdrawn)} photos are no longer asked of {device}.")
+    click.echo(f"Photos no longer asked of {device}: {len(withdrawn)}.")
 
 
 def _as_dict(home: ServerFolder, request: PhotoRequest) -> dict[str, object]:

@@ -5,17 +5,15 @@ from __future__ import annotations
 import contextlib
 import errno
 import fcntl
-import hashlib
 import os
 import shutil
 from pathlib import Path
 
-from cloud_sync.files import make_folder, sync_folder
+from cloud_sync.files import make_folder, sha256_of, sync_folder
 from cloud_sync.server.errors import FullDiskError, OffsetError, WrongPhotoError
 
 # left free for the database, which shares the disk
 SPARED_BYTES = 256 * 1024 * 1024
-_BLOCK = 1024 * 1024
 
 
 class PhotoFiles:
@@ -93,17 +91,27 @@ class PhotoFiles:
             OSError: the disk does not take it.
         """
         part, whole = self._part(device, photo), self.path(photo, suffix)
-        digest = hashlib.sha256()
-        with part.open("rb") as file:
-            while block := file.read(_BLOCK):
-                digest.update(block)
-        if digest.hexdigest() != photo:
+        if sha256_of(part) != photo:
             part.unlink()
             raise WrongPhotoError(f"what {device} sent as photo {photo} is another; it was thrown away")
         make_folder(whole.parent, 0o700)
         part.replace(whole)
         sync_folder(whole.parent)
         return whole
+
+    def is_complete(self, device: str, photo: str, length: int | None) -> bool:
+        """Whether all of a part has come, as where the server died before it had finished it.
+
+        Args:
+            device: who sends it.
+            photo: its SHA-256.
+            length: of the whole; None where no record says it, and the content has to.
+
+        Raises:
+            OSError: it cannot be read.
+        """
+        there = self.offset(device, photo)
+        return there > 0 and (there == length if length is not None else sha256_of(self._part(device, photo)) == photo)
 
     def forget(self, device: str, photo: str) -> None:
         """Throw away what has come of a photo that is no longer wanted.

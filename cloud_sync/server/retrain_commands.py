@@ -12,7 +12,10 @@ from cloud_sync.server.options import DATABASE, FOLDER, opened_database
 
 @click.group()
 def retrain() -> None:
-    """Train a model anew with what devices have observed, and release it if it is better."""
+    """Train a model anew with what devices have observed, and release it if it is better.
+
+    Example: pomona server retrain apyieldnet --table counties.parquet --folder pomona-server
+    """
 
 
 @retrain.command("apyieldnet")

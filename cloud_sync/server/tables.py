@@ -1,9 +1,10 @@
-"""Holdings and dead letters as tables for a terminal, and as JSON values."""
+"""Holdings, dead letters and photos as tables for a terminal, and as JSON values."""
 
 from __future__ import annotations
 
 import base64
 from collections.abc import Iterable
+from datetime import datetime, timezone
 from typing import Any
 
 from rich.table import Table
@@ -32,11 +33,11 @@ def holdings_table(holdings: Holdings) -> Table:
 
 def dead_letters_table(letters: Iterable[DeadLetter]) -> Table:
     """One row a message."""
-    table = Table("number", "received", "device", "topic", "bytes", "reason")
+    table = Table("number", "received, UTC", "device", "topic", "bytes", "reason")
     for letter in letters:
         table.add_row(
             str(letter.id),
-            letter.received_at.isoformat(timespec="seconds"),
+            moment_text(letter.received_at),
             _plain(letter.device or "?"),
             _plain(letter.topic),
             str(len(letter.payload)),
@@ -47,13 +48,12 @@ def dead_letters_table(letters: Iterable[DeadLetter]) -> Table:
 
 def photos_table(requests: Iterable[PhotoRequest]) -> Table:
     """One row a photo that a device was asked for."""
-    table = Table("photo", "device", "asked", "state")
+    table = Table("photo", "device", "asked, UTC", "state")
     for request in requests:
         state = f"{request.state}: {request.reason}" if request.reason else request.state
         if request.settled_at is not None:
-            state += f" ({request.settled_at.isoformat(timespec='minutes')})"
-        asked = request.asked_at.isoformat(timespec="minutes")
-        table.add_row(f"{request.photo[:16]}…", request.device, asked, _plain(state))
+            state += f" ({moment_text(request.settled_at)})"
+        table.add_row(f"{request.photo[:16]}…", request.device, moment_text(request.asked_at), _plain(state))
     return table
 
 
@@ -68,6 +68,11 @@ def dead_letter_as_dict(letter: DeadLetter) -> dict[str, Any]:
         "reason": letter.reason,
         "payload": base64.b64encode(letter.payload).decode("ascii"),
     }
+
+
+def moment_text(moment: datetime) -> str:
+    """Day and minute of an aware moment, in UTC."""
+    return f"{moment.astimezone(timezone.utc):%Y-%m-%d %H:%M}"
 
 
 def printable(text: str) -> str:

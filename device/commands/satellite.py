@@ -19,14 +19,14 @@ _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct",
 # what a person calls the weather's variables; factor and zero of the unit in which people think
 _WEATHER = {
     "Evap_tavg": ("evaporation, mm/day", 86_400.0, 0.0),
-    "LWdown_f_tavg": ("long waves, W/m²", 1.0, 0.0),
+    "LWdown_f_tavg": ("longwave, W/m²", 1.0, 0.0),
     "Psurf_f_tavg": ("pressure, hPa", 0.01, 0.0),
     "Rainf_f_tavg": ("rain, mm/day", 86_400.0, 0.0),
-    "SoilMoi00_10cm_tavg": ("soil water 0-10 cm, %", 100.0, 0.0),
-    "SoilMoi10_40cm_tavg": ("soil water 10-40, %", 100.0, 0.0),
+    "SoilMoi00_10cm_tavg": ("soil moisture 0-10, %", 100.0, 0.0),
+    "SoilMoi10_40cm_tavg": ("soil moisture 10-40, %", 100.0, 0.0),
     "SoilTemp00_10cm_tavg": ("soil 0-10 cm, °C", 1.0, 273.15),
     "SoilTemp10_40cm_tavg": ("soil 10-40 cm, °C", 1.0, 273.15),
-    "SWdown_f_tavg": ("sunshine, W/m²", 1.0, 0.0),
+    "SWdown_f_tavg": ("solar radiation, W/m²", 1.0, 0.0),
     "Tair_f_tavg": ("air, °C", 1.0, 273.15),
     "Wind_f_tavg": ("wind, m/s", 1.0, 0.0),
 }

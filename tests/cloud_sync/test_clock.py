@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import errno
+from datetime import datetime, timezone
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -74,3 +75,8 @@ def test_this_kernel_answers_or_forbids_to_ask() -> None:
         assert clock.is_synchronised() is False
     else:
         assert clock.is_synchronised() is (0 <= state < 5)
+
+
+def test_records_spell_the_time_to_the_second_in_utc(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(clock, "now", lambda: datetime(2026, 5, 1, 12, 0, 3, 999_999, tzinfo=timezone.utc))
+    assert clock.now_text() == "2026-05-01T12:00:03Z"

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import stat
 from pathlib import Path
 
 import pytest
 
-from cloud_sync.files import PRIVATE, make_folder, write_whole
+from cloud_sync.files import PRIVATE, make_folder, sha256_of, write_whole
 
 
 def test_content_replaces_the_old(tmp_path: Path) -> None:
@@ -73,3 +74,9 @@ def test_a_new_folder_reaches_the_disk_with_those_above_it(tmp_path: Path, monke
     assert synced[:2] == [folder.stat().st_ino for folder in (tmp_path / "a", tmp_path)]
     make_folder(tmp_path / "a" / "b")
     assert len(synced) % 2 == 0, "whoever made it may have died before it reached the disk"
+
+
+def test_a_file_longer_than_a_block_has_the_hash_of_its_content(tmp_path: Path) -> None:
+    content = bytes(range(256)) * 5000
+    (tmp_path / "a").write_bytes(content)
+    assert sha256_of(tmp_path / "a") == hashlib.sha256(content).hexdigest()

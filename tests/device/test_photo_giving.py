@@ -167,3 +167,13 @@ def test_waits_stay_short_while_a_photo_gets_on(album: Album, monkeypatch: pytes
     with pytest.raises(HttpsError, match="broke off"):
         album.hear()
     assert album.giver.after_failure_s() <= 0.01
+
+
+def test_a_photo_that_is_asked_for_again_at_once_is_waited_with(album: Album) -> None:
+    """A server that has every byte and is not content is not asked again and again without a pause."""
+    (photo, *_) = album.files
+    album.ask(photo)
+    length = album.files[photo].stat().st_size
+    PhotoFiles(album.site.server_folder.photos).append("kiwi", photo, 0, bytes(length), length)
+    assert album.hear() is not None
+    assert album.arrived() == set()

@@ -61,7 +61,7 @@ def test_photos_of_a_tree_come_when_they_are_asked_for(running_site: Site, count
     assert not running_site.server_folder.photos.exists()
     (lost,) = [photo for photo, bytes_ in content.items() if bytes_ == (tmp_path / "T3" / "a.jpg").read_bytes()]
     said = server(running_site, "request", "--block", "giver", "--tree", "T1")
-    assert said == "1 photos are asked of giver; 0 are here.\n"
+    assert said == "Photos asked of giver: 1; here already: 0.\n"
     with contextlib.closing(Database.in_file(running_site.server_folder.database)) as database:
         ask(database, Wanted([lost]))
     device.store.photos.path(lost, ".jpg").unlink()

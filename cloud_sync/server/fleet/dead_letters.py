@@ -6,7 +6,7 @@ from __future__ import annotations
 _ADVICE = (
     (
         ("is unknown here; known are", "is newer than"),
-        "The device is newer than this server. Upgrade the server, then on the device: pomona sync replay.",
+        "The device is newer than this server. Upgrade the server; the device then sends it again by itself.",
     ),
     (
         ("the envelope names device", "the envelope says type"),
@@ -26,7 +26,7 @@ _ADVICE = (
     ),
     (
         ("the server cannot store it", "the server cannot read it"),
-        "The server's log says why. Once that is mended, on the device: pomona sync replay.",
+        "The server's log says why. Once that is mended: pomona server dead-letters replay --all.",
     ),
 )
 _OTHERWISE = (

@@ -26,7 +26,7 @@ _CHARTS = (
     ("disk_free_bytes", "Free disk", "GB", 1e-9, 1),
     ("memory_free_bytes", "Free memory", "MB", 1e-6, 0),
     ("battery_percent", "Battery", "%", 1.0, 0),
-    ("load", "Load a core", "", 1.0, 2),
+    ("load", "Load per core", "", 1.0, 2),
 )
 
 Point = tuple[datetime, float]

@@ -40,6 +40,11 @@ def progress(request: Request, caller: Caller, photo: _Sha256) -> Response:
     wanted = _wanted(site, caller, photo)
     files = PhotoFiles(site.folder.photos)
     with site.folder.explained():
+        if not files.has(photo, wanted.suffix) and files.is_complete(caller.device, photo, wanted.size_bytes):
+            try:
+                files.finish(caller.device, photo, wanted.suffix)
+            except WrongPhotoError as error:
+                _log.error("%s", error)  # it is sent again, from its first byte on
         if files.has(photo, wanted.suffix):
             return _confirmed(_arrived(site, caller, files, wanted))
         return _confirmed(files.offset(caller.device, photo))

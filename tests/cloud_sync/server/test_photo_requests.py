@@ -135,17 +135,18 @@ def test_the_commands_ask_list_and_ask_no_longer(run_pomona: Pomona, server_fold
     database = Database.in_file(server_folder.database)
     hold(database, "kiwi", 1)
     done = run_pomona("server", "photos", "request", "--block", "A", *folder)
-    assert (done.exit_code, done.out) == (0, "1 photos are asked of kiwi; 0 are here.\n")
+    assert (done.exit_code, done.out) == (0, "Photos asked of kiwi: 1; here already: 0.\n")
     (line,) = run_pomona("server", "photos", "--json", *folder).out.splitlines()
     assert (json.loads(line)["device"], json.loads(line)["state"], json.loads(line)["file"]) == ("kiwi", "asked", None)
     with database.read() as session:
         (request,) = all_requests(session)
     settle(database, request, photo_requests.ABSENT, "[bold]gone\x1b")
     shown = run_pomona("server", "photos", *folder).out
+    assert f"{request.asked_at:%Y-%m-%d %H:%M}" in shown
     assert "absent: [bold]gone\N{REPLACEMENT CHARACTER}" in shown
     run_pomona("server", "photos", "request", "--photo", photo(1), *folder)
     done = run_pomona("server", "photos", "withdraw", "--device", "kiwi", *folder)
-    assert done.out == "1 photos are no longer asked of kiwi.\n"
+    assert done.out == "Photos no longer asked of kiwi: 1.\n"
     for wrong, said in (
         (("--photo", "xyz"), "is no SHA-256"),
         ((), "name photos with --photo, or a block with --block"),

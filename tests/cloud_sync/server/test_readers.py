@@ -81,5 +81,6 @@ def test_the_command_says_how_to_read(run_pomona: Pomona, server_folder: ServerF
     done = run_pomona("server", "reader", "grafana", "--folder", server_folder.path, "--out", out)
     assert done.exit_code == 0
     assert f"mosquitto_sub -V 5 -h localhost -p 8883 --cafile {out / 'root.pem'}" in done.out
+    assert "That is the feed of `pomona server run --feed`" in done.out
     done = run_pomona("server", "reader", "grafana", "--folder", server_folder.path, "--revoke")
     assert done.out.startswith("The certificate of reader grafana is revoked. The running broker was not found here")

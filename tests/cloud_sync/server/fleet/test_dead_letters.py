@@ -22,8 +22,8 @@ def reason(fields: dict[str, Any] | bytes, topic: str | None = None) -> str:
 @pytest.mark.parametrize(
     ("said", "do"),
     [
-        (reason(envelope(version=7)), "Upgrade the server, then on the device: pomona sync replay."),
-        (reason(envelope("weather")), "Upgrade the server, then on the device: pomona sync replay."),
+        (reason(envelope(version=7)), "Upgrade the server; the device then sends it again by itself."),
+        (reason(envelope("weather")), "Upgrade the server; the device then sends it again by itself."),
         (reason(envelope(device="a"), "pomona/v1/b/up/tree"), "pomona server revoke NAME."),
         (reason(envelope("tree"), "pomona/v1/jetson-1/up/count"), "pomona server revoke NAME."),
         (reason(envelope(), "pomona/v1/jetson-1/up/tree/x"), "Find out which program"),
@@ -31,7 +31,7 @@ def reason(fields: dict[str, Any] | bytes, topic: str | None = None) -> str:
         (reason(b" " * (MOST_BYTES + 1)), "too long for the wire"),
         (reason(envelope(recorded_at="0001-01-01T00:00:00+14:00")), "The device's clock is far off."),
         (reason(envelope(recorded_at="yesterday")), "The device's clock is far off."),
-        ("the server cannot store it: DataError", "The server's log says why."),
+        ("the server cannot store it: DataError", "Once that is mended: pomona server dead-letters replay --all."),
         (reason(envelope(body={**EXAMPLES["tree"], "latitude": 91})), "Bring both to the same version"),
         (reason(b"no json"), "Bring both to the same version"),
     ],

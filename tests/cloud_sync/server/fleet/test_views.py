@@ -78,8 +78,10 @@ def test_a_device_s_page_says_what_is_wrong_and_what_to_do(reader: TestClient) -
     assert "<b>The clock is 56 years behind.</b>" in text
     assert "<dt>clock</dt><dd>56 years behind</dd>" in text
     assert "<dt>Pomona</dt><dd>0.2.0</dd>" in text
+    assert "<dt>Python</dt>" in text
+    assert "Load per core" in text
     assert "tree version 7 is newer than 1, which is known here" in text
-    assert "Upgrade the server, then on the device: pomona sync replay." in text
+    assert "Upgrade the server; the device then sends it again by itself." in text
     assert text.count("<figure") == 5
     assert '"latitude": 135.0' in text
     assert "Nothing is wrong with it" in page(reader, "/devices/kiwi-07")

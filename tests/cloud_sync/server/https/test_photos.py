@@ -16,7 +16,7 @@ from cloud_sync.sending_photos import PhotoSender, asked_photos, say_absent
 from cloud_sync.server import photo_files
 from cloud_sync.server.certificates import Authority
 from cloud_sync.server.photo_files import PhotoFiles
-from cloud_sync.server.photo_requests import Wanted, all_requests, ask, withdraw
+from cloud_sync.server.photo_requests import PhotoRequest, Wanted, all_requests, ask, withdraw
 from tests.cloud_sync.server.https.conftest import HttpsSite
 from tests.system.faults.apart import need_apart, run_apart
 
@@ -41,6 +41,13 @@ class AskedDevice:
         with self.site.database.read() as session:
             (row,) = [row for row in all_requests(session) if row.device == self.identity.name]
             return row.state, row.reason
+
+    def expect(self, size_bytes: int | None) -> None:
+        """Have the request say how long the photo's record says that it is."""
+        with self.site.database.write() as session:
+            request = session.get(PhotoRequest, (self.identity.name, self.photo))
+            assert request is not None
+            request.size_bytes = size_bytes
 
     def send(self) -> int:
         return PhotoSender().send(client_of(self.identity), self.photo, self.file, lambda: False)
@@ -82,6 +89,29 @@ def test_a_death_between_file_and_database_is_mended(https_site: HttpsSite, tmp_
     assert device.state() == ("asked", "")
     assert device.send() == 0
     assert device.state() == ("arrived", "")
+
+
+@pytest.mark.parametrize("size_bytes", [None, 1_000_000], ids=["record pruned", "record held"])
+def test_a_death_behind_the_last_chunk_is_mended(https_site: HttpsSite, tmp_path: Path, size_bytes: int | None) -> None:
+    """SYNC-126: all of the photo is on the disk, and nobody has looked whether it is the right one."""
+    name = "cut-short" if size_bytes is None else "cut-off"
+    device = AskedDevice(https_site, name, tmp_path)
+    device.expect(size_bytes)
+    files = PhotoFiles(https_site.server_folder.photos)
+    files.append(name, device.photo, 0, device.content, len(device.content))
+    assert device.send() == 0
+    assert device.state() == ("arrived", "")
+    assert device.kept.read_bytes() == device.content
+
+
+def test_what_is_found_to_be_another_photo_after_a_death_comes_again(https_site: HttpsSite, tmp_path: Path) -> None:
+    """SYNC-126, SYNC-127."""
+    device = AskedDevice(https_site, "muddled", tmp_path)
+    device.expect(len(device.content))
+    files = PhotoFiles(https_site.server_folder.photos)
+    files.append("muddled", device.photo, 0, b"?" + device.content[1:], len(device.content))
+    assert device.send() == len(device.content)
+    assert device.kept.read_bytes() == device.content
 
 
 def test_what_is_another_photo_is_thrown_away(https_site: HttpsSite, tmp_path: Path) -> None:
