@@ -54,7 +54,7 @@ OUT = Path("docs/results/weighted-lstm.md")
 A_CLASS = 300  # of the published peers' draw
 MOST_A_CLASS = 600  # of a training zone or of training blocks, so that no class drowns the others
 
-# chosen for the LSTM by two of four folds inside the draws of seed 0, among six loops; peers take it as it is
+# chosen for the LSTM by two of four folds inside the draws of seed 0, among six settings; peers take it as it is
 LOOP = TrainingSettings(
     epochs=40, learning_rate=3e-3, optimizer="adamw", weight_decay=0.05, schedule="once", precision="bf16-mixed"
 )
