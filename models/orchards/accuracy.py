@@ -3,22 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from models.maps import accuracy
+from models.maps.resampling import Interval, Matrix, limits, resampled
+
 SCORES = ("overall", "kappa", "users", "producers", "f1", "share_difference")
-Matrix = NDArray[np.int64]
-
-
-@dataclass(frozen=True)
-class Interval:
-    """A figure with its interval; the limits are NaN where too few resamples had the figure."""
-
-    value: float
-    low: float
-    high: float
 
 
 def confusion(reference: NDArray[np.bool_], mapped: NDArray[np.bool_]) -> Matrix:
@@ -28,7 +20,7 @@ def confusion(reference: NDArray[np.bool_], mapped: NDArray[np.bool_]) -> Matrix
         reference: (n,) whether an orchard is there.
         mapped: (n,) whether the map says so.
     """
-    return np.bincount(2 * mapped.astype(np.int64) + reference, minlength=4).reshape(2, 2)
+    return accuracy.confusion(reference.astype(np.int64), mapped.astype(np.int64), 2)
 
 
 def scores(matrix: NDArray[np.integer]) -> dict[str, NDArray[np.float64]]:
@@ -41,28 +33,12 @@ def scores(matrix: NDArray[np.integer]) -> dict[str, NDArray[np.float64]]:
         ``overall`` accuracy; Cohen's ``kappa``; ``users`` and ``producers`` accuracy and ``f1`` of orchards;
         ``share_difference``, the mapped share of orchards less the true one. Each (...).
     """
-    counts = matrix.astype(np.float64)
-    total = counts.sum((-2, -1))
-    hits = counts[..., 1, 1]
-    mapped, there = counts[..., 1, :].sum(-1), counts[..., :, 1].sum(-1)
+    found = accuracy.scores(matrix)
+    mapped, there = matrix[..., 1, :].sum(-1), matrix[..., :, 1].sum(-1)
     with np.errstate(invalid="ignore", divide="ignore"):
-        overall = (counts[..., 0, 0] + hits) / total
-        by_chance = (mapped * there + (total - mapped) * (total - there)) / total**2
-        return {
-            "overall": overall,
-            "kappa": (overall - by_chance) / (1 - by_chance),
-            "users": hits / mapped,
-            "producers": hits / there,
-            "f1": 2 * hits / (mapped + there),
-            "share_difference": (mapped - there) / total,
-        }
-
-
-def _resampled(matrices: Matrix, resamples: int, seed: int) -> Matrix:
-    """Sums of as many blocks as there are, drawn with replacement: (blocks, ...) to (resamples, ...)."""
-    number = len(matrices)
-    times = np.random.default_rng(seed).multinomial(number, np.full(number, 1 / number), size=resamples)
-    return np.tensordot(times, matrices, axes=1)
+        share_difference = (mapped - there) / matrix.sum((-2, -1))
+    of_orchards = {name: found[name][..., 1] for name in ("users", "producers", "f1")}
+    return {"overall": found["overall"], "kappa": found["kappa"], **of_orchards, "share_difference": share_difference}
 
 
 def _by_block(reference: NDArray[np.bool_], mapped: NDArray[np.bool_], blocks: NDArray[np.int64]) -> Matrix:
@@ -70,14 +46,6 @@ def _by_block(reference: NDArray[np.bool_], mapped: NDArray[np.bool_], blocks: N
     matrices = np.zeros((index.max() + 1, 2, 2), np.int64)
     np.add.at(matrices, (index, mapped.astype(np.int64), reference.astype(np.int64)), 1)
     return matrices
-
-
-def _limits(values: NDArray[np.float64], level: float) -> tuple[float, float]:
-    known = values[np.isfinite(values)]
-    if len(known) < len(values) / 2:
-        return float("nan"), float("nan")
-    low, high = np.quantile(known, [(1 - level) / 2, (1 + level) / 2])
-    return float(low), float(high)
 
 
 def with_intervals(
@@ -100,9 +68,9 @@ def with_intervals(
         seed: of the draws; equal seeds draw the same blocks, so that maps are compared on the same resamples.
     """
     matrices = _by_block(reference, mapped, blocks)
-    drawn = scores(_resampled(matrices, resamples, seed))
+    drawn = scores(resampled(matrices, resamples, seed))
     return {
-        name: Interval(float(value), *_limits(drawn[name], level)) for name, value in scores(matrices.sum(0)).items()
+        name: Interval(float(value), *limits(drawn[name], level)) for name, value in scores(matrices.sum(0)).items()
     }
 
 
@@ -127,8 +95,6 @@ def differences(
     """
     matrices = {name: _by_block(reference, said, blocks) for name, said in mapped.items()}
     values = {name: float(scores(matrix.sum(0))["overall"]) for name, matrix in matrices.items()}
-    drawn = {name: scores(_resampled(matrix, resamples, seed))["overall"] for name, matrix in matrices.items()}
+    drawn = {name: scores(resampled(matrix, resamples, seed))["overall"] for name, matrix in matrices.items()}
     first, *others = mapped
-    return {
-        name: Interval(values[name] - values[first], *_limits(drawn[name] - drawn[first], level)) for name in others
-    }
+    return {name: Interval(values[name] - values[first], *limits(drawn[name] - drawn[first], level)) for name in others}

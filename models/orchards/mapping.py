@@ -2,13 +2,8 @@
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
-import json
-import os
 import shutil
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from math import isfinite
 from pathlib import Path
@@ -18,23 +13,24 @@ import numpy as np
 import rasterio
 import sklearn
 
-from models.orchards import cluster
+from models.maps.blocks import block_of
+from models.maps.errors import MapError
+from models.maps.rasters import BaseMask, FeatureRasters
+from models.maps.runs import Told, Work, alone, hashed, identity, make_tiles, open_store, write_json
+from models.maps.tiles import windows
 from models.orchards.area import M2_PER_HA, MU_PER_HA
-from models.orchards.blocks import block_of, split
+from models.orchards.blocks import split
 from models.orchards.classifiers import fit
 from models.orchards.cog import MappedAreas, write_map
-from models.orchards.errors import OrchardMapError
 from models.orchards.evaluation import Evaluation, Validation, evaluate
 from models.orchards.page import write_page
 from models.orchards.plans import columns_of, groups_of_plan
 from models.orchards.points import LabelledPoints
 from models.orchards.polygons import write_polygons
-from models.orchards.rasters import BaseMask, FeatureRasters
 from models.orchards.style import qgis_style, quick_look
-from models.orchards.tiles import TileJob, TileStore, tile_side, windows
+from models.orchards.tiles import TileJob, tile_side
 
 MAP, STYLE, POLYGONS, QUICK_LOOK, RECORD = "orchards.tif", "orchards.qml", "orchards.gpkg", "orchards.png", "map.json"
-_TILES, _PLAN = "tiles", "tiles/map.json"
 
 
 @dataclass(frozen=True)
@@ -54,21 +50,6 @@ class MapSettings:
     validation: Validation = field(default_factory=Validation)
     base: BaseMask | None = None
     smallest_ha: float = 0.05
-
-
-@dataclass(frozen=True)
-class Work:
-    """What a map is made with; none of it changes the map.
-
-    Attributes:
-        memory_mb: what a tile may take.
-        threads: to classify with on this machine.
-        scheduler: address of a Dask cluster's scheduler; this machine where None.
-    """
-
-    memory_mb: int = 512
-    threads: int = os.cpu_count() or 1
-    scheduler: str | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -92,9 +73,6 @@ class OrchardMap:
     tiles: int
 
 
-Told = Callable[[str, int, int], None]
-
-
 def map_orchards(
     features: FeatureRasters,
     points: LabelledPoints,
@@ -114,7 +92,7 @@ def map_orchards(
         told: is told the stage, and how many of its steps are done.
 
     Raises:
-        OrchardMapError: inputs that do not make a map, or a folder with an unfinished other map.
+        MapError: inputs that do not make a map, or a folder with an unfinished other map.
         ClusterError: the cluster fails.
     """
     names = [features.names[i] for i in columns_of(features.names, groups_of_plan(settings.plan, features.names))]
@@ -126,8 +104,8 @@ def map_orchards(
     next(split(trained_on.orchard, blocks, validation.folds, validation.seed))
     plan = _plan(chosen, trained_on, settings)
     out.mkdir(parents=True, exist_ok=True)
-    with _alone(out):
-        store = _store(out, plan)
+    with alone(out):
+        store = open_store(out, plan)
         told("training", 0, 1)
         classifier = fit(
             settings.classifier,
@@ -138,7 +116,7 @@ def map_orchards(
         )
         job = TileJob(chosen, classifier, settings.base)
         every = list(windows(chosen.grid, tile_side(len(names), work.memory_mb)))
-        resumed = _make_tiles(job, every, store, work, told)
+        resumed = make_tiles(job, every, store, work, told)
         told("judging the classifier on blocks it has not seen", 0, 1)
         evaluation = evaluate(trained_on, settings.classifier, settings.plan, validation)
         told("joining tiles", 0, 1)
@@ -149,7 +127,7 @@ def map_orchards(
         (out / QUICK_LOOK).write_bytes(quick_look(out / MAP))
         finished = OrchardMap(out, areas, orchards, evaluation, resumed, len(every))
         record = _record(finished, plan, classifier.chosen)
-        _write_json(out / RECORD, record)
+        write_json(out / RECORD, record)
         write_page(out, out / MAP, out / POLYGONS, record)
         shutil.rmtree(store.folder)
     return finished
@@ -161,7 +139,7 @@ def training_points(features: FeatureRasters, points: LabelledPoints) -> Labelle
     Points outside the raster, or where it does not know a feature, are left out.
 
     Raises:
-        OrchardMapError: no point is left of a class.
+        MapError: no point is left of a class.
     """
     if set(features.names) <= set(points.names):
         with_features = points.columns([points.names.index(name) for name in features.names])
@@ -172,7 +150,7 @@ def training_points(features: FeatureRasters, points: LabelledPoints) -> Labelle
     left = with_features.take(known)
     for name, there in (("orchard", left.orchard), ("other", ~left.orchard)):
         if not there.any():
-            raise OrchardMapError(
+            raise MapError(
                 f"no point of class {name} lies on known pixels of the raster ({len(points)} points, {len(left)} of "
                 "them on known pixels); give points of both classes inside the raster"
             )
@@ -189,7 +167,7 @@ def _plan(features: FeatureRasters, points: LabelledPoints, settings: MapSetting
         "classifier": settings.classifier,
         "plan": settings.plan,
         "features": list(features.names),
-        "rasters": [{"path": path, **_identity(path)} for path in paths],
+        "rasters": [{"path": path, **identity(path)} for path in paths],
         "base_mask_classes": list(settings.base.classes) if settings.base else None,
         "points": {
             "number": len(points),
@@ -199,56 +177,7 @@ def _plan(features: FeatureRasters, points: LabelledPoints, settings: MapSetting
         "validation": asdict(settings.validation),
         "versions": {"scikit-learn": sklearn.__version__, "numpy": np.__version__, "gdal": rasterio.__gdal_version__},
     }
-    return decided | {"sha256": hashlib.sha256(json.dumps(decided, sort_keys=True).encode()).hexdigest()}
-
-
-def _identity(path: str) -> dict[str, int]:
-    try:
-        status = Path(path).stat()
-    except OSError as error:
-        raise OrchardMapError(f"{path} cannot be read: {error}") from error
-    return {"bytes": status.st_size, "changed_ns": status.st_mtime_ns}
-
-
-@contextmanager
-def _alone(out: Path) -> Iterator[None]:
-    """One run at a time in a folder; the lock goes with the process, however that ends."""
-    with (out / ".lock").open("w") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise OrchardMapError(f"another run is mapping into {out}; wait for it or take another folder") from None
-        yield
-
-
-def _store(out: Path, plan: dict[str, Any]) -> TileStore:
-    (out / _TILES).mkdir(exist_ok=True)
-    path = out / _PLAN
-    if path.exists():
-        earlier = json.loads(path.read_text(encoding="utf-8"))
-        if earlier["sha256"] != plan["sha256"]:
-            differ = ", ".join(key for key in plan if key != "sha256" and plan[key] != earlier.get(key))
-            raise OrchardMapError(
-                f"{out} holds the unfinished tiles of another map ({differ} differ); take another folder, or remove "
-                f"{out / _TILES} to give that map up"
-            )
-    else:
-        _write_json(path, plan)
-    return TileStore(out / _TILES)
-
-
-def _make_tiles(job: TileJob, every: list[Any], store: TileStore, work: Work, told: Told) -> int:
-    missing = [window for window in every if store.read(window) is None]
-    resumed = len(every) - len(missing)
-    told("mapping", resumed, len(every))
-    if work.scheduler is None:
-        made = cluster.here(job, missing, work.threads)
-    else:
-        made = cluster.on_cluster(job, missing, work.scheduler)
-    for done, (window, tile) in enumerate(made, resumed + 1):
-        store.write(window, tile)
-        told("mapping", done, len(every))
-    return resumed
+    return hashed(decided)
 
 
 def _record(finished: OrchardMap, plan: dict[str, Any], chosen: dict[str, Any]) -> dict[str, Any]:
@@ -265,9 +194,3 @@ def _record(finished: OrchardMap, plan: dict[str, Any], chosen: dict[str, Any]) 
         "settings": chosen,
         "made_of": plan,
     }
-
-
-def _write_json(path: Path, content: dict[str, Any]) -> None:
-    partial = path.with_suffix(".partial")
-    partial.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
-    partial.replace(path)

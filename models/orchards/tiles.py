@@ -1,29 +1,25 @@
-"""Tiles of a map: windows sized to memory, each classified alone and kept as a file of its own."""
+"""Tiles of an orchard map: sized to memory, each classified alone."""
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 from rasterio.windows import Window
 
+from models.maps.errors import MapError
+from models.maps.rasters import BaseMask, FeatureRasters
+from models.maps.tiles import BLOCK_PX, Tile
 from models.orchards.classifiers import Fitted
-from models.orchards.errors import OrchardMapError
-from models.orchards.rasters import BaseMask, FeatureRasters, Grid
 
 OTHER, ORCHARD, OUTSIDE, UNKNOWN = 0, 1, 2, 255
-BLOCK_PX = 256
 _LARGEST_PX = 4096
 # a pixel's bands are held as read, once more as rows of the classifier, and in parts in its copies
 _BYTES_A_BAND = 12
 _BYTES_A_PIXEL = 64
 _CHUNK = 16_384
-Tile = NDArray[np.uint8]
 
 
 def tile_side(bands: int, memory_mb: int) -> int:
@@ -34,21 +30,14 @@ def tile_side(bands: int, memory_mb: int) -> int:
         memory_mb: what a tile may take.
 
     Raises:
-        OrchardMapError: not even the smallest tile fits.
+        MapError: not even the smallest tile fits.
     """
     bytes_a_pixel = bands * _BYTES_A_BAND + _BYTES_A_PIXEL
     side = int((memory_mb * 2**20 / bytes_a_pixel) ** 0.5) // BLOCK_PX * BLOCK_PX
     if side < BLOCK_PX:
         needed = -(-(bytes_a_pixel * BLOCK_PX**2) // 2**20)
-        raise OrchardMapError(f"{bands} bands need {needed} MB a tile at least; allow more memory")
+        raise MapError(f"{bands} bands need {needed} MB a tile at least; allow more memory")
     return min(side, _LARGEST_PX)
-
-
-def windows(grid: Grid, side: int) -> Iterator[Window]:
-    """Windows that cover a grid, row by row."""
-    for row in range(0, grid.height, side):
-        for column in range(0, grid.width, side):
-            yield Window(column, row, min(side, grid.width - column), min(side, grid.height - row))
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,7 +54,7 @@ class TileJob:
     classifier: Fitted
     base: BaseMask | None
 
-    def classify(self, window: Window, threads: int = 1) -> Tile:
+    def make(self, window: Window, threads: int = 1) -> Tile:
         """Classify the pixels of a window, each alone, so that the result does not depend on the tiles.
 
         Args:
@@ -99,35 +88,3 @@ class TileJob:
         alone = self.classifier.name == "knn"
         with ThreadPoolExecutor(1 if alone else threads) as pool:
             return np.concatenate(list(pool.map(self.classifier.orchard_probability, chunks)))
-
-
-@dataclass(frozen=True)
-class TileStore:
-    """Finished tiles in a folder; a tile is there whole or not at all.
-
-    Attributes:
-        folder: of the tiles of one map.
-    """
-
-    folder: Path
-
-    def _path(self, window: Window) -> Path:
-        at = f"{int(window.row_off)}-{int(window.col_off)}-{int(window.height)}-{int(window.width)}"
-        return self.folder / f"{at}.npy"
-
-    def read(self, window: Window) -> Tile | None:
-        """A finished tile, or None."""
-        try:
-            tile: Tile = np.load(self._path(window), allow_pickle=False)
-        except (FileNotFoundError, ValueError, EOFError):
-            return None
-        return tile if tile.shape == (2, window.height, window.width) and tile.dtype == np.uint8 else None
-
-    def write(self, window: Window, tile: Tile) -> None:
-        """Keep a finished tile, safe against being stopped at any moment."""
-        partial = self._path(window).with_suffix(".partial")
-        with partial.open("wb") as file:
-            np.save(file, tile, allow_pickle=False)
-            file.flush()
-            os.fsync(file.fileno())
-        partial.replace(self._path(window))

@@ -6,8 +6,8 @@ from collections.abc import Iterator, Sequence
 
 from rasterio.windows import Window
 
-from models.orchards.errors import ClusterError, OrchardMapError
-from models.orchards.tiles import Tile, TileJob
+from models.maps.errors import ClusterError, MapError
+from models.maps.tiles import Tile, TileJob
 
 _CONNECT_SECONDS = 20
 # a tile beyond those being made waits at each worker, so that none idles; more would only fill memory here
@@ -20,10 +20,10 @@ def here(job: TileJob, windows: Sequence[Window], threads: int) -> Iterator[tupl
     Args:
         job: what to do.
         windows: of the tiles.
-        threads: to classify with.
+        threads: to compute with.
     """
     for window in windows:
-        yield window, job.classify(window, threads)
+        yield window, job.make(window, threads)
 
 
 def on_cluster(job: TileJob, windows: Sequence[Window], scheduler: str) -> Iterator[tuple[Window, Tile]]:
@@ -36,7 +36,7 @@ def on_cluster(job: TileJob, windows: Sequence[Window], scheduler: str) -> Itera
 
     Raises:
         ClusterError: no scheduler there, no worker, or workers that keep dying.
-        OrchardMapError: a raster that a worker cannot read.
+        MapError: a raster that a worker cannot read.
     """
     from distributed import Client, as_completed  # noqa: PLC0415  (only where a cluster is used)
     from distributed.scheduler import KilledWorker  # noqa: PLC0415
@@ -60,7 +60,7 @@ def on_cluster(job: TileJob, windows: Sequence[Window], scheduler: str) -> Itera
         def send() -> None:
             window = next(waiting, None)
             if window is not None:
-                future = client.submit(_classify, sent, window, pure=False)
+                future = client.submit(_make, sent, window, pure=False)
                 at[future.key] = window
                 running.add(future)
 
@@ -73,13 +73,13 @@ def on_cluster(job: TileJob, windows: Sequence[Window], scheduler: str) -> Itera
                 raise ClusterError(
                     f"workers die of a tile; give them more memory or allow less a tile: {error}"
                 ) from error
-            except OrchardMapError as error:
-                raise OrchardMapError(f"a worker says: {error}") from error
+            except MapError as error:
+                raise MapError(f"a worker says: {error}") from error
             window = at.pop(future.key)
             future.release()
             send()
             yield window, tile
 
 
-def _classify(job: TileJob, window: Window) -> Tile:
-    return job.classify(window)
+def _make(job: TileJob, window: Window) -> Tile:
+    return job.make(window)
