@@ -139,7 +139,7 @@ def region_logits(
     pixels: PixelSeries,
     instead: FloatArray,
     known: int | None = None,
-    outside: IntArray | None = None,
+    region: IntArray | None = None,
 ) -> FloatArray:
     """(n, classes) logits of pixels, each by its region's head.
 
