@@ -11,11 +11,13 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from models.crop_commands import map_crops_command
+
 if TYPE_CHECKING:
     from models.maps.rasters import BaseMask
+    from models.maps.runs import Work
     from models.orchards.comparison import Compared, Region, Run
     from models.orchards.evaluation import Validation
-    from models.orchards.mapping import Work
     from models.orchards.points import LabelledPoints
     from models.orchards.yearly import YearOfOrchards
 
@@ -27,7 +29,10 @@ _PATH = click.Path(path_type=Path)
 
 @click.group("map")
 def map_() -> None:
-    """Map where the orchards are."""
+    """Map where the orchards are, and which crops stand where."""
+
+
+map_.add_command(map_crops_command)
 
 
 def _options(*options: Callable[[_Command], _Command]) -> Callable[[_Command], _Command]:
@@ -250,7 +255,7 @@ def _base(cropland: Path | None, classes: tuple[int, ...]) -> BaseMask | None:
 def _work(memory_mb: int, threads: int | None, scheduler: str | None) -> Work:
     import os
 
-    from models.orchards.mapping import Work
+    from models.maps.runs import Work
 
     return Work(memory_mb, threads or os.cpu_count() or 1, scheduler)
 
