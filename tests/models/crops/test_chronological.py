@@ -66,7 +66,7 @@ def test_it_learns_and_maps_early() -> None:
     assert iou(test, predict(network, test, known=1) >= 0.5) > 0.8
     for level in network.carry.levels:
         assert isinstance(level, torch.nn.Conv2d)
-        assert float(torch.linalg.matrix_norm(level.weight[..., 0, 0], 2)) <= 1 + 1e-5
+        assert float(torch.linalg.matrix_norm(level.weight.detach()[..., 0, 0], 2)) <= 1 + 1e-5
     assert len(patches) == 12
 
 
@@ -116,7 +116,7 @@ def test_fine_tuning_everything_changes_the_decoder_and_not_the_original() -> No
 def test_another_crop_begins_the_last_layer_anew_and_trains_it_in_both_modes() -> None:
     before, _ = _trained()
     for mode in ("FT", "FT_E"):
-        network = fine_tuned(before, mode, other_crop=True)  # type: ignore[arg-type]
+        network = fine_tuned(before, mode, other_crop=True)
         assert not torch.equal(network.decoder.out.weight, before.decoder.out.weight)
         assert network.decoder.out.weight.requires_grad
         assert network.decoder.levels[0][0].weight.requires_grad == (mode == "FT")  # type: ignore[index]
