@@ -88,7 +88,8 @@ def by_network(settings: RegionSettings, updates: int) -> Mapped:
 
     def mapped(labels: PixelSeries, pixels: PixelSeries, seed: int) -> IntArray:
         network = fit_regions(labels, None, fitted(settings, updates, labels), seed)
-        return region_logits(network, pixels, _means(labels)).argmax(1)
+        found: IntArray = region_logits(network, pixels, _means(labels)).argmax(1)
+        return found
 
     return mapped
 
@@ -168,7 +169,7 @@ def _region_f1(pixels: PixelSeries, mapped: IntArray) -> float:
     each = []
     for region in range(len(pixels.regions)):
         here = pixels.region == region
-        each.append(float(_F1(confusion(pixels.label[here], mapped[here], pixels.classes))))
+        each.append(float(_F1(confusion(pixels.label[here], mapped[here], pixels.classes).astype(np.float64))))
     return float(np.mean(each))
 
 
@@ -249,7 +250,8 @@ def season(data: Path, runs: Path) -> None:
 
 
 def _at(network: LstmMtl, test: PixelSeries, given: PixelSeries, known: int) -> IntArray:
-    return region_logits(network, test, _means(given), known).argmax(1)
+    mapped: IntArray = region_logits(network, test, _means(given), known).argmax(1)
+    return mapped
 
 
 def fusion(data: Path, runs: Path) -> None:
@@ -284,7 +286,7 @@ def an_giang_folds(pixels: PixelSeries) -> Iterator[tuple[IntArray, IntArray]]:
 
 
 def angiang(data: Path, runs: Path) -> None:
-    """Rice or not in An Giang, whole blocks left out; blocks are of one class, so this is reported and proves little."""
+    """Rice or not in An Giang, whole blocks left out; blocks hold one class, so this is reported and proves little."""
     pixels = rice_of_an_giang(data)
     for seed in SEEDS:
         for name, mapper in (
