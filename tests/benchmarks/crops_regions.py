@@ -32,12 +32,10 @@ from models.crops.series import IntArray, PixelSeries
 from models.crops.splits import Split, by_blocks, folds
 from models.crops.training import TrainingSettings
 from models.maps.accuracy import confusion
+from tests.benchmarks.crops_regions_page import OURS, SEEDS, SIZES, write_page
 from tests.benchmarks.region_sets import STEPS, maize_of_france, rice_of_an_giang, rice_of_two_states
 
 OUT = Path("docs/results/lstm-mtl.md")
-SIZES = (50, 200, 1000)
-SEEDS = (0, 1, 2)
-OURS = "LSTM-MTL"
 SPLIT_SEED = 0
 CHOOSING = (100, 101, 102, 103)
 _F1 = f1_of(0)
@@ -178,7 +176,7 @@ def _region_f1(pixels: PixelSeries, mapped: IntArray) -> float:
 
 
 def choose(data: Path, runs: Path) -> None:
-    """Settings by the labels of some training blocks, judged on the others; the mean of four draws and of both networks."""
+    """Settings by the labels of some training blocks, judged on the others; four draws, both networks."""
     pixels = rice_of_two_states(data)
     split = the_split(pixels)
     judges = pixels.take(split.validation)
@@ -328,6 +326,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("steps", nargs="*", choices=[*STEPS_OF_WORK, []], help="none: only write the page")
     parser.add_argument("--runs", type=Path, default=Path("runs/lstm-mtl"), help="folder of what is done")
+    parser.add_argument("--page", type=Path, default=OUT, help="where the page goes")
+    parser.add_argument("--images", type=Path, default=Path("docs/images"), help="where its pictures go")
     options = parser.parse_args(arguments)
     if "POMONA_DATA" not in os.environ:
         parser.error("set POMONA_DATA to the folder that holds the sets")
@@ -335,6 +335,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
     torch.set_num_threads(1)
     for step in options.steps:
         STEPS_OF_WORK[step](data, options.runs)
+    pixels = rice_of_two_states(data)
+    sets = {
+        "test": pixels.take(the_split(pixels).test),
+        "maize": maize_of_france(data),
+        "an giang": rice_of_an_giang(data),
+    }
+    write_page(options.runs, sets, options.page, options.images)
+    print(options.page)
 
 
 if __name__ == "__main__":
