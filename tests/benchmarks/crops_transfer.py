@@ -42,9 +42,10 @@ def _loop(cycles: int, rate: float) -> CycleSettings:
     return CycleSettings(TrainingSettings(cycles, rate, "adamw", 1e-4, schedule="once", patience=0), batch=8)
 
 
-PRETRAINING = _loop(40, 5e-3)
+# 320 updates left it at IoU 0.39 at home, where a forest reaches 0.84
+PRETRAINING = _loop(200, 5e-3)
 # as many cycles for every way of starting, so that none is trained longer than another
-TUNING = {"RI": _loop(15, 5e-3), "FT": _loop(15, 1e-3), "FT_E": _loop(15, 1e-3)}
+TUNING = {"RI": _loop(60, 5e-3), "FT": _loop(60, 1e-3), "FT_E": _loop(60, 1e-3)}
 
 
 def pretrained(runs: Path) -> RecurrentUNet:

@@ -37,7 +37,8 @@ large a gain is on real countries it cannot say.
 
 The network is the defined one at a quarter of its widths (8, 16, 32, 64), so that two processor cores can train it;
 patches are 32 px where the paper has 256. The source is trained with VH on 240 patches. In each target a few labelled
-patches are drawn, and every way of starting trains as many cycles on them. IoU of rice on 60 other patches of the
+patches are drawn, and every way of starting trains as many cycles on them; random weights at a learning rate of 0.005,
+trained ones at 0.001, neither searched for. IoU of rice on 60 other patches of the
 country; mean over seeds.
 
 RF: random forest of pixels, trained in the target. RI: random weights. *As it comes*: the source's network, not trained
