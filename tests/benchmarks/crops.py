@@ -323,6 +323,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("experiments", nargs="*", choices=[*EXPERIMENTS, "all", []], help="none: only write the page")
     parser.add_argument("--runs", type=Path, default=Path("runs/crops"), help="folder of what is done")
+    parser.add_argument("--page", type=Path, default=OUT, help="the page to write")
     parser.add_argument("--jobs", type=int, default=2, help="trainings at a time")
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--only", action="append", help="name of a model")
@@ -343,8 +344,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         running = {pool.submit(_run, data, options.runs, *one): one for one in todo}
         for done in as_completed(running):
             print(*running[done], f"in {done.result():.0f} s", flush=True)
-    write_page(_outcomes(data, options.runs, options.seeds), OUT)
-    print(OUT)
+    write_page(_outcomes(data, options.runs, options.seeds), options.page)
+    print(options.page)
 
 
 if __name__ == "__main__":

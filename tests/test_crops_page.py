@@ -1,0 +1,42 @@
+"""The page of crop results: from what models said to tables."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from tests.benchmarks.crops_page import CLEAN, FINAL, FIRST, FOREST, NOISY, NOISY_FINAL, OURS, Outcome, write_page
+from tests.models.crops.drawn_series import drawn
+
+
+def _said(right: float, seed: int) -> np.ndarray:
+    pixels = drawn(600)
+    random = np.random.default_rng(seed)
+    wrong = random.random((2, 600)) > right
+    mapped = np.where(wrong, (pixels.label + 1) % 3, pixels.label)
+    mapped[0, :300], mapped[1, 300:] = -1, -1  # each training was tested on other blocks
+    return mapped
+
+
+def test_tables_hold_every_model_and_what_ours_wins(tmp_path: Path) -> None:
+    mapped = {OURS: _said(0.9, 0), FOREST: _said(0.7, 1)}
+    write_page({"a": Outcome("Somewhere", "A note.", drawn(600), mapped, 100)}, tmp_path / "page.md")
+    page = (tmp_path / "page.md").read_text()
+    (ours,) = (line for line in page.splitlines() if line.startswith(f"| **{OURS}** | 2 | 0.9"))
+    (forest,) = (line for line in page.splitlines() if line.startswith(f"| {FOREST} | 2 | "))
+    assert ours.endswith("|  |")
+    less = float(forest.split("|")[-2].split()[0])
+    assert 0.1 < less < 0.3
+    assert "## Somewhere\n\nA note." in page
+
+
+def test_the_joint_task_says_what_stages_and_reliable_samples_bring(tmp_path: Path) -> None:
+    right = {FIRST: 0.8, FINAL: 0.9, CLEAN: 0.9, NOISY: 0.7, NOISY_FINAL: 0.8}
+    mapped = {name: _said(share, seed) for seed, (name, share) in enumerate(right.items())}
+    write_page({"joint": Outcome("Both", "", drawn(600), mapped, 100)}, tmp_path / "page.md")
+    page = (tmp_path / "page.md").read_text()
+    assert "| crop 2 |" in page
+    assert "The whole pipeline less its first stage: +0." in page
+    (share,) = (line for line in page.splitlines() if "win back" in line)
+    assert 30 <= int(share.split("win back ")[1].rstrip("%.")) <= 70
