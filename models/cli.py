@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from models.crop_commands import train_weighted_lstm
+from models.crop_transfer_commands import train_lstm_mtl, train_recurrent_unet
 from models.labelled_photos import LABELS
 from models.yield_commands import train_apyieldnet, yields
 
@@ -157,6 +158,8 @@ def _network_command(name: str) -> click.Command:
 train.add_command(_network_command("yolo-a"))
 train.add_command(train_apyieldnet)
 train.add_command(train_weighted_lstm)
+train.add_command(train_lstm_mtl)
+train.add_command(train_recurrent_unet)
 
 
 @train.command("protocol")

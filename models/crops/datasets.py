@@ -22,16 +22,18 @@ BLOCK_KM = 20.0
 _COLUMN = re.compile(r"([A-Za-z0-9]+)_(\d\d|\d{4}-\d\d(?:-\d\d)?)")
 
 
-def read_table(path: Path, label: str = "crop", region: str | None = None) -> PixelSeries:
+def read_table(path: Path, label: str = "crop", region: str | None = None, *, keep_gaps: bool = False) -> PixelSeries:
     """Points from a Parquet table with a column ``BAND_STEP`` for each band and step, such as ``B08_2026-04``.
 
     Args:
         path: of the table; it also holds ``lon`` and ``lat`` in degrees, or ``block``.
         label: column of the class, text or numbers.
         region: column of the region; one region where None.
+        keep_gaps: whether gaps stay NaN, for whoever must not fill them from dates to come.
 
     Returns:
-        Series without gaps; points without a label, or of which a band was never seen, are left out.
+        Series, without gaps where they are filled; points without a label, or of which a band was never seen, are left
+        out.
 
     Raises:
         CropError: columns that are missing, or no point that is left.
@@ -53,8 +55,9 @@ def read_table(path: Path, label: str = "crop", region: str | None = None) -> Pi
     if "block" not in table and not {"lon", "lat"} <= set(table.columns):
         raise CropError(f"{path} has neither block nor lon and lat; splits need to know which points are neighbours")
     table = table[table[label].notna()]
-    values = filled(table[columns].to_numpy(np.float32).reshape(len(table), len(steps), len(bands)))
-    seen = np.isfinite(values).all((1, 2))
+    values = table[columns].to_numpy(np.float32).reshape(len(table), len(steps), len(bands))
+    seen = np.isfinite(values).any(1).all(1)
+    values = values if keep_gaps else filled(values)
     if not seen.any():
         raise CropError(f"{path} holds no labelled point whose bands were all seen at some step")
     table, values = table[seen], values[seen]

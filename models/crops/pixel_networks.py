@@ -104,7 +104,12 @@ def fit(
 
     def loss(module: nn.Module, batch: tuple[Tensor, Tensor, Tensor]) -> Tensor:
         series, classes, weights = batch
-        return class_loss(module(_augmented(series, spread, settings)), classes, weights, of_class)
+        return class_loss(
+            module(augmented(series, spread, settings.jitter, settings.level, settings.dropped)),
+            classes,
+            weights,
+            of_class,
+        )
 
     def validate(module: nn.Module) -> float:
         assert validation is not None
@@ -143,13 +148,14 @@ def _tensors(pixels: PixelSeries) -> tuple[Tensor, Tensor, Tensor]:
     return torch.as_tensor(pixels.values), torch.as_tensor(pixels.label), torch.as_tensor(pixels.weight)
 
 
-def _augmented(series: Tensor, spread: Tensor, settings: FitSettings) -> Tensor:
+def augmented(series: Tensor, spread: Tensor, jitter: float, level: float, dropped: float) -> Tensor:
+    """Training series (B, time, bands) changed at random; see :class:`FitSettings`."""
     spread = spread.to(series)
-    if settings.jitter:
-        series = series + settings.jitter * spread * torch.randn_like(series)
-    if settings.level:
-        series = series + settings.level * spread * torch.randn_like(series[:, :1])
-    if settings.dropped:
+    if jitter:
+        series = series + jitter * spread * torch.randn_like(series)
+    if level:
+        series = series + level * spread * torch.randn_like(series[:, :1])
+    if dropped:
         before = torch.cat([series[:, :1], series[:, :-1]], 1)
-        series = torch.where(torch.rand_like(series[..., :1]) < settings.dropped, before, series)
+        series = torch.where(torch.rand_like(series[..., :1]) < dropped, before, series)
     return series

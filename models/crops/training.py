@@ -96,6 +96,7 @@ def train(
     with torch.random.fork_rng(devices=[]), warnings.catch_warnings():
         warnings.filterwarnings("ignore", module="pytorch_lightning")  # advice on loaders and loggers
         warnings.filterwarnings("ignore", message=".*treespec.*", category=FutureWarning)
+        network.train()  # one that was trained before comes in evaluation mode, and Lightning leaves modes alone
         module = _Fit(network, task, settings, seed)
         best = _BestWeights()
         callbacks: list[pl.Callback] = [best]

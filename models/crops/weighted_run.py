@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from models.crops.onnx_file import Eats, export
 from models.crops.pixel_networks import predict_logits
+from models.crops.run_folder import same_run
 from models.crops.scores import Judged, kappa, mean_f1, overall, with_interval, worst_f1
-from models.crops.series import CropError, PixelSeries
+from models.crops.series import PixelSeries
 from models.crops.splits import by_blocks
 from models.crops.weighted_lstm import WeightedSettings, train_weighted_lstm
 from models.maps.accuracy import scores
@@ -84,7 +83,7 @@ def run(
     )
     out.mkdir(parents=True, exist_ok=True)
     with alone(out):
-        _same_run(out / _PLAN, plan)
+        same_run(out / _PLAN, plan)
         made = train_weighted_lstm(
             pixels.take(split.train), pixels.take(split.validation), settings, seed, out / _STAGES, told
         )
@@ -112,12 +111,3 @@ def run(
             },
         )
     return report
-
-
-def _same_run(path: Path, plan: dict[str, Any]) -> None:
-    if path.exists():
-        earlier = json.loads(path.read_text(encoding="utf-8"))
-        if earlier["sha256"] != plan["sha256"]:
-            raise CropError(f"{path.parent} holds a run with other data or settings; take another folder")
-    else:
-        write_json(path, plan)

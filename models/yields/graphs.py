@@ -11,9 +11,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
+from models.standardise import Standardise
 from models.yields.apyieldnet import APYieldNet, NetworkSettings, Scales
 from models.yields.encoding import Columns, Encoding
-from models.yields.normalising import Standardise
 from models.yields.recurrent import RecurrentNetwork, RecurrentSettings
 from models.yields.samples import Samples
 from models.yields.table import FloatArray

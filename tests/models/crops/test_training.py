@@ -156,3 +156,18 @@ def test_any_batches_and_any_loss_can_be_trained() -> None:
     train(network, Task(batches, 2, loss), TrainingSettings(epochs=3, learning_rate=0.05), seed=0)
     assert lengths == [1, 2] * 3
     assert float(loss(network, [torch.ones(1, 2)]).detach()) < 1
+
+
+def test_a_network_that_was_trained_before_is_trained_as_a_new_one() -> None:
+    """With dropout and batch statistics at work, though it comes in evaluation mode."""
+    network = nn.Sequential(nn.Linear(3, 3), nn.BatchNorm1d(3), nn.Dropout(0.5)).eval()
+    modes = []
+
+    def loss(module: nn.Module, batch: Tensor) -> Tensor:
+        modes.append([part.training for part in module.modules()])
+        value: Tensor = module(batch).square().mean()
+        return value
+
+    train(network, Task(lambda _epoch: [torch.randn(8, 3)], 1, loss), replace(SHORT, epochs=2), seed=0)
+    assert modes == [[True] * 4] * 2
+    assert not network.training
