@@ -62,7 +62,8 @@ def maize_of_france(data: Path) -> PixelSeries:
 
     def series(names: tuple[str, ...]) -> NDArray[np.float32]:
         raw = rows[list(names)].to_numpy(np.float32).reshape(number, steps, len(names))
-        return np.where(raw == _MISSING, np.float32(np.nan), raw).astype(np.float32)
+        seen: NDArray[np.float32] = np.where(raw == _MISSING, np.float32(np.nan), raw).astype(np.float32)
+        return seen
 
     north = (points["lat"].to_numpy() > _HALF).astype(np.int64)
     block = block_of(points["lon"].to_numpy(np.float64), points["lat"].to_numpy(np.float64), 20.0)
