@@ -6,7 +6,7 @@ import hashlib
 import json
 from calendar import monthrange
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from functools import cached_property
 from pathlib import Path
@@ -28,10 +28,11 @@ from device.season_cells import CellMeans, SeasonCells, has_series, named_months
 from device.season_file import YIELD, parse_season_file
 from device.seasons.years import season_of
 from device.store import Store
-from device.yield_bundles import DEFAULT_CHOICE, ModelChoice, chosen_yield_bundle, unfit
+from device.yield_bundles import DEFAULT_CHOICE, ModelChoice, chosen_yield_model, unfit
 from export.runtime.errors import SeasonError
+from export.runtime.fitting import fits
 from export.runtime.yield_manifest import SeasonEntry, YieldManifest
-from export.runtime.yield_model import Prediction, YieldModel, open_yield_model
+from export.runtime.yield_model import Prediction, YieldModel
 
 # a month's median needs pictures of most of it: the last one at most so many days before the month's end
 _MOST_OPEN_DAYS = 20
@@ -178,6 +179,7 @@ def predictions_for(
     Raises:
         InputError: nothing predicts, the file cannot be read, or model, season file and orchard do not fit each other.
         BundleError: the model cannot be used.
+        EngineError: its graph does not run.
     """
     if given is not None and not _is_season(given):
         if choice.folder is not None:
@@ -187,8 +189,10 @@ def predictions_for(
     if choice.folder is None and (YIELD in season.content.get("variables", {}) or not has_series(season.content)):
         return parse_season_file(season.content, season.name, block.trees_per_ha)
     cells = parse_season_cells(season.content, season.name)
-    model = open_yield_model(chosen_yield_bundle(store, block.orchard, choice))
-    return predict_by_model(store, block, visit, model, (cells, season.sha256), anywhere=choice.anywhere)
+    came_back: list[str] = []
+    model = chosen_yield_model(store, block.orchard, choice, came_back.append)
+    found = predict_by_model(store, block, visit, model, (cells, season.sha256), anywhere=choice.anywhere)
+    return replace(found, notes=(*came_back, *found.notes))
 
 
 def predict_by_model(
@@ -218,17 +222,14 @@ def predict_by_model(
     place = place_of(store, block.orchard)
     notes = []
     if reason := unfit(manifest, crop_of(store, block.orchard), place):
-        same_crop = manifest.crop.casefold() == crop_of(store, block.orchard).casefold()
+        same_crop = fits(manifest, crop_of(store, block.orchard)) is None
         if not (anywhere and same_crop):
             remedy = (
                 f"say where it is with pomona block add {block.name} --orchard '{block.orchard}' --region REGION, take "
                 "another model, or --any-region if its owner wants this one"
             )
-            raise InputError(
-                f"{model.identity} does not fit {block.orchard}: {reason}; "
-                f"{remedy if same_crop else 'take another model with --yield-model'}"
-            )
-        notes.append(f"{model.identity} was made for elsewhere ({reason}) and taken because the owner wants it")
+            raise InputError(f"{reason}; {remedy if same_crop else 'take another model with --yield-model'}")
+        notes.append(f"{reason}: taken because the owner wants it")
     if place.county_area_ha is None:
         raise InputError(
             f"the planted area of {block.orchard}'s county is unknown, and the model asks for it; give it: pomona "

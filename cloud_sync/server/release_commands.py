@@ -169,7 +169,7 @@ def keys(rotate: str | None, offline_keys: Path | None, folder: Path) -> None:
 @_KEYS
 @FOLDER
 def renew(offline: bool, offline_keys: Path | None, folder: Path) -> None:
-    """Sign for another 30 days that the releases are the newest; run it each week, by cron or a timer.
+    """Sign for another 30 days that the releases are the newest, as a running server does by itself.
 
     Once that time is over devices install nothing, since somebody could be holding news back; they go on with what
     they have.

@@ -10,12 +10,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from cloud_sync.messages import EstimateBody, decode_body, decode_envelope, unpack_series
+from cloud_sync.messages import EstimateBody, OrchardBody, decode_body, decode_envelope, unpack_series
 from device.errors import InputError
 from device.estimates import estimate
 from device.model_predictions import ModelPredictions, predict_by_model, predictions_for
 from device.orchard_places import OrchardPlace, place_of, set_place
-from device.orchards import Block
+from device.orchards import Block, BlockSettings, register_block
 from device.queries import get_visit
 from device.sampled_visits import SampledVisit, find_visit
 from device.season_cells import parse_season_cells
@@ -205,7 +205,7 @@ def test_a_model_of_another_region_is_refused_unless_the_owner_wants_it(
     store: Store, block: Block, predicted: Any, visited: SampledVisit
 ) -> None:
     set_place(store, block.orchard, OrchardPlace(region="Shaanxi"))
-    with pytest.raises(InputError, match=r"was trained on Gansu and the orchard is in Shaanxi; .*--any-region"):
+    with pytest.raises(InputError, match=r"is made for Gansu, and the orchard stands in Shaanxi; .*--any-region"):
         predicted()
     told = predicted(anywhere=True).told("B1", visited.places)
     assert any("taken because the owner wants it" in warning for warning in told.warnings)
@@ -217,13 +217,13 @@ def test_a_model_of_another_crop_is_refused_whatever_the_owner_wants(
     store: Store, predicted: Any, visited: SampledVisit
 ) -> None:
     store.db.execute("UPDATE orchard SET crop = 'pear'")
-    with pytest.raises(InputError, match="it predicts apple and pear grows there; take another model"):
+    with pytest.raises(InputError, match="is made for apple, and the orchard grows pear; take another model"):
         predicted(anywhere=True)
 
 
 def test_where_the_orchard_is_has_to_be_said(store: Store, block: Block, predicted: Any) -> None:
     store.db.execute("UPDATE orchard SET region = NULL")
-    with pytest.raises(InputError, match="nobody has said where the orchard is; say where it is with pomona block add"):
+    with pytest.raises(InputError, match="nobody has said where the orchard stands; say where it is with pomona"):
         predicted()
     store.db.execute("UPDATE orchard SET region = 'Gansu', county_area_ha = NULL")
     with pytest.raises(InputError, match=r"planted area of .* county is unknown, .* --county-area 12000ha"):
@@ -287,6 +287,25 @@ def test_the_command_predicts_and_shows(
     )  # fmt: skip
     assert refused.exit_code == 2
     assert "is of season 1999" in refused.err
+
+
+def test_the_place_goes_to_the_server_once_and_stays_when_a_block_is_registered(store: Store, block: Block) -> None:
+    set_place(store, block.orchard, GANSU)
+    set_place(store, block.orchard, GANSU)
+    register_block(store, "B2", block.orchard, BlockSettings())
+    waiting = [decode_envelope(item.payload) for item in store.outbox.waiting("jetson-1", 0, 1000)]
+    told = [(envelope.revision, decode_body(envelope)) for envelope in waiting if envelope.type == "orchard"]
+    (revision, body) = told[-1]
+    assert isinstance(body, OrchardBody)
+    assert revision == 2
+    assert OrchardPlace(body.region, body.county, body.county_area_ha) == GANSU
+
+
+def test_a_place_that_is_refused_registers_no_block(run_pomona: Pomona, store: Store) -> None:
+    refused = run_pomona("block", "add", "B9", "--orchard", "New farm", "--county-area", "99999999ha")
+    assert (refused.exit_code, run_pomona("block", "list").out.count("B9")) == (2, 0)
+    done = run_pomona("block", "add", "B9", "--orchard", "New farm", "--region", "Gansu")
+    assert (done.exit_code, place_of(store, "New farm").region) == (0, "Gansu")
 
 
 def test_the_command_places_an_orchard(run_pomona: Pomona, store: Store, block: Block) -> None:
