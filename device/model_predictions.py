@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from cloud_sync.messages import EstimatePrediction, pack_series
 from device.documents.shelf import in_use
 from device.errors import InputError, unreadable
+from device.feature_words import spoken
 from device.names import LONGEST
 from device.orchard_places import OrchardPlace, crop_of, place_of
 from device.orchards import Block
@@ -148,7 +149,14 @@ class ModelPredictions:
         return means.features(self.model.bundle.manifest.names, self.entry.months)
 
     def _predict(self, series: NDArray[np.float64]) -> Prediction:
-        return self.model.predict(series[None], [self.place.county or ""], self.year, self._area_ha)
+        found = self.model.predict(series[None], [self.place.county or ""], self.year, self._area_ha)
+        if not found.kg_per_ha[0] > 0:
+            raise InputError(
+                f"{self.model.identity} predicts {found.kg_per_ha[0]:,.0f} kg/ha from {self.cells.grid.source}, which "
+                f"cannot be: the season is unlike those it was trained on, most of all in {spoken(found.strangest[0])}; "
+                "fetch the file again, take another model, or give predictions as a table"
+            )
+        return found
 
 
 def _strangeness(strange: Mapping[str, Prediction], entry: SeasonEntry) -> tuple[str, ...]:
@@ -158,7 +166,7 @@ def _strangeness(strange: Mapping[str, Prediction], entry: SeasonEntry) -> tuple
     worst = max(strange.values(), key=lambda found: found.distance[0])
     flag = (
         f"the season of {' and '.join(strange)} is unlike those the model was trained on, most of all in "
-        f"{worst.strangest[0]}: {worst.distance[0] / entry.farthest:.1f} times as far as the farthest of 100 of them; "
+        f"{spoken(worst.strangest[0])}: {worst.distance[0] / entry.farthest:.1f} times as far as the farthest of 100 of them; "
         "rely on the counts more than on the prediction"
     )
     return (flag,)
@@ -244,10 +252,17 @@ def predict_by_model(
         missing = [month for month in manifest.months if month not in cells.months]
         notes.append(
             f"predicted in season, from {span_words(entry.months)} alone: {named_months(missing)} not in the season "
-            f"file yet; the model's 90 % interval is ± {entry.half_width_kg_per_ha:,.0f} kg/ha, and ± "
-            f"{manifest.seasons[0].half_width_kg_per_ha:,.0f} kg/ha once all months are known"
+            f"file yet{_widening(entry, manifest)}"
         )
     return ModelPredictions(model, entry, cells, sha256, place, year, tuple(notes))
+
+
+def _widening(entry: SeasonEntry, manifest: YieldManifest) -> str:
+    """How much less is known than once the season is over; nothing where the model has learned nothing after."""
+    wider = entry.half_width_kg_per_ha / manifest.seasons[0].half_width_kg_per_ha - 1
+    return (
+        f"; the model's interval is {wider * 100:.0f} % wider than once all months are known" if wider >= 0.005 else ""
+    )
 
 
 def _entry(cells: SeasonCells, model: YieldModel, visited: date, year: int) -> SeasonEntry:
@@ -258,10 +273,7 @@ def _entry(cells: SeasonCells, model: YieldModel, visited: date, year: int) -> S
     """
     source, wanted = cells.grid.source, model.bundle.manifest.months
     if cells.year != year:
-        raise InputError(
-            f"{source} is of season {cells.year or 'unknown'}, and the visit's is {year}; fetch the season file of "
-            f"{year}"
-        )
+        raise InputError(f"{source}, is of another year than the visit, {year}; fetch the season file of {year}")
     ends = {month: date(year, month, monthrange(year, month)[1]) for month in wanted}
     overdue = [
         month

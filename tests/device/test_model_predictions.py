@@ -138,8 +138,10 @@ def test_what_is_shown_names_the_model_the_months_the_pictures_and_the_flags(
     assert lines["season like its training"] == "no"
     said = "\n".join(warnings_of(made))
     assert "from April to June alone: July, August, September, October not in the season file yet" in said
-    assert "± 800 kg/ha, and ± 700 kg/ha once all months are known" in said
-    assert "of the sampling area and the orchard is unlike those the model was trained on, most of all in Rainf" in said
+    assert "the model's interval is 14 % wider than once all months are known" in said
+    assert (
+        "of the sampling area and the orchard is unlike those the model was trained on, most of all in rain (" in said
+    )
     assert "trained on simulated counties" in said
 
 
@@ -176,8 +178,8 @@ def test_a_season_that_is_shorter_than_any_model_is_refused(
 @pytest.mark.parametrize(
     ("content", "said"),
     [
-        (season_file(season=YEAR - 1), rf"is of season {YEAR - 1}, and the visit's is {YEAR}; fetch the season file"),
-        (season_file(season=None), r"is of season unknown"),
+        (season_file(season=YEAR - 1), rf"season {YEAR - 1}, is of another year than the visit, {YEAR}; fetch the"),
+        (season_file(season=None), "season unknown, is of another year"),
         (
             season_file(days=[*days_of((4, 5, 6, 7)), f"{YEAR}-08-03"]),
             rf"is too old for August: its last picture until then is of {YEAR}-08-03, 20 days at most",
@@ -199,6 +201,15 @@ def test_a_stale_or_incomplete_season_file_is_refused_with_the_reason(
 ) -> None:
     with pytest.raises(InputError, match=said):
         estimate(store, block, visited, predicted(content))
+
+
+def test_a_yield_that_cannot_be_is_the_seasons_fault(
+    store: Store, block: Block, visited: SampledVisit, predicted: Any
+) -> None:
+    with pytest.raises(
+        InputError, match=r"which cannot be: the season is unlike .* most of all in rain \(Rainf_f_tavg\)"
+    ):
+        estimate(store, block, visited, predicted(season_file(rain=-1e5)))
 
 
 def test_a_model_of_another_region_is_refused_unless_the_owner_wants_it(
@@ -286,7 +297,7 @@ def test_the_command_predicts_and_shows(
         bundle.folder,
     )  # fmt: skip
     assert refused.exit_code == 2
-    assert "is of season 1999" in refused.err
+    assert "season 1999, is of another year" in refused.err
 
 
 def test_the_place_goes_to_the_server_once_and_stays_when_a_block_is_registered(store: Store, block: Block) -> None:
