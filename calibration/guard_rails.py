@@ -82,10 +82,11 @@ def unlike_orchard(sampled: Mapping[str, FloatArray], orchard: Mapping[str, Floa
     far = {feature: distance for feature, distance in apart.items() if abs(distance) > UNLIKE}
     if not far:
         return ()
-    named = ", ".join(f"{feature} by {distance:+.1f}" for feature, distance in far.items())
+    worst = max(far, key=lambda feature: abs(far[feature]))
+    others = f", and {len(far) - 1} more" if len(far) > 1 else ""
     return (
         (
-            f"the sampled trees stand where the satellite sees another orchard ({named} standard deviations): sample "
-            "trees over all of it"
+            f"the sampled trees stand where the satellite sees another orchard ({worst} by {far[worst]:+.1f} standard "
+            f"deviations{others}): sample trees over all of it"
         ),
     )

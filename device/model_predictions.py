@@ -6,7 +6,7 @@ import hashlib
 import json
 from calendar import monthrange
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from functools import cached_property
 from pathlib import Path
@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from cloud_sync.messages import EstimatePrediction, pack_series
 from device.documents.shelf import in_use
 from device.errors import InputError, unreadable
+from device.feature_words import spoken
 from device.names import LONGEST
 from device.orchard_places import OrchardPlace, crop_of, place_of
 from device.orchards import Block
@@ -28,10 +29,11 @@ from device.season_cells import CellMeans, SeasonCells, has_series, named_months
 from device.season_file import YIELD, parse_season_file
 from device.seasons.years import season_of
 from device.store import Store
-from device.yield_bundles import DEFAULT_CHOICE, ModelChoice, chosen_yield_bundle, unfit
+from device.yield_bundles import DEFAULT_CHOICE, ModelChoice, chosen_yield_model, unfit
 from export.runtime.errors import SeasonError
+from export.runtime.fitting import fits
 from export.runtime.yield_manifest import SeasonEntry, YieldManifest
-from export.runtime.yield_model import Prediction, YieldModel, open_yield_model
+from export.runtime.yield_model import Prediction, YieldModel
 
 # a month's median needs pictures of most of it: the last one at most so many days before the month's end
 _MOST_OPEN_DAYS = 20
@@ -147,7 +149,14 @@ class ModelPredictions:
         return means.features(self.model.bundle.manifest.names, self.entry.months)
 
     def _predict(self, series: NDArray[np.float64]) -> Prediction:
-        return self.model.predict(series[None], [self.place.county or ""], self.year, self._area_ha)
+        found = self.model.predict(series[None], [self.place.county or ""], self.year, self._area_ha)
+        if not found.kg_per_ha[0] > 0:
+            raise InputError(
+                f"{self.model.identity} predicts {found.kg_per_ha[0]:,.0f} kg/ha from {self.cells.grid.source}, which "
+                f"cannot be: the season is unlike those it was trained on, most of all in {spoken(found.strangest[0])}; "
+                "fetch the file again, take another model, or give predictions as a table"
+            )
+        return found
 
 
 def _strangeness(strange: Mapping[str, Prediction], entry: SeasonEntry) -> tuple[str, ...]:
@@ -157,7 +166,7 @@ def _strangeness(strange: Mapping[str, Prediction], entry: SeasonEntry) -> tuple
     worst = max(strange.values(), key=lambda found: found.distance[0])
     flag = (
         f"the season of {' and '.join(strange)} is unlike those the model was trained on, most of all in "
-        f"{worst.strangest[0]}: {worst.distance[0] / entry.farthest:.1f} times as far as the farthest of 100 of them; "
+        f"{spoken(worst.strangest[0])}: {worst.distance[0] / entry.farthest:.1f} times as far as the farthest of 100 of them; "
         "rely on the counts more than on the prediction"
     )
     return (flag,)
@@ -178,6 +187,7 @@ def predictions_for(
     Raises:
         InputError: nothing predicts, the file cannot be read, or model, season file and orchard do not fit each other.
         BundleError: the model cannot be used.
+        EngineError: its graph does not run.
     """
     if given is not None and not _is_season(given):
         if choice.folder is not None:
@@ -187,8 +197,10 @@ def predictions_for(
     if choice.folder is None and (YIELD in season.content.get("variables", {}) or not has_series(season.content)):
         return parse_season_file(season.content, season.name, block.trees_per_ha)
     cells = parse_season_cells(season.content, season.name)
-    model = open_yield_model(chosen_yield_bundle(store, block.orchard, choice))
-    return predict_by_model(store, block, visit, model, (cells, season.sha256), anywhere=choice.anywhere)
+    came_back: list[str] = []
+    model = chosen_yield_model(store, block.orchard, choice, came_back.append)
+    found = predict_by_model(store, block, visit, model, (cells, season.sha256), anywhere=choice.anywhere)
+    return replace(found, notes=(*came_back, *found.notes))
 
 
 def predict_by_model(
@@ -218,17 +230,14 @@ def predict_by_model(
     place = place_of(store, block.orchard)
     notes = []
     if reason := unfit(manifest, crop_of(store, block.orchard), place):
-        same_crop = manifest.crop.casefold() == crop_of(store, block.orchard).casefold()
+        same_crop = fits(manifest, crop_of(store, block.orchard)) is None
         if not (anywhere and same_crop):
             remedy = (
                 f"say where it is with pomona block add {block.name} --orchard '{block.orchard}' --region REGION, take "
                 "another model, or --any-region if its owner wants this one"
             )
-            raise InputError(
-                f"{model.identity} does not fit {block.orchard}: {reason}; "
-                f"{remedy if same_crop else 'take another model with --yield-model'}"
-            )
-        notes.append(f"{model.identity} was made for elsewhere ({reason}) and taken because the owner wants it")
+            raise InputError(f"{reason}; {remedy if same_crop else 'take another model with --yield-model'}")
+        notes.append(f"{reason}: taken because the owner wants it")
     if place.county_area_ha is None:
         raise InputError(
             f"the planted area of {block.orchard}'s county is unknown, and the model asks for it; give it: pomona "
@@ -243,10 +252,17 @@ def predict_by_model(
         missing = [month for month in manifest.months if month not in cells.months]
         notes.append(
             f"predicted in season, from {span_words(entry.months)} alone: {named_months(missing)} not in the season "
-            f"file yet; the model's 90 % interval is ± {entry.half_width_kg_per_ha:,.0f} kg/ha, and ± "
-            f"{manifest.seasons[0].half_width_kg_per_ha:,.0f} kg/ha once all months are known"
+            f"file yet{_widening(entry, manifest)}"
         )
     return ModelPredictions(model, entry, cells, sha256, place, year, tuple(notes))
+
+
+def _widening(entry: SeasonEntry, manifest: YieldManifest) -> str:
+    """How much less is known than once the season is over; nothing where the model has learned nothing after."""
+    wider = entry.half_width_kg_per_ha / manifest.seasons[0].half_width_kg_per_ha - 1
+    return (
+        f"; the model's interval is {wider * 100:.0f} % wider than once all months are known" if wider >= 0.005 else ""
+    )
 
 
 def _entry(cells: SeasonCells, model: YieldModel, visited: date, year: int) -> SeasonEntry:
@@ -257,10 +273,7 @@ def _entry(cells: SeasonCells, model: YieldModel, visited: date, year: int) -> S
     """
     source, wanted = cells.grid.source, model.bundle.manifest.months
     if cells.year != year:
-        raise InputError(
-            f"{source} is of season {cells.year or 'unknown'}, and the visit's is {year}; fetch the season file of "
-            f"{year}"
-        )
+        raise InputError(f"{source}, is of another year than the visit, {year}; fetch the season file of {year}")
     ends = {month: date(year, month, monthrange(year, month)[1]) for month in wanted}
     overdue = [
         month

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
+from cloud_sync.messages import OrchardBody
 from device.errors import InputError
 from device.names import clean_name, require_name
 from device.store import Store
@@ -27,24 +28,43 @@ class OrchardPlace:
     county_area_ha: float | None = None
 
 
+NOWHERE = OrchardPlace()
+
+
+def record_orchard(store: Store, name: str, crop: str, yield_unit: str, said: OrchardPlace = NOWHERE) -> str:
+    """Record an orchard, and queue its message where that says something new; inside a change.
+
+    Args:
+        store: the store, inside a change.
+        name: name of the orchard.
+        crop: what grows there.
+        yield_unit: unit in which the orchard's people read yield.
+        said: where it is; what is None stays as it is known.
+
+    Returns:
+        Id of its row.
+
+    Raises:
+        InputError: a name cannot be kept, or the area is none.
+    """
+    row = store.one("SELECT * FROM orchard WHERE name = ?", [name])
+    known = NOWHERE if row is None else _place(row)
+    news = {field: value for field, value in asdict(_checked(name, said)).items() if value is not None}
+    place = replace(known, **news)
+    told = {"crop": crop, **asdict(place)}
+    body = OrchardBody.model_validate({"orchard": name, **told})
+    return store.record("orchard", {"name": name}, told, body, unsent={"yield_unit": yield_unit})
+
+
 def set_place(store: Store, orchard: str, place: OrchardPlace) -> None:
     """Keep where an orchard is; what is None stays as it is known.
 
     Raises:
         InputError: the orchard is not registered, a name cannot be kept, or the area is none.
     """
-    values = {name: value for name, value in asdict(place).items() if value is not None}
-    for name in ("region", "county"):
-        if name in values:
-            values[name] = clean_name(values[name])
-            require_name(values[name], f"the {name} of {orchard}")
-    area = place.county_area_ha
-    if area is not None and not 0 < area <= _MOST_AREA_HA:
-        raise InputError(f"county_area_ha of {orchard} is {area:g}; it must be above 0 and at most {_MOST_AREA_HA:,}")
-    if not values:
-        return
-    with store.change() as db:
-        db.table("orchard").update(_row(store, orchard)["id"], values)
+    with store.change():
+        row = _row(store, orchard)
+        record_orchard(store, row["name"], row["crop"], row["yield_unit"], place)
 
 
 def place_of(store: Store, orchard: str) -> OrchardPlace:
@@ -53,8 +73,7 @@ def place_of(store: Store, orchard: str) -> OrchardPlace:
     Raises:
         InputError: the orchard is not registered.
     """
-    row = _row(store, orchard)
-    return OrchardPlace(row["region"], row["county"], row["county_area_ha"])
+    return _place(_row(store, orchard))
 
 
 def crop_of(store: Store, orchard: str) -> str:
@@ -64,6 +83,24 @@ def crop_of(store: Store, orchard: str) -> str:
         InputError: the orchard is not registered.
     """
     return str(_row(store, orchard)["crop"])
+
+
+def _checked(orchard: str, place: OrchardPlace) -> OrchardPlace:
+    area = place.county_area_ha
+    if area is not None and not 0 < area <= _MOST_AREA_HA:
+        raise InputError(f"county_area_ha of {orchard} is {area:g}; it must be above 0 and at most {_MOST_AREA_HA:,}")
+    return OrchardPlace(_name(orchard, "region", place.region), _name(orchard, "county", place.county), area)
+
+
+def _name(orchard: str, what: str, name: str | None) -> str | None:
+    if name is not None:
+        name = clean_name(name)
+        require_name(name, f"the {what} of {orchard}")
+    return name
+
+
+def _place(row: dict[str, Any]) -> OrchardPlace:
+    return OrchardPlace(row["region"], row["county"], row["county_area_ha"])
 
 
 def _row(store: Store, orchard: str) -> dict[str, Any]:

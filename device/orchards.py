@@ -7,9 +7,10 @@ from typing import Any
 
 from calibration.errors import CalibrationError
 from calibration.units import M2_PER_HA, require_yield_unit
-from cloud_sync.messages import BlockBody, OrchardBody
+from cloud_sync.messages import BlockBody
 from device.errors import InputError
 from device.names import clean_name, require_name
+from device.orchard_places import NOWHERE, OrchardPlace, record_orchard
 from device.store import Store
 
 CROP = "apple"
@@ -72,7 +73,12 @@ class BlockSettings:
 
 
 def register_block(
-    store: Store, name: str, orchard: str, settings: BlockSettings, yield_unit: str | None = None
+    store: Store,
+    name: str,
+    orchard: str,
+    settings: BlockSettings,
+    yield_unit: str | None = None,
+    place: OrchardPlace = NOWHERE,
 ) -> Block:
     """Register a block and its orchard, or change what is known of them: both or, where one is refused, neither.
 
@@ -84,6 +90,7 @@ def register_block(
         orchard: name of the orchard.
         settings: what is known of the block.
         yield_unit: unit in which the orchard's people read yield; None leaves it.
+        place: where the orchard is.
 
     Raises:
         InputError: a name that cannot be kept, a block of that name in another orchard, an unknown unit, a number
@@ -94,18 +101,17 @@ def register_block(
     cleaned: dict[str, Any] = {field: clean_name(text) for field, text in words.items() if text is not None}
     settings = replace(settings, **cleaned)
     with store.change():
-        _record_block(store, name, _record_orchard(store, orchard, yield_unit), orchard, settings)
+        _record_block(store, name, _record_orchard(store, orchard, yield_unit, place), orchard, settings)
     return find_block(store, name)
 
 
-def _record_orchard(store: Store, name: str, yield_unit: str | None) -> str:
+def _record_orchard(store: Store, name: str, yield_unit: str | None, place: OrchardPlace) -> str:
     require_name(name, "the orchard's name")
     if yield_unit is not None:
         _check_unit(yield_unit)
     row = store.one("SELECT yield_unit FROM orchard WHERE name = ?", [name])
     unit = yield_unit or (row["yield_unit"] if row else "t/ha")
-    body = OrchardBody(orchard=name, crop=CROP)
-    return store.record("orchard", {"name": name}, {"crop": CROP}, body, unsent={"yield_unit": unit})
+    return record_orchard(store, name, CROP, unit, place)
 
 
 def _check_unit(unit: str) -> None:

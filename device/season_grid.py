@@ -103,5 +103,5 @@ def parse_grid(content: Mapping[str, Any], name: str, shape: tuple[int, int]) ->
                 f"season file {name}: grid.{field} is {value!r}, no number of degrees; fetch it again from the server"
             )
         places[field] = float(value)
-    source = f"{name}, season {content.get('season', 'unknown')}"
+    source = f"{name}, season {content.get('season') or 'unknown'}"
     return SeasonGrid(source=source, rows=shape[0], columns=shape[1], **places)

@@ -40,6 +40,9 @@ class OrchardBody(Body):
     orchard: Name = Field(description="name of the orchard")
     crop: Name = Field(description="crop grown there")
     area_m2: Positive | None = Field(default=None, description="planted area")
+    region: Name | None = Field(default=None, description="where it is, as yield models name where they were trained")
+    county: Name | None = Field(default=None, description="its county")
+    county_area_ha: Positive | None = Field(default=None, description="area planted with its crop in that county")
 
     def _key(self) -> tuple[str, ...]:
         return (self.orchard,)

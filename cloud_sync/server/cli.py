@@ -94,12 +94,14 @@ def init(folder: Path, hosts: tuple[str, ...], port: int, https_port: int, bind:
 def run(folder: Path, database: str | None, broker: str | None, processes: int | None, feed: bool) -> None:
     """Receive what devices send, until stopped; prints 'ready' once the broker passes messages on.
 
-    A database of an older Pomona is upgraded first.
+    A database of an older Pomona is upgraded first. Releases of models are signed again in time, with the keys that lie
+    at the server.
 
     Example: pomona server run --folder pomona-server
     """
     from cloud_sync.server import processes as ingest
     from cloud_sync.server.folder import ServerFolder
+    from cloud_sync.server.releases.freshness import fresh_releases
 
     home = ServerFolder(folder)
     host, port = broker_address(home, broker)
@@ -110,7 +112,7 @@ def run(folder: Path, database: str | None, broker: str | None, processes: int |
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
     work = ingest.Work(folder, host, port, database, processes, feed)
-    with _https(home, database, stop):
+    with _https(home, database, stop), fresh_releases(home, stop):
         ingest.run(work, stop, on_ready=lambda: click.echo("ready"))
 
 

@@ -115,7 +115,7 @@ def list_(as_json: bool, folder: Path) -> None:
       pomona server release list --folder pomona-server
     """
     from rich.console import Console
-    from rich.table import Table
+    from rich.table import Column, Table
     from rich.text import Text
 
     from cloud_sync.server.releases.releasing import releases
@@ -127,12 +127,13 @@ def list_(as_json: bool, folder: Path) -> None:
         ]
         click.echo(json.dumps(plain, ensure_ascii=False, indent=2))
         return
-    table = Table("release", "task", "for", "bytes", "released", "because")
+    name = Column("release", overflow="fold")  # whole, for `pomona server publish release` asks for it
+    table = Table(name, "task", "for", "bytes", "released", "because")
     for item in found:
         told = item.told
         because = told["decision"]["reason"] if told["decision"] else f"without the gate: {told['ungated']}"
         cells = (item.name, told["task"], f"{told['crop']}, {told['region']}", f"{item.size_bytes:,}")
-        table.add_row(*map(Text, (*cells, told["released_at"][:16], because)))
+        table.add_row(*map(Text, (*cells, told["released_at"][:10], because)))
     Console().print(table)
 
 
@@ -169,7 +170,7 @@ def keys(rotate: str | None, offline_keys: Path | None, folder: Path) -> None:
 @_KEYS
 @FOLDER
 def renew(offline: bool, offline_keys: Path | None, folder: Path) -> None:
-    """Sign for another 30 days that the releases are the newest; run it each week, by cron or a timer.
+    """Sign for another 30 days that the releases are the newest, as a running server does by itself.
 
     Once that time is over devices install nothing, since somebody could be holding news back; they go on with what
     they have.

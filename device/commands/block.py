@@ -92,13 +92,13 @@ def add(
       pomona block add B1 --orchard "North farm" --region Gansu --county Jingning --county-area 1000000mu
     """
     from calibration.units import M2_PER_HA
-    from device.orchard_places import OrchardPlace, set_place
+    from device.orchard_places import OrchardPlace
     from device.orchards import BlockSettings, register_block
 
     settings = BlockSettings(area, trees, trees_per_ha, variety, fruit_weight, training_system)
+    place = OrchardPlace(region, county, county_area and county_area / M2_PER_HA)
     with opened_store(home, create=True) as store:
-        registered = register_block(store, name, orchard, settings, unit)
-        set_place(store, orchard, OrchardPlace(region, county, county_area and county_area / M2_PER_HA))
+        registered = register_block(store, name, orchard, settings, unit, place)
     density = f", {registered.trees_per_ha:.0f} trees a hectare" if registered.trees_per_ha else ""
     click.echo(f"Block {registered.name} of {registered.orchard}{density}.")
 

@@ -26,18 +26,22 @@ _TASK = click.argument("task", default="detection")
     "--release", "name", help="Name and version of one release.  [default: the newest that fits, of each task]"
 )
 @click.option("--task", help="Only releases of this task, such as detection.")
+@click.option("--any-region", is_flag=True, help="Take a yield model of another region than the orchards'.")
 @click.option(
     "--root",
     type=click.Path(path_type=Path, dir_okay=False),
     help="Root of the releases to trust from now on; only where enrolment brought none. Compare the fingerprint.",
 )
 @home_option
-def install(source: str | None, name: str | None, task: str | None, root: Path | None, home: Path) -> None:
+def install(
+    source: str | None, name: str | None, task: str | None, any_region: bool, root: Path | None, home: Path
+) -> None:
     """Install the models that SOURCE has released: a folder, or an https:// address; without, this device's server.
 
     Nothing is believed that is not signed by whom this device trusts, is older than what was seen before, or has ended.
     A model that does not fit the orchard, or fails when it is tried, is refused. The one before stays, and comes back
-    by `pomona models rollback`, or by itself where the new one does not start.
+    by `pomona models rollback`, or by itself where the new one does not start. Older ones that counted nothing are
+    deleted.
 
     \b
     Examples:
@@ -54,7 +58,7 @@ def install(source: str | None, name: str | None, task: str | None, root: Path |
         if root is not None:
             click.echo(f"Root: {trust_root(home, root)}. See that the server shows the same.")
         with _telling() as say:
-            done = install_releases(store, found, Wanted(name, task), say)
+            done = install_releases(store, found, Wanted(name, task, any_region), say)
         for item in done:
             _tell(item)
         for item in done:

@@ -147,10 +147,11 @@ def _models(home: Path) -> list[dict[str, str]]:
 
 def _print_models(there: list[dict[str, str]]) -> None:
     from rich.console import Console
-    from rich.table import Table
+    from rich.table import Column, Table
     from rich.text import Text
 
-    table = Table("model", "task", "state", "since", "why")
+    # whole, for `pomona models activate` asks for it
+    table = Table(Column("model", overflow="fold"), "task", "state", "since", "why")
     for model in there:
         cells = (model["bundle"] or "what comes with Pomona", model["task"], model["state"], model["since"][:10])
         table.add_row(*map(Text, (*cells, model["why"])))

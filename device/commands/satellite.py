@@ -10,26 +10,13 @@ from typing import TYPE_CHECKING
 import click
 
 from device.commands.common import home_option, opened_store
+from device.feature_words import WEATHER
 
 if TYPE_CHECKING:
     from device.season_cells import CellMeans, SeasonCells
     from device.store import Store
 
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
-# what a person calls the weather's variables; factor and zero of the unit in which people think
-_WEATHER = {
-    "Evap_tavg": ("evaporation, mm/day", 86_400.0, 0.0),
-    "LWdown_f_tavg": ("longwave, W/m²", 1.0, 0.0),
-    "Psurf_f_tavg": ("pressure, hPa", 0.01, 0.0),
-    "Rainf_f_tavg": ("rain, mm/day", 86_400.0, 0.0),
-    "SoilMoi00_10cm_tavg": ("soil moisture 0-10, %", 100.0, 0.0),
-    "SoilMoi10_40cm_tavg": ("soil moisture 10-40, %", 100.0, 0.0),
-    "SoilTemp00_10cm_tavg": ("soil 0-10 cm, °C", 1.0, 273.15),
-    "SoilTemp10_40cm_tavg": ("soil 10-40 cm, °C", 1.0, 273.15),
-    "SWdown_f_tavg": ("solar radiation, W/m²", 1.0, 0.0),
-    "Tair_f_tavg": ("air, °C", 1.0, 273.15),
-    "Wind_f_tavg": ("wind, m/s", 1.0, 0.0),
-}
 
 
 @click.command()
@@ -122,7 +109,7 @@ def _print(cells: SeasonCells, means: CellMeans) -> None:
         table.add_column(_MONTHS[month - 1], justify="right", no_wrap=True)
     table.add_row("clear, %", *(_figure(100 * share) for share in means.clear_share))
     for name, values in means.values.items():
-        label, factor, zero = _WEATHER.get(name, (name, 1.0, 0.0))
+        label, factor, zero = WEATHER.get(name, (name, 1.0, 0.0))
         table.add_row(Text(label), *(_figure(factor * (value - zero)) for value in values))
     console.print(table)
     if cells.days:

@@ -12,7 +12,7 @@ from typing import Any
 from cloud_sync.documents import RegisteredTree, RegistryDocument
 from cloud_sync.outbox import new_id
 from device.names import clean_name
-from device.orchard_places import OrchardPlace, set_place
+from device.orchard_places import OrchardPlace
 from device.orchards import Block, BlockSettings, register_block
 from device.recording import Visit, record_hand_count, record_tree_count
 from device.store import Store
@@ -27,16 +27,14 @@ def apply_registry(store: Store, registry: RegistryDocument) -> None:
         InputError: a name or number that this device cannot keep, or a block that it knows in another orchard.
         StoreError: the store cannot be written.
     """
+    place = OrchardPlace(registry.region, registry.county, registry.county_area_ha)
     for told in registry.blocks:
         settings = BlockSettings(told.area_m2, told.trees or None, told.trees_per_ha, told.variety, told.fruit_weight_g)
-        block = register_block(store, told.block, registry.orchard, settings, registry.yield_unit)
+        block = register_block(store, told.block, registry.orchard, settings, registry.yield_unit, place)
         with store.change():
             known = {row["code"]: row["id"] for row in store.db.query("SELECT * FROM tree WHERE block = ?", [block.id])}
             for tree in told.registered:
                 _apply_tree(store, block, tree, known)
-    if registry.blocks:
-        place = OrchardPlace(registry.region, registry.county, registry.county_area_ha)
-        set_place(store, registry.orchard, place)
 
 
 def _apply_tree(store: Store, block: Block, told: RegisteredTree, known: dict[str, str]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +17,7 @@ from export.runtime.bundle import ModelBundle, open_any_bundle
 from export.runtime.errors import BundleError
 
 DETECTION, YIELD = "detection", "yield"
+_DYING = ".old-"
 # stands for the bundle that comes with Pomona, or for none where it brings none of a task
 SHIPPED = ""
 _Started = TypeVar("_Started")
@@ -61,21 +63,19 @@ def read_all_active(store: Store) -> list[ActiveModel]:
     return [ActiveModel(**row) for row in store.db.query("SELECT * FROM active_model ORDER BY task")]
 
 
-def active_yield_bundle(store: Store) -> Path | None:
-    """Folder of the yield model that serves; None where none is installed."""
-    return folder_of(store, read_active(store, YIELD).bundle)
-
-
 def activate(store: Store, task: str, bundle: str, reason: str) -> ActiveModel:
     """Make an installed bundle serve; what served before is the one to go back to.
 
     Raises:
+        InputError: it is not installed any more.
         StoreError: the store cannot be written.
     """
     with store.change():
         before = read_active(store, task)
         if before.bundle == bundle:
             return before
+        if not (bundles_folder(store.folder) / bundle).is_dir():
+            raise InputError(f"{bundle} is not installed any more; see `pomona models list`")
         return _write(store, ActiveModel(task, bundle, before.bundle, _now(), reason))
 
 
@@ -144,6 +144,26 @@ def installed(store: Store) -> list[ModelBundle]:
         with contextlib.suppress(BundleError):  # what serves of the others says so when it starts
             found.append(open_any_bundle(folder))
     return found
+
+
+def forget_unused(store: Store) -> None:
+    """Delete installed bundles that nothing needs; what cannot be deleted now is left for the next time.
+
+    What serves for any task, what served before it, and what counted something stays: estimates of old visits ask the
+    manifest of the bundle that counted how far it is off.
+
+    Raises:
+        StoreError: the store cannot be written.
+    """
+    folder = bundles_folder(store.folder)
+    with contextlib.suppress(OSError), store.change() as db:  # nobody makes one serve meanwhile
+        counted = db.query("SELECT model FROM tree_count UNION SELECT model FROM detections")
+        needed = {row["model"] for row in counted}
+        needed |= {bundle for active in read_all_active(store) for bundle in (active.bundle, active.previous)}
+        for path in [path for path in folder.glob("[!.]*") if path.name not in needed]:
+            path.replace(folder / f"{_DYING}{path.name}")  # a death leaves no half bundle under its name
+    for path in folder.glob(f"{_DYING}*"):
+        shutil.rmtree(path, ignore_errors=True)
 
 
 def _write(store: Store, active: ActiveModel) -> ActiveModel:

@@ -20,7 +20,7 @@ from cloud_sync.files import make_folder, sync_folder
 from device.disk import remedy_for
 from device.errors import InputError, ReleaseError, StoreError
 from device.model_state import note_candidate
-from device.releases.active import DETECTION, activate, bundles_folder, read_active
+from device.releases.active import DETECTION, YIELD, activate, bundles_folder, forget_unused, read_active
 from device.releases.source import Source
 from device.releases.trust import Offered, offered
 from device.store import Store
@@ -41,10 +41,12 @@ class Wanted:
     Attributes:
         name: name and version of one release.
         task: releases of this task only.
+        anywhere: whether the owner takes a yield model of another region.
     """
 
     name: str | None = None
     task: str | None = None
+    anywhere: bool = False
 
 
 @dataclass(frozen=True)
@@ -102,7 +104,7 @@ def _choose(store: Store, releases: Sequence[Offered], wanted: Wanted) -> list[O
         named = [release for release in releases if release.name == wanted.name]
         if not named:
             raise InputError(f"no release is called {wanted.name}; there are {_names(releases)}")
-        if reason := _misfit(store, named[0]):
+        if reason := _misfit(store, named[0], wanted):
             note_candidate(store, named[0].told.identity, reason)
             raise InputError(f"{reason}; it is not installed")
         return named
@@ -111,7 +113,7 @@ def _choose(store: Store, releases: Sequence[Offered], wanted: Wanted) -> list[O
     for release in releases:
         if wanted.task not in {None, release.told.task}:
             continue
-        if reason := _misfit(store, release):
+        if reason := _misfit(store, release, wanted):
             misfits.append(reason)
         else:
             newest[release.told.task] = release
@@ -120,11 +122,26 @@ def _choose(store: Store, releases: Sequence[Offered], wanted: Wanted) -> list[O
     return list(newest.values())
 
 
-def _misfit(store: Store, release: Offered) -> str | None:
+def regions_of(store: Store) -> list[str]:
+    """Where the orchards stand of which somebody has said it."""
+    return [row["region"] for row in store.db.query("SELECT DISTINCT region FROM orchard WHERE region > '' ORDER BY 1")]
+
+
+def _misfit(store: Store, release: Offered, wanted: Wanted) -> str | None:
     """Why a release is not for this device, by what is said of it."""
-    if release.told.task not in TASKS:
-        return f"{release.name} is for {release.told.task}, which this Pomona does not know; upgrade it"
-    return next((reason for crop in crops_of(store) if (reason := fits(release.told, crop))), None)
+    told = release.told
+    if told.task not in TASKS:
+        return f"{release.name} is for {told.task}, which this Pomona does not know; upgrade it"
+    predicts = told.task == YIELD
+    crops: list[str | None] = [*crops_of(store)]
+    for crop in crops or [None]:
+        if reason := fits(told, crop, target=YIELD if predicts else None):
+            return reason
+    if not predicts or wanted.anywhere:  # a detector knows fruit of any region
+        return None
+    # orchards in several regions: a model of one of them is for this device, and estimates of the others refuse it
+    elsewhere = [fits(told, None, region) for region in regions_of(store)]
+    return elsewhere[0] if elsewhere and all(elsewhere) else None
 
 
 def _install(store: Store, source: Source, release: Offered, say: Callable[[str], None]) -> Installed:
@@ -136,6 +153,7 @@ def _install(store: Store, source: Source, release: Offered, say: Callable[[str]
         raise InputError(f"{release.name} is not installed: {error}") from error
     before = read_active(store, told.task)
     activate(store, told.task, told.identity, f"installed from {source.where}")
+    forget_unused(store)
     if told.task == DETECTION and before.bundle != told.identity:
         note_candidate(store, told.identity)
     with contextlib.suppress(OSError):

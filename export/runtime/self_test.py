@@ -47,7 +47,7 @@ def _detector(folder: Path) -> None:
 
 def _predictor(folder: Path) -> None:
     """Start every graph, which computes its parity sample."""
-    YieldModel(open_yield_bundle(folder))
+    YieldModel(open_yield_bundle(folder)).check()
 
 
 _TRIES: Mapping[str, Callable[[Path], None]] = {"detection": _detector, "yield": _predictor}

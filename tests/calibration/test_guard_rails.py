@@ -66,6 +66,8 @@ def test_an_area_unlike_the_orchard_is_named_with_what_differs() -> None:
     (said,) = unlike_orchard(sampled, orchard)
     assert "sees another orchard (ndvi by +1.2 standard deviations)" in said
     assert "sample trees over all of it" in said
+    orchard["predicted yield"] = np.array([1.0, 1.1, 1.2])
+    assert "(predicted yield by +12.2 standard deviations, and 1 more)" in unlike_orchard(sampled, orchard)[0]
 
 
 def test_an_area_like_the_orchard_or_features_of_one_of_them_only_are_no_matter() -> None:

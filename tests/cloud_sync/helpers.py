@@ -24,7 +24,14 @@ PHOTO_HASH = "ab" * 32
 
 # one valid body of each type, every field of it filled
 EXAMPLES: dict[str, dict[str, Any]] = {
-    "orchard": {"orchard": "Dongshan", "crop": "apple", "area_m2": 66_700.0},
+    "orchard": {
+        "orchard": "Dongshan",
+        "crop": "apple",
+        "area_m2": 66_700.0,
+        "region": "Gansu",
+        "county": "Jingning",
+        "county_area_ha": 66_000.0,
+    },
     "block": {
         "orchard": "Dongshan",
         "block": "A",

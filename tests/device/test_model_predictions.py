@@ -10,12 +10,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from cloud_sync.messages import EstimateBody, decode_body, decode_envelope, unpack_series
+from cloud_sync.messages import EstimateBody, OrchardBody, decode_body, decode_envelope, unpack_series
 from device.errors import InputError
 from device.estimates import estimate
 from device.model_predictions import ModelPredictions, predict_by_model, predictions_for
 from device.orchard_places import OrchardPlace, place_of, set_place
-from device.orchards import Block
+from device.orchards import Block, BlockSettings, register_block
 from device.queries import get_visit
 from device.sampled_visits import SampledVisit, find_visit
 from device.season_cells import parse_season_cells
@@ -138,8 +138,10 @@ def test_what_is_shown_names_the_model_the_months_the_pictures_and_the_flags(
     assert lines["season like its training"] == "no"
     said = "\n".join(warnings_of(made))
     assert "from April to June alone: July, August, September, October not in the season file yet" in said
-    assert "± 800 kg/ha, and ± 700 kg/ha once all months are known" in said
-    assert "of the sampling area and the orchard is unlike those the model was trained on, most of all in Rainf" in said
+    assert "the model's interval is 14 % wider than once all months are known" in said
+    assert (
+        "of the sampling area and the orchard is unlike those the model was trained on, most of all in rain (" in said
+    )
     assert "trained on simulated counties" in said
 
 
@@ -176,8 +178,8 @@ def test_a_season_that_is_shorter_than_any_model_is_refused(
 @pytest.mark.parametrize(
     ("content", "said"),
     [
-        (season_file(season=YEAR - 1), rf"is of season {YEAR - 1}, and the visit's is {YEAR}; fetch the season file"),
-        (season_file(season=None), r"is of season unknown"),
+        (season_file(season=YEAR - 1), rf"season {YEAR - 1}, is of another year than the visit, {YEAR}; fetch the"),
+        (season_file(season=None), "season unknown, is of another year"),
         (
             season_file(days=[*days_of((4, 5, 6, 7)), f"{YEAR}-08-03"]),
             rf"is too old for August: its last picture until then is of {YEAR}-08-03, 20 days at most",
@@ -201,11 +203,20 @@ def test_a_stale_or_incomplete_season_file_is_refused_with_the_reason(
         estimate(store, block, visited, predicted(content))
 
 
+def test_a_yield_that_cannot_be_is_the_seasons_fault(
+    store: Store, block: Block, visited: SampledVisit, predicted: Any
+) -> None:
+    with pytest.raises(
+        InputError, match=r"which cannot be: the season is unlike .* most of all in rain \(Rainf_f_tavg\)"
+    ):
+        estimate(store, block, visited, predicted(season_file(rain=-1e5)))
+
+
 def test_a_model_of_another_region_is_refused_unless_the_owner_wants_it(
     store: Store, block: Block, predicted: Any, visited: SampledVisit
 ) -> None:
     set_place(store, block.orchard, OrchardPlace(region="Shaanxi"))
-    with pytest.raises(InputError, match=r"was trained on Gansu and the orchard is in Shaanxi; .*--any-region"):
+    with pytest.raises(InputError, match=r"is made for Gansu, and the orchard stands in Shaanxi; .*--any-region"):
         predicted()
     told = predicted(anywhere=True).told("B1", visited.places)
     assert any("taken because the owner wants it" in warning for warning in told.warnings)
@@ -217,13 +228,13 @@ def test_a_model_of_another_crop_is_refused_whatever_the_owner_wants(
     store: Store, predicted: Any, visited: SampledVisit
 ) -> None:
     store.db.execute("UPDATE orchard SET crop = 'pear'")
-    with pytest.raises(InputError, match="it predicts apple and pear grows there; take another model"):
+    with pytest.raises(InputError, match="is made for apple, and the orchard grows pear; take another model"):
         predicted(anywhere=True)
 
 
 def test_where_the_orchard_is_has_to_be_said(store: Store, block: Block, predicted: Any) -> None:
     store.db.execute("UPDATE orchard SET region = NULL")
-    with pytest.raises(InputError, match="nobody has said where the orchard is; say where it is with pomona block add"):
+    with pytest.raises(InputError, match="nobody has said where the orchard stands; say where it is with pomona"):
         predicted()
     store.db.execute("UPDATE orchard SET region = 'Gansu', county_area_ha = NULL")
     with pytest.raises(InputError, match=r"planted area of .* county is unknown, .* --county-area 12000ha"):
@@ -286,7 +297,26 @@ def test_the_command_predicts_and_shows(
         bundle.folder,
     )  # fmt: skip
     assert refused.exit_code == 2
-    assert "is of season 1999" in refused.err
+    assert "season 1999, is of another year" in refused.err
+
+
+def test_the_place_goes_to_the_server_once_and_stays_when_a_block_is_registered(store: Store, block: Block) -> None:
+    set_place(store, block.orchard, GANSU)
+    set_place(store, block.orchard, GANSU)
+    register_block(store, "B2", block.orchard, BlockSettings())
+    waiting = [decode_envelope(item.payload) for item in store.outbox.waiting("jetson-1", 0, 1000)]
+    told = [(envelope.revision, decode_body(envelope)) for envelope in waiting if envelope.type == "orchard"]
+    (revision, body) = told[-1]
+    assert isinstance(body, OrchardBody)
+    assert revision == 2
+    assert OrchardPlace(body.region, body.county, body.county_area_ha) == GANSU
+
+
+def test_a_place_that_is_refused_registers_no_block(run_pomona: Pomona, store: Store) -> None:
+    refused = run_pomona("block", "add", "B9", "--orchard", "New farm", "--county-area", "99999999ha")
+    assert (refused.exit_code, run_pomona("block", "list").out.count("B9")) == (2, 0)
+    done = run_pomona("block", "add", "B9", "--orchard", "New farm", "--region", "Gansu")
+    assert (done.exit_code, place_of(store, "New farm").region) == (0, "Gansu")
 
 
 def test_the_command_places_an_orchard(run_pomona: Pomona, store: Store, block: Block) -> None:

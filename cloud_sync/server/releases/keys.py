@@ -18,8 +18,9 @@ from securesystemslib.signer import CryptoSigner
 from cloud_sync.files import PRIVATE, make_folder, sync_folder, write_whole
 from cloud_sync.server.errors import ReleaseError
 
-ROLES = ("root", "targets", "snapshot", "timestamp")
 OFFLINE_ROLES = ("root", "targets")
+ONLINE_ROLES = ("snapshot", "timestamp")
+ROLES = (*OFFLINE_ROLES, *ONLINE_ROLES)
 
 
 @dataclass(frozen=True)

@@ -24,7 +24,7 @@ from tuf.api.serialization import DeserializationError
 from cloud_sync.files import make_folder, write_whole
 from cloud_sync.releases import METADATA, TARGETS
 from cloud_sync.server.errors import ReleaseError
-from cloud_sync.server.releases.keys import OFFLINE_ROLES, ROLES, KeyFolders
+from cloud_sync.server.releases.keys import OFFLINE_ROLES, ONLINE_ROLES, ROLES, KeyFolders
 
 _SIGNED = TypeVar("_SIGNED", Root, Targets, Snapshot, Timestamp)
 # how long devices take each for new. A timestamp that has ended keeps devices from installing, not from counting
@@ -178,6 +178,18 @@ class ReleaseRepository:
                     self._publish(known.signed.version)
                     return
             self._publish(self._write_next(known.signed))
+
+    def renew_in_time(self) -> bool:
+        """Renew once half of the time of snapshot or timestamp is over, and say whether that was so.
+
+        Raises:
+            ReleaseError: there is no repository, a key is not there, or the folder cannot be written.
+        """
+        ends = self.expiries()
+        if all(ends[role] - self.now() > timedelta(days=VALID_DAYS[role] / 2) for role in ONLINE_ROLES):
+            return False
+        self.renew()
+        return True
 
     def rotate(self, role: str) -> str:
         """Give a role a new key. A new root is signed with its former key too, by which devices follow.

@@ -17,17 +17,18 @@ from cloud_sync.files import identity_folder
 from cloud_sync.identity import release_root_file
 from cloud_sync.server.releases.releasing import release, withdraw
 from cloud_sync.timekeeping import Timekeeper
+from device.commands.common import make_counter
 from device.errors import InputError, ReleaseError
 from device.model_state import read_model_state
 from device.orchards import Block
-from device.releases.active import bundles_folder, installed, read_active, roll_back
+from device.releases.active import activate, bundles_folder, installed, read_active, roll_back
 from device.releases.installing import Installed, Wanted, install
 from device.releases.source import FolderSource
 from device.releases.trust import trust_root
 from device.store import Store
 from export.runtime.bundle_archive import pack_bundle
 from tests.cloud_sync.helpers import enrol, make_server
-from tests.device.visiting import table
+from tests.device.visiting import bring_in, photograph, table
 from tests.disc_bundle import make_disc_bundle, write_manifest
 from tests.releases import REASON, Releases, days_ago
 
@@ -285,3 +286,22 @@ def test_an_enrolment_brings_the_root(tmp_path: Path, made: Releases) -> None:
     plain = tmp_path / "plain"
     enrol(make_server(tmp_path / "without"), plain, "kiwi")
     assert not release_root_file(plain).exists()
+
+
+# --- what is deleted ----------------------------------------------------------------------------------------------
+
+
+def test_what_neither_serves_nor_served_before_nor_counted_is_deleted(
+    store: Store, trusting: Releases, block: Block, tmp_path: Path
+) -> None:
+    counted = trusting.add("1.1.0")
+    get(store, trusting)
+    bring_in(store, make_counter(None, 1, home=store.folder), block, photograph(tmp_path / "photos", "T1", 3))
+    names = [trusting.add(f"1.{number}.0") for number in (2, 3, 4)]
+    for number in (2, 3, 4):
+        get(store, trusting, f"discs-1.{number}.0")
+    assert serving(store) == (names[2], names[1])
+    kept = sorted([counted, names[1], names[2]])
+    assert sorted(path.name for path in bundles_folder(store.folder).iterdir()) == kept
+    with pytest.raises(InputError, match="is not installed any more"):
+        activate(store, "detection", names[0], "by hand")
