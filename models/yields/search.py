@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import optuna
@@ -17,6 +16,7 @@ from models.yields.training import DivergedError
 optuna.logging.set_verbosity(optuna.logging.WARNING)
 
 _STARTUP = 4  # trials drawn at random before the search learns from them
+_FITS = 5
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,8 +39,6 @@ class Tuned:
 def tune(candidate: Candidate, rows: Samples, trials: int, seed: int) -> Tuned:
     """Search a model's settings on rows that may be fitted to.
 
-    A trial whose first years are worse than most is given up.
-
     Args:
         candidate: the model.
         rows: of two years at least.
@@ -53,27 +51,19 @@ def tune(candidate: Candidate, rows: Samples, trials: int, seed: int) -> Tuned:
     """
     if not candidate.tunable:
         return untuned(candidate, rows, candidate.default, seed)
-    found: dict[int, tuple[Parameters, FloatArray]] = {}
+    found: dict[int, Tuned] = {}
 
     def objective(trial: Trial) -> float:
         parameters = candidate.suggest(trial)
-        for step, predicted in enumerate(_year_by_year(candidate, rows, parameters, seed)):
-            trial.report(_weighted_rmse(rows, predicted), step)
-            if trial.should_prune():
-                raise optuna.TrialPruned
-        found[trial.number] = parameters, predicted
-        return _weighted_rmse(rows, predicted)
+        found[trial.number] = tried = untuned(candidate, rows, parameters, seed)
+        return tried.rmse
 
-    study = optuna.create_study(
-        sampler=optuna.samplers.TPESampler(seed=seed, n_startup_trials=_STARTUP),
-        pruner=optuna.pruners.MedianPruner(n_startup_trials=_STARTUP, n_warmup_steps=0),
-    )
+    study = optuna.create_study(sampler=optuna.samplers.TPESampler(seed=seed, n_startup_trials=_STARTUP))
     study.enqueue_trial(dict(candidate.default))
     study.optimize(objective, n_trials=trials, catch=(DivergedError,))
     if not found:
         raise DivergedError(f"none of {trials} trials of {candidate.name} trained; look at the features' scales")
-    parameters, left_out = found[study.best_trial.number]
-    return Tuned(parameters, left_out, study.best_value, len(study.trials))
+    return replace(found[study.best_trial.number], trials=len(study.trials))
 
 
 def untuned(candidate: Candidate, rows: Samples, parameters: Parameters, seed: int) -> Tuned:
@@ -82,24 +72,20 @@ def untuned(candidate: Candidate, rows: Samples, parameters: Parameters, seed: i
     Raises:
         TableError: rows of one year only.
     """
-    *_, left_out = _year_by_year(candidate, rows, parameters, seed)
+    if len(rows.years) < 2:
+        raise TableError(f"all rows are of {rows.years[0]}; settings are judged by a second year, which is not there")
+    # with many years some go together, every fifth: each fit leaves out one such group
+    fit_of = np.searchsorted(rows.years, rows.year) % _FITS
+    numbers = range(int(fit_of.max()) + 1)
+    fits = candidate.fit_each([rows.take(fit_of != number) for number in numbers], parameters, [seed] * len(numbers))
+    if candidate.settle is not None:
+        settled, left_out = candidate.settle(rows, fit_of, fits)
+        return Tuned({**parameters, **settled}, left_out, _weighted_rmse(rows, left_out), 1)
+    left_out = np.empty(len(rows))
+    for number, predict in zip(numbers, fits, strict=True):
+        left_out[fit_of == number] = predict(rows.take(fit_of == number))
     return Tuned(parameters, left_out, _weighted_rmse(rows, left_out), 1)
 
 
-def _year_by_year(candidate: Candidate, rows: Samples, parameters: Parameters, seed: int) -> Iterator[FloatArray]:
-    """Predictions of each row by a fit without its year; of a first year, of two, and so on; the others NaN."""
-    if len(rows.years) < 2:
-        raise TableError(f"all rows are of {rows.years[0]}; settings are judged by a second year, which is not there")
-    predicted = np.full(len(rows), np.nan)
-    for year in rows.years:
-        held_out = rows.year == year
-        predict = candidate.fit(rows.take(~held_out), parameters, seed)
-        predicted[held_out] = predict(rows.take(held_out))
-        yield predicted
-
-
 def _weighted_rmse(rows: Samples, predicted: FloatArray) -> float:
-    """Of the rows that have been predicted."""
-    known = np.isfinite(predicted)
-    squared = (predicted[known] - rows.yields[known]) ** 2
-    return float(np.sqrt(np.average(squared, weights=rows.weight[known])))
+    return float(np.sqrt(np.average((predicted - rows.yields) ** 2, weights=rows.weight)))

@@ -16,7 +16,8 @@ from models.yields.scores import Interval, bootstrap, paired_difference, rmse
 from models.yields.table import FloatArray
 
 OURS = "APYieldNet"
-ON_EFFECTS = "APYieldNet on county effects"
+WIDE_AND_DEEP = "APYieldNet, wide and deep"
+WIDE_ALONE = "Its wide part alone"
 PAPERS_SEVEN = ("Lasso", "Ridge", "Multiple linear", "PLSR", "LSTM", "GRU", "BiLSTM")
 
 # switches of the network against its own default
@@ -90,7 +91,7 @@ class SetResult:
 
 def write_page(results: Sequence[SetResult], trials: int, members: int, path: Path) -> None:
     """Write all sections."""
-    parts = [HEAD.format(on_effects=ON_EFFECTS, trials=trials, members=members)]
+    parts = [HEAD.format(on_effects=WIDE_AND_DEEP, trials=trials, members=members)]
     for result in results:
         parts += [f"\n## {result.title}\n", *_main_table(result), *_verdict(result), *_years(result)]
         parts += _variants(result, ABLATIONS, "What the parts are worth", "as it is")
@@ -107,9 +108,9 @@ def _tested(result: SetResult, outcome: Outcome) -> NDArray[np.bool_]:
 
 
 def _difference(result: SetResult, other: str) -> Interval | None:
-    if ON_EFFECTS not in result.outcomes or other == ON_EFFECTS:
+    if WIDE_AND_DEEP not in result.outcomes or other == WIDE_AND_DEEP:
         return None
-    ours, theirs = result.outcomes[ON_EFFECTS], result.outcomes[other]
+    ours, theirs = result.outcomes[WIDE_AND_DEEP], result.outcomes[other]
     rows = _tested(result, ours)
     return paired_difference(result.yields[rows], ours.predicted[rows], theirs.predicted[rows])
 
@@ -148,14 +149,14 @@ def _verdict(result: SetResult) -> list[str]:
         if name not in ABLATIONS and name not in AUGMENTATIONS:
             rows = _tested(result, outcome)
             errors[name] = float(rmse(result.yields[rows], outcome.predicted[rows]))
-    if ON_EFFECTS not in errors:
+    if WIDE_AND_DEEP not in errors:
         return []
     best = min(errors, key=errors.__getitem__)
     seven = [name for name in PAPERS_SEVEN if name in errors]
-    lost = [name for name in seven if errors[name] <= errors[ON_EFFECTS]]
+    lost = [name for name in seven if errors[name] <= errors[WIDE_AND_DEEP]]
     differences = {name: _difference(result, name) for name in errors}
     close = [name for name, found in differences.items() if found is not None and found.low <= 0 <= found.high]
-    told = f"{ON_EFFECTS} has a lower RMSE than "
+    told = f"{WIDE_AND_DEEP} has a lower RMSE than "
     if lost:
         told += f"{len(seven) - len(lost)} of the {len(seven)} models of the paper that ran, not than {_list(lost)}."
     else:
@@ -171,12 +172,12 @@ def _list(names: Sequence[str]) -> str:
 
 def _years(result: SetResult) -> list[str]:
     """Error and coverage of each test year for ours."""
-    if ON_EFFECTS not in result.outcomes:
+    if WIDE_AND_DEEP not in result.outcomes:
         return []
-    outcome = result.outcomes[ON_EFFECTS]
+    outcome = result.outcomes[WIDE_AND_DEEP]
     tested = _tested(result, outcome)
     lines = [
-        f"{ON_EFFECTS}, year by year:\n",
+        f"{WIDE_AND_DEEP}, year by year:\n",
         "| year | RMSE | 90 % interval ± | inside % |",
         "| --- | --- | --- | --- |",
     ]
@@ -192,10 +193,10 @@ def _years(result: SetResult) -> list[str]:
 
 def _variants(result: SetResult, variants: Mapping[str, Any], title: str, itself: str) -> list[str]:
     found = [name for name in variants if name in result.outcomes]
-    if not found or ON_EFFECTS not in result.outcomes:
+    if not found or WIDE_AND_DEEP not in result.outcomes:
         return []
     told = (
-        f"{ON_EFFECTS} with one thing changed, for the settings that were found for itself. Difference: its own RMSE "
+        f"{WIDE_AND_DEEP} with one thing changed, for the settings that were found for itself. Difference: its own RMSE "
         "less the variant's.\n"
     )
     lines = [
@@ -204,7 +205,7 @@ def _variants(result: SetResult, variants: Mapping[str, Any], title: str, itself
         "| variant | MAE | RMSE | R² | difference |",
         "| --- | --- | --- | --- | --- |",
     ]
-    for name in (ON_EFFECTS, *found):
+    for name in (WIDE_AND_DEEP, *found):
         outcome = result.outcomes[name]
         rows = _tested(result, outcome)
         scores = bootstrap(result.yields[rows], outcome.predicted[rows])
@@ -213,5 +214,5 @@ def _variants(result: SetResult, variants: Mapping[str, Any], title: str, itself
             "" if difference is None else f"{difference.value:+.2f} ({difference.low:+.2f} to {difference.high:+.2f})"
         )
         shown = " | ".join(_shown(scores[metric]) for metric in ("MAE", "RMSE", "R²"))
-        lines.append(f"| {itself if name == ON_EFFECTS else name} | {shown} | {less} |")
+        lines.append(f"| {itself if name == WIDE_AND_DEEP else name} | {shown} | {less} |")
     return [*lines, ""]

@@ -13,9 +13,10 @@ from models.yields.candidates import (
     Candidate,
     apyieldnet,
     linear_candidates,
-    on_county_effects,
     recurrent_candidates,
     sceptical_candidates,
+    wide_alone,
+    wide_and_deep,
 )
 from models.yields.conformal import half_width
 from models.yields.linear import fit_county_effects, fit_county_mean, fit_last_year, fit_ridge
@@ -42,7 +43,8 @@ def _candidates() -> list[Candidate]:
         *sceptical_candidates(),
         *recurrent_candidates(table, 1),
         ours,
-        on_county_effects(ours, "on county effects"),
+        wide_alone("wide alone"),
+        wide_and_deep(ours, "wide and deep"),
         added,
     ]
 
@@ -150,29 +152,6 @@ def test_ridge_with_counties_is_a_model_of_county_effects() -> None:
     train, test = rows.take(rows.year < 2023), rows.take(rows.year == 2023)
     without, with_counties = (fit_ridge(train, alpha=1.0, monthly=False, county=county)(test) for county in (0.0, 25.0))
     assert abs(with_counties - test.yields).mean() < 0.7 * abs(without - test.yields).mean()
-
-
-def test_a_network_on_county_effects_with_no_share_is_the_effects() -> None:
-    rows = samples_of(_table())
-    candidate = on_county_effects(apyieldnet(_table(), 1), "ours")
-    parameters = {**_quick(candidate), "share": 0.0, "shrink": 0.5}
-    found = candidate.fit(rows, parameters, 0)(rows)
-    assert np.allclose(found, fit_county_effects(rows, shrink=0.5)(rows))
-
-
-def test_what_effects_leave_is_judged_by_years_they_were_not_fitted_to() -> None:
-    rows = samples_of(_table())
-    given: list[Samples] = []
-
-    def fit(samples: Samples, _parameters: object, _seed: int) -> Callable[[Samples], np.ndarray]:
-        given.append(samples)
-        return lambda asked: np.zeros(len(asked))
-
-    candidate = on_county_effects(replace(apyieldnet(_table(), 1), fit=fit), "ours")
-    candidate.fit(rows, {"share": 1.0, "shrink": 0.0}, 0)
-    own = (rows.county == "county 2") & (rows.year == 2020)
-    others = rows.yields[(rows.county == "county 2") & (rows.year != 2020)].mean()
-    assert given[0].yields[own][0] == pytest.approx(rows.yields[own][0] - others)
 
 
 def test_members_are_averaged() -> None:
