@@ -16,6 +16,7 @@ from torch import nn
 from models.yields import linear
 from models.yields.apyieldnet import APYieldNet, NetworkSettings
 from models.yields.encoding import Encoding
+from models.yields.graphs import weighted_sum
 from models.yields.linear import Predictor
 from models.yields.recurrent import Cell, RecurrentNetwork, RecurrentSettings
 from models.yields.samples import Samples
@@ -63,11 +64,7 @@ class Candidate:
         """The mean of as many fits as the model has members."""
         seeds = range(seed, seed + self.members)
         predictors = self.fit_each([rows] * self.members, parameters, seeds)
-
-        def predict(samples: Samples) -> FloatArray:
-            return np.asarray(np.mean([predictor(samples) for predictor in predictors], axis=0))
-
-        return predict
+        return weighted_sum(predictors, [1 / len(predictors)] * len(predictors))
 
 
 def linear_candidates() -> list[Candidate]:
@@ -152,20 +149,69 @@ def apyieldnet(
     return _network(name, partial(_apyieldnet, graph), augment, members)
 
 
+def on_county_effects(candidate: Candidate, name: str) -> Candidate:
+    """A network that explains what random county effects leave.
+
+    How well the effects do is judged on years they were not fitted to, so what is left for the network is what will be
+    left in a new year. A share of what the network then finds is added; a share of 0 is the effects alone.
+    """
+
+    def suggest(trial: Trial) -> dict[str, Any]:
+        own = {"shrink": trial.suggest_float("shrink", 0.01, 30, log=True), "share": trial.suggest_float("share", 0, 1)}
+        return candidate.suggest(trial) | own
+
+    def fit_parts(parts: Sequence[Samples], parameters: Parameters, seeds: Sequence[int]) -> list[Predictor]:
+        own = dict(parameters)
+        shrink, share = own.pop("shrink"), own.pop("share")
+        left = []
+        for rows in parts:
+            expected = np.empty(len(rows))
+            for year in rows.years:
+                of_year = rows.year == year
+                others = rows.take(~of_year) if not of_year.all() else rows
+                expected[of_year] = linear.fit_county_effects(others, shrink=shrink)(rows.take(of_year))
+            left.append(replace(rows, yields=rows.yields - expected))
+        networks = candidate.fit_each(left, own, seeds)
+        return [
+            weighted_sum([linear.fit_county_effects(rows, shrink=shrink), network], [1.0, share])
+            for rows, network in zip(parts, networks, strict=True)
+        ]
+
+    return Candidate(
+        name,
+        suggest,
+        {**candidate.default, "shrink": 0.5, "share": 0.5},
+        lambda rows, parameters, seed: fit_parts([rows], parameters, [seed])[0],
+        members=candidate.members,
+        fit_parts=fit_parts,
+    )
+
+
 def wide_and_deep(candidate: Candidate, name: str) -> Candidate:
     """A network beside a line, for what effects of places leave; see :mod:`models.yields.wide_and_deep`.
 
     The search tries the network's own settings and how far the line is drawn in; how much of each is taken follows
     from the years that a trial leaves out.
     """
+    return _wide(name, candidate.suggest, candidate.default, candidate.fit_each, candidate.members)
 
-    def suggest(trial: Trial) -> dict[str, Any]:
-        return candidate.suggest(trial) | {"penalty": trial.suggest_float("penalty", 0.3, 100, log=True)}
 
+def wide_alone(name: str) -> Candidate:
+    """The effects and the line without a network: what the network is worth beside them."""
+    return _wide(name, lambda _trial: {}, {}, lambda parts, _parameters, _seeds: [None] * len(parts), 1)
+
+
+def _wide(
+    name: str,
+    suggest: Callable[[Trial], dict[str, Any]],
+    default: Parameters,
+    fit_networks: Callable[[Sequence[Samples], Parameters, Sequence[int]], Sequence[Predictor | None]],
+    members: int,
+) -> Candidate:
     def fit_parts(parts: Sequence[Samples], parameters: Parameters, seeds: Sequence[int]) -> list[WideAndDeep]:
         own = dict(parameters)
-        penalty, shares = own.pop("penalty"), (own.pop("line_share", 0.5), own.pop("network_share", 0.5))
-        return fit_wide_and_deep(parts, lambda left: candidate.fit_each(left, own, seeds), penalty, shares)
+        penalty, shares = own.pop("penalty"), (own.pop("line_share"), own.pop("network_share"))
+        return fit_wide_and_deep(parts, lambda left: fit_networks(left, own, seeds), penalty, shares)
 
     def settle(
         rows: Samples, fit_of: NDArray[np.intp], fits: Sequence[WideAndDeep]
@@ -180,21 +226,17 @@ def wide_and_deep(candidate: Candidate, name: str) -> Candidate:
 
     return Candidate(
         name,
-        suggest,
-        {**candidate.default, "penalty": 3.0},
+        lambda trial: {**suggest(trial), "penalty": trial.suggest_float("penalty", 0.3, 100, log=True), **_SHARES},
+        {**default, "penalty": 3.0, **_SHARES},
         lambda rows, parameters, seed: fit_parts([rows], parameters, [seed])[0],
-        members=candidate.members,
+        members=members,
         fit_parts=fit_parts,
         settle=settle,
     )
 
 
-def wide_alone(name: str) -> Candidate:
-    """The effects and the line without a network: what the network is worth beside them."""
-    nothing = _untuned("", lambda _rows: lambda samples: np.zeros(len(samples)))
-    return wide_and_deep(nothing, name)
-
-
+# until they are settled
+_SHARES: Mapping[str, float] = {"line_share": 0.5, "network_share": 0.5}
 _NETWORK_DEFAULT: Parameters = {
     "width": 16,
     "dropout": 0.2,
@@ -229,7 +271,7 @@ def _network(
     augment: Augment | None,
     members: int,
 ) -> Candidate:
-    def fit_parts(parts: Sequence[Samples], parameters: Parameters, seeds: Sequence[int]) -> list[Predictor]:
+    def fit_parts(parts: Sequence[Samples], parameters: Parameters, seeds: Sequence[int]) -> Sequence[Predictor]:
         fitted = list(parts)
         if augment is not None:
             fitted = [augment(p, np.random.default_rng(seed)) for p, seed in zip(parts, seeds, strict=True)]

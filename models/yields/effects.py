@@ -51,7 +51,7 @@ def fit_effects(rows: Samples, *, shrink: float, trend: bool) -> Effects:
     columns = [np.ones((len(rows), 1)), np.eye(len(counties))[of_county], np.eye(len(years))[of_year]]
     penalties = [0.0] + [shrink] * len(counties) + [_YEAR_SHRINK] * len(years)
     if trend:
-        columns.append((rows.year - middle)[:, None])
+        columns.append(np.asarray(rows.year - middle, dtype=np.float64)[:, None])
         penalties.append(1e-9)  # free, but defined where there is one year only
     known = np.hstack(columns)
     weighted = known * rows.weight[:, None]
@@ -70,15 +70,16 @@ def best_effects(rows: Samples) -> tuple[Effects, FloatArray]:
     if len(rows.years) < 2:
         effects = fit_effects(rows, shrink=_SHRINKS[1], trend=False)
         return effects, effects(rows)
-    settings = [{"shrink": shrink, "trend": trend} for trend, shrink in product((False, True), _SHRINKS)]
+    settings = list(product((False, True), _SHRINKS))
     left_out = np.empty((len(settings), len(rows)))
     for year in rows.years:
         of_year = rows.year == year
         others, own = rows.take(~of_year), rows.take(of_year)
-        for number, setting in enumerate(settings):
+        for number, (trend, shrink) in enumerate(settings):
             # two years give no trend that could be told from chance
-            usable = setting | {"trend": bool(setting["trend"]) and len(others.years) > 2}
-            left_out[number, of_year] = fit_effects(others, **usable)(own)
+            usable = trend and len(others.years) > 2
+            left_out[number, of_year] = fit_effects(others, shrink=shrink, trend=usable)(own)
     errors = np.average((left_out - rows.yields) ** 2, axis=1, weights=rows.weight)
     best = int(errors.argmin())
-    return fit_effects(rows, **settings[best]), left_out[best]
+    trend, shrink = settings[best]
+    return fit_effects(rows, shrink=shrink, trend=trend), left_out[best]

@@ -11,22 +11,23 @@ from sklearn.ensemble import HistGradientBoostingRegressor
 from sklearn.linear_model import Lasso, LinearRegression, Ridge
 
 from models.yields.encoding import Columns
+from models.yields.graphs import GraphPredictor, county_table, linear_season
 from models.yields.samples import Samples
 from models.yields.table import FloatArray
 
 Predictor = Callable[[Samples], FloatArray]
 
 
-def fit_lasso(rows: Samples, *, alpha: float, monthly: bool, county: float) -> Predictor:
+def fit_lasso(rows: Samples, *, alpha: float, monthly: bool, county: float) -> GraphPredictor:
     """Least squares with the absolute size of coefficients; ``alpha`` in standard deviations of the yield."""
     columns = Columns.fit(rows, monthly=monthly, county=county)
     scale = float(rows.yields.std()) or 1.0
     model = Lasso(alpha=alpha, max_iter=20000, tol=1e-3)
     model.fit(columns.of(rows), rows.yields / scale, sample_weight=rows.weight)
-    return lambda samples: np.asarray(scale * model.predict(columns.of(samples)))
+    return linear_season(columns, lambda known: np.asarray(scale * model.predict(known)))
 
 
-def fit_ridge(rows: Samples, *, alpha: float, monthly: bool, county: float) -> Predictor:
+def fit_ridge(rows: Samples, *, alpha: float, monthly: bool, county: float) -> GraphPredictor:
     """Least squares with the squared size of coefficients.
 
     With columns of counties this is a model of random county effects beside the seasons': the larger ``county``, the
@@ -35,24 +36,24 @@ def fit_ridge(rows: Samples, *, alpha: float, monthly: bool, county: float) -> P
     columns = Columns.fit(rows, monthly=monthly, county=county)
     model = Ridge(alpha=alpha)
     model.fit(columns.of(rows), rows.yields, sample_weight=rows.weight)
-    return lambda samples: np.asarray(model.predict(columns.of(samples)))
+    return linear_season(columns, lambda known: np.asarray(model.predict(known)))
 
 
-def fit_multiple_linear(rows: Samples, *, monthly: bool, county: float) -> Predictor:
+def fit_multiple_linear(rows: Samples, *, monthly: bool, county: float) -> GraphPredictor:
     """Plain least squares; of equally good coefficients the smallest."""
     columns = Columns.fit(rows, monthly=monthly, county=county)
     model = LinearRegression()
     model.fit(columns.of(rows), rows.yields, sample_weight=rows.weight)
-    return lambda samples: np.asarray(model.predict(columns.of(samples)))
+    return linear_season(columns, lambda known: np.asarray(model.predict(known)))
 
 
-def fit_pls(rows: Samples, *, components: int, monthly: bool, county: float) -> Predictor:
+def fit_pls(rows: Samples, *, components: int, monthly: bool, county: float) -> GraphPredictor:
     """Partial least squares; it knows no weights of rows."""
     columns = Columns.fit(rows, monthly=monthly, county=county)
     known = columns.of(rows)
     model = PLSRegression(n_components=min(components, *known.shape), scale=False)
     model.fit(known, rows.yields)
-    return lambda samples: np.asarray(model.predict(columns.of(samples))).reshape(-1)
+    return linear_season(columns, lambda some: np.asarray(model.predict(some)).reshape(-1))
 
 
 def fit_trees(
@@ -84,12 +85,12 @@ def fit_trees(
     return predict
 
 
-def fit_county_mean(rows: Samples) -> Predictor:
+def fit_county_mean(rows: Samples) -> GraphPredictor:
     """The mean of the county's other years; of all counties where it is not known."""
     return fit_county_effects(rows, shrink=0.0)
 
 
-def fit_county_effects(rows: Samples, *, shrink: float) -> Predictor:
+def fit_county_effects(rows: Samples, *, shrink: float) -> GraphPredictor:
     """Random county effects: the county's mean, drawn to the mean of all.
 
     Args:
@@ -101,7 +102,7 @@ def fit_county_effects(rows: Samples, *, shrink: float) -> Predictor:
         str(county): everywhere + _effect(rows.take(rows.county == county), everywhere, shrink)
         for county in np.unique(rows.county)
     }
-    return lambda samples: np.array([known.get(str(county), everywhere) for county in samples.county])
+    return county_table(known, everywhere)
 
 
 def fit_last_year(rows: Samples) -> Predictor:

@@ -48,6 +48,7 @@ class RecurrentNetwork(nn.Module):
 
     def __init__(self, settings: RecurrentSettings, scales: Scales) -> None:
         super().__init__()
+        self.settings = settings
         self.features = Standardise(scales.feature_mean, scales.feature_std)
         self.area = Standardise([scales.log_area_mean], [scales.log_area_std])
         self.target = Standardise([scales.yield_mean], [scales.yield_std])

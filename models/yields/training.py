@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, TensorDataset
 
 from models.yields.encoding import Encoding
+from models.yields.graphs import GraphPredictor
 from models.yields.samples import Samples
 from models.yields.stacked import train_stack
 from models.yields.table import FloatArray
@@ -72,7 +73,7 @@ def train_network(
     settings: TrainingSettings,
     seed: int,
     validation: Samples | None = None,
-) -> Callable[[Samples], FloatArray]:
+) -> GraphPredictor:
     """Train a network.
 
     Without validation the learning rate rises and falls once over all epochs, and the last weights are kept, so that no
@@ -87,7 +88,7 @@ def train_network(
         validation: rows that decide when to stop.
 
     Returns:
-        A function that gives yields in kg/ha of any rows.
+        It gives yields in kg/ha of any rows.
 
     Raises:
         DivergedError: the loss is no longer finite.
@@ -124,7 +125,7 @@ def train_network(
 
 def train_networks(
     build: Callable[[Encoding], nn.Module], parts: Sequence[Samples], settings: TrainingSettings, seeds: Sequence[int]
-) -> list[Callable[[Samples], FloatArray]]:
+) -> list[GraphPredictor]:
     """Train networks of one graph at once, each on its own rows, for a fixed number of epochs.
 
     Args:
@@ -134,7 +135,7 @@ def train_networks(
         seeds: of each one's initial values and order of rows; the first also of what is left to chance in all.
 
     Returns:
-        A function for each that gives yields in kg/ha of any rows.
+        What gives yields in kg/ha of any rows, for each.
 
     Raises:
         DivergedError: a loss is no longer finite.
@@ -161,8 +162,8 @@ def _quiet() -> Iterator[None]:
         yield
 
 
-def predictor(network: nn.Module, encoding: Encoding) -> Callable[[Samples], FloatArray]:
-    """A function that gives yields in kg/ha of any rows by a trained network."""
+def predictor(network: nn.Module, encoding: Encoding) -> GraphPredictor:
+    """What gives yields in kg/ha of any rows by a trained network."""
     network = network.cpu().eval()
 
     def predict(samples: Samples) -> FloatArray:
@@ -170,7 +171,7 @@ def predictor(network: nn.Module, encoding: Encoding) -> Callable[[Samples], Flo
             yields: FloatArray = network(*encoding.inputs(samples)).double().numpy()
         return yields
 
-    return predict
+    return GraphPredictor(predict, network, encoding.counties)
 
 
 class _Fit(pl.LightningModule):

@@ -6,9 +6,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
+import torch
 from sklearn.linear_model import LinearRegression, Ridge
 
 from models.yields.effects import Effects, best_effects
+from models.yields.graphs import GraphPredictor, LinearSeason, graph_of, weighted_sum
+from models.yields.normalising import Standardise
 from models.yields.samples import Samples
 from models.yields.table import FloatArray
 
@@ -36,34 +39,61 @@ class Line:
         return np.asarray(((samples.season - self.mean) * self.slope).sum(axis=(1, 2)))
 
 
-@dataclass(frozen=True)
-class WideAndDeep:
+@dataclass(frozen=True, eq=False)
+class WideAndDeep(GraphPredictor):
     """Effects, and the shares of what a line and a network find beside them.
 
     Attributes:
         effects: of places.
         line: of the season.
-        network: mean of the networks' yields above the effects, kg/ha.
-        shares: of the line and of the network.
+        network: yields above the effects, kg/ha.
     """
 
     effects: Effects
     line: Line
     network: Predictor
-    shares: Shares
 
-    def __call__(self, samples: Samples) -> FloatArray:
-        """(n,) yields, kg/ha."""
-        return self.effects(samples) + np.asarray(self.shares) @ self.found(samples)
+    @classmethod
+    def of(cls, effects: Effects, line: Line, network: Predictor | None, shares: Shares) -> WideAndDeep:
+        """Join them; without a network, effects and line alone.
+
+        Args:
+            effects: of places.
+            line: of the season.
+            network: yields above the effects.
+            shares: of the line and of the network that are taken.
+        """
+
+        def wide(samples: Samples) -> FloatArray:
+            return effects(samples) + shares[0] * line(samples)
+
+        counties = tuple(sorted(effects.counties))
+        months = line.mean.size
+        columns = np.concatenate([line.mean.ravel(), [effects.middle_year, 0.0]])
+        graph = LinearSeason(months + 2, len(counties), monthly=True)
+        graph.scale = Standardise(columns.tolist(), [1.0] * len(columns))
+        slopes = np.concatenate([shares[0] * line.slope.ravel(), [effects.trend, 0.0]])
+        graph.weight = torch.tensor(slopes, dtype=torch.float32)
+        levels = [effects.level + own for own in (0.0, *(effects.counties[county] for county in counties))]
+        graph.by_county = torch.tensor(levels, dtype=torch.float32)
+        whole: Predictor = GraphPredictor(wide, graph, counties)
+        if network is not None:
+            whole = weighted_sum([whole, network], [1.0, shares[1]])
+        joined = graph_of(whole)
+        return cls(joined.predict, joined.graph, joined.counties, effects, line, network or _nothing)
 
     def found(self, samples: Samples) -> FloatArray:
         """(2, n) what line and network find, whole."""
         return np.stack([self.line(samples), self.network(samples)])
 
 
+def _nothing(samples: Samples) -> FloatArray:
+    return np.zeros(len(samples))
+
+
 def fit_wide_and_deep(
     parts: Sequence[Samples],
-    fit_networks: Callable[[Sequence[Samples]], Sequence[Predictor]],
+    fit_networks: Callable[[Sequence[Samples]], Sequence[Predictor | None]],
     penalty: float,
     shares: Shares,
 ) -> list[WideAndDeep]:
@@ -74,9 +104,9 @@ def fit_wide_and_deep(
 
     Args:
         parts: rows for each.
-        fit_networks: trains a network for each part on its rows.
+        fit_networks: trains a network for each part on its rows, or none.
         penalty: on the line's squared slopes.
-        shares: see :class:`WideAndDeep`.
+        shares: of the line and of the network that are taken.
     """
     effects, left = [], []
     for part in parts:
@@ -85,7 +115,7 @@ def fit_wide_and_deep(
         left.append(replace(part, yields=_less_years_mean(part, part.yields - expected)))
     networks = fit_networks(left)
     return [
-        WideAndDeep(own, fit_line(rows, penalty), network, shares)
+        WideAndDeep.of(own, fit_line(rows, penalty), network, shares)
         for own, rows, network in zip(effects, left, networks, strict=True)
     ]
 
@@ -137,7 +167,7 @@ def _shares(chosen: tuple[int, ...], found: FloatArray, remainder: FloatArray, w
 
 
 def _less_years_mean(rows: Samples, values: FloatArray) -> FloatArray:
-    less = values.copy()
+    less: FloatArray = values.copy()
     for year in rows.years:
         of_year = rows.year == year
         less[of_year] -= np.average(values[of_year], weights=rows.weight[of_year])

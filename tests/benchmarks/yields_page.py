@@ -196,8 +196,8 @@ def _variants(result: SetResult, variants: Mapping[str, Any], title: str, itself
     if not found or WIDE_AND_DEEP not in result.outcomes:
         return []
     told = (
-        f"{WIDE_AND_DEEP} with one thing changed, for the settings that were found for itself. Difference: its own RMSE "
-        "less the variant's.\n"
+        f"{WIDE_AND_DEEP} with one thing changed, for the settings that were found for itself. Difference: its own "
+        "RMSE less the variant's.\n"
     )
     lines = [
         f"### {title}\n",

@@ -13,6 +13,7 @@ from models.yields.candidates import (
     Candidate,
     apyieldnet,
     linear_candidates,
+    on_county_effects,
     recurrent_candidates,
     sceptical_candidates,
     wide_alone,
@@ -43,6 +44,7 @@ def _candidates() -> list[Candidate]:
         *sceptical_candidates(),
         *recurrent_candidates(table, 1),
         ours,
+        on_county_effects(ours, "on county effects"),
         wide_alone("wide alone"),
         wide_and_deep(ours, "wide and deep"),
         added,
@@ -154,8 +156,32 @@ def test_ridge_with_counties_is_a_model_of_county_effects() -> None:
     assert abs(with_counties - test.yields).mean() < 0.7 * abs(without - test.yields).mean()
 
 
+def test_a_network_on_county_effects_with_no_share_is_the_effects() -> None:
+    rows = samples_of(_table())
+    candidate = on_county_effects(apyieldnet(_table(), 1), "ours")
+    parameters = {**_quick(candidate), "share": 0.0, "shrink": 0.5}
+    found = candidate.fit(rows, parameters, 0)(rows)
+    assert np.allclose(found, fit_county_effects(rows, shrink=0.5)(rows))
+
+
+def test_what_effects_leave_is_judged_by_years_they_were_not_fitted_to() -> None:
+    rows = samples_of(_table())
+    given: list[Samples] = []
+
+    def fit(samples: Samples, _parameters: object, _seed: int) -> Callable[[Samples], np.ndarray]:
+        given.append(samples)
+        return lambda asked: np.zeros(len(asked))
+
+    candidate = on_county_effects(replace(apyieldnet(_table(), 1), fit=fit, fit_parts=None), "ours")
+    candidate.fit(rows, {"share": 1.0, "shrink": 0.0}, 0)
+    own = (rows.county == "county 2") & (rows.year == 2020)
+    others = rows.yields[(rows.county == "county 2") & (rows.year != 2020)].mean()
+    assert given[0].yields[own][0] == pytest.approx(rows.yields[own][0] - others)
+
+
 def test_members_are_averaged() -> None:
     rows = samples_of(_table())
     candidate = replace(apyieldnet(_table(), 2), members=2)
-    each = [candidate.fit(rows, _quick(candidate), seed)(rows) for seed in (5, 6)]
+    each = [predict(rows) for predict in candidate.fit_each([rows, rows], _quick(candidate), [5, 6])]
+    assert not np.allclose(each[0], each[1])
     assert np.allclose(candidate.fit_members(rows, _quick(candidate), 5)(rows), np.mean(each, axis=0))
