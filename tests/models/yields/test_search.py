@@ -11,6 +11,7 @@ import pytest
 from models.yields.augmentation import AugmentationSettings, augment
 from models.yields.candidates import (
     Candidate,
+    Parameters,
     apyieldnet,
     linear_candidates,
     on_county_effects,
@@ -20,9 +21,9 @@ from models.yields.candidates import (
     wide_and_deep,
 )
 from models.yields.conformal import half_width
-from models.yields.linear import fit_county_effects, fit_county_mean, fit_last_year, fit_ridge
+from models.yields.linear import Predictor, fit_county_effects, fit_county_mean, fit_last_year, fit_ridge
 from models.yields.samples import Samples, samples_of
-from models.yields.search import tune
+from models.yields.search import tune, tune_each
 from models.yields.splits import leave_year_out
 from models.yields.table import TableError, YieldTable
 from models.yields.tvae import TvaeSettings
@@ -110,6 +111,23 @@ def test_the_search_finds_better_settings_than_the_default_and_errors_for_interv
     assert (alone.trials, searched.trials) == (1, 25)
     assert searched.rmse < 0.7 * alone.rmse
     assert half_width(searched.left_out - rows.yields, rows.year) < half_width(alone.left_out - rows.yields, rows.year)
+
+
+def test_searches_of_several_trainings_are_those_of_each() -> None:
+    rows = samples_of(drawn_table(counties=20, noise=100.0))
+    trainings = [rows.take(rows.year != year) for year in rows.years]
+    ridge, fitted = linear_candidates()[1], []
+
+    def fit(part: Samples, parameters: Parameters, seed: int) -> Predictor:
+        fitted.append(part.years)
+        return ridge.fit(part, parameters, seed)
+
+    together = tune_each(replace(ridge, fit=fit), trainings, 4, 0)
+    assert len(fitted) == 4 * 10  # each pair of five years is left out once a trial, not twice
+    for training, found in zip(trainings, together, strict=True):
+        alone = tune(ridge, training, 4, 0)
+        assert found.parameters == alone.parameters
+        assert np.array_equal(found.left_out, alone.left_out)
 
 
 def test_one_year_is_too_few_to_search() -> None:
