@@ -48,7 +48,7 @@ def test_effects_are_drawn_in_and_an_unknown_place_has_the_level() -> None:
 @pytest.mark.parametrize("slope", [0.0, 800.0])
 def test_a_trend_is_taken_where_it_predicts_years_left_out(slope: float) -> None:
     rows = _rows(counties=8, years=range(2010, 2020))
-    yields: np.ndarray = np.asarray(rows.yields + slope * (rows.year - 2010))
+    yields = np.array(rows.yields + slope * (rows.year - 2010), dtype=np.float64)
     rows = replace(rows, yields=yields)
     effects, left_out = best_effects(rows)
     assert effects.trend == pytest.approx(slope, abs=0.3 * slope)
@@ -83,7 +83,7 @@ def test_what_sets_years_apart_does_not_enter_the_line() -> None:
     # one feature tells the years apart and nothing else; their yields follow it
     season = rows.season.copy()
     season[:, 0, 0] = rows.year - 2021
-    line = fit_line(replace(rows, season=season, yields=1000.0 * (rows.year - 2021)), 1e-3)
+    line = fit_line(replace(rows, season=season, yields=1000 * (rows.year - 2021).astype(np.float64)), 1e-3)
     assert line.slope[0, 0] == 0
 
 
