@@ -49,8 +49,8 @@ for. Written by
 POMONA_DATA=data python -m tests.benchmarks.yields {sets}
 ```
 
-Every row is predicted by models that saw nothing of its year: settings are searched (the same search and {trials}
-trials for every model), scales fitted, rows added and weights learned on the other years alone; networks are the mean
+Every row is predicted by models that saw nothing of its year: settings are searched (the same search for every model;
+{trials} trials for networks, ours and trees, {linear_trials} for linear models, which take no time), scales fitted, rows added and weights learned on the other years alone; networks are the mean
 of {members}. *{ours}* is the network as in the paper; *{wide_and_deep}* is our variant of it
 ([how](../explanation/yields.md#few-rows)), and *{wide_alone}* is what is left of that without the network. A value
 stands with the half width of its 95 % interval from 1000 resamples of the rows. *Ours less theirs* is the difference
@@ -121,14 +121,15 @@ class SetResult:
     anomaly: bool
 
 
-def write_page(results: Sequence[SetResult], sets: Sequence[str], trials: int, members: int, path: Path) -> None:
-    """Write all sections."""
+def write_page(results: Sequence[SetResult], sets: Sequence[str], trials: tuple[int, int], members: int, path: Path) -> None:
+    """Write all sections; trials are those of networks and those of linear models."""
     head = HEAD.format(
         sets=" ".join(sets),
         ours=OURS,
         wide_and_deep=WIDE_AND_DEEP,
         wide_alone=WIDE_ALONE,
-        trials=trials,
+        trials=trials[0],
+        linear_trials=trials[1],
         members=members,
         looked_at=LOOKED_AT,
     )
