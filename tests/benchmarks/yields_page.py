@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from textwrap import fill
 from typing import Any
 
 import numpy as np
@@ -50,13 +51,13 @@ POMONA_DATA=data python -m tests.benchmarks.yields {sets}
 ```
 
 Every row is predicted by models that saw nothing of its year: settings are searched (the same search for every model;
-{trials} trials for networks, ours and trees, {linear_trials} for linear models, which take no time), scales fitted, rows added and weights learned on the other years alone; networks are the mean
-of {members}. *{ours}* is the network as in the paper; *{wide_and_deep}* is our variant of it
-([how](../explanation/yields.md#few-rows)), and *{wide_alone}* is what is left of that without the network. A value
-stands with the half width of its 95 % interval from 1000 resamples of the rows. *Ours less theirs* is the difference
-of RMSE on the same resamples, with its interval, for *{wide_and_deep}*. *Inside* is the share of yields within their
-90 % interval. Resamples take rows as independent; rows of one year are not, so what holds for another year is less
-certain than these intervals say.
+{trials} trials for networks, ours and trees, {linear_trials} for linear models, which take no time), scales fitted,
+rows added and weights learned on the other years alone; networks are the mean of {members}. *{ours}* is the network
+as in the paper; *{wide_and_deep}* is our variant of it ([how](../explanation/yields.md#few-rows)), and *{wide_alone}*
+is what is left of that without the network. A value stands with the half width of its 95 % interval from 1000
+resamples of the rows. *Ours less theirs* is the difference of RMSE on the same resamples, with its interval, for
+*{wide_and_deep}*. *Inside* is the share of yields within their 90 % interval. Resamples take rows as independent;
+rows of one year are not, so what holds for another year is less certain than these intervals say.
 
 {looked_at}
 
@@ -89,11 +90,12 @@ settings and a stop that near-copies of the training rows decided, so they do no
 | – with ASB alone | 163.62 | 222.22 | 12.94 | 0.83 |
 """
 
-LOOKED_AT = """How the wide part is built was chosen by errors on left-out training years alone: about fifty settings of
-effects, thirty-six of the line and thirteen mixed models of effects and season were looked at, on up to five splits of
-each set, and two ways of putting the network on effects. Training years of one split are test years of another, so that this choice is not
-blind to any year of the sets in which each year is left out; for Illinois 2019 to 2022 it is. A comparison with a
-pretrained transformer for tables (TabPFN) is missing: its weights are not in its package and cannot be fetched here."""
+LOOKED_AT = """How the wide part is built was chosen by errors on left-out training years alone: about fifty settings
+of effects, thirty-six of the line and thirteen mixed models of effects and season were looked at, on up
+to five splits of each set, and two ways of putting the network on effects. Training years of one split
+are test years of another, so this choice is blind to no year. A comparison with a pretrained
+transformer for tables (TabPFN) is missing: its weights are not in its package and cannot be fetched
+here."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -121,7 +123,9 @@ class SetResult:
     anomaly: bool
 
 
-def write_page(results: Sequence[SetResult], sets: Sequence[str], trials: tuple[int, int], members: int, path: Path) -> None:
+def write_page(
+    results: Sequence[SetResult], sets: Sequence[str], trials: tuple[int, int], members: int, path: Path
+) -> None:
     """Write all sections; trials are those of networks and those of linear models."""
     head = HEAD.format(
         sets=" ".join(sets),
@@ -133,7 +137,7 @@ def write_page(results: Sequence[SetResult], sets: Sequence[str], trials: tuple[
         members=members,
         looked_at=LOOKED_AT,
     )
-    parts = [head, *_overview(results)]
+    parts = [wrapped(head), *_overview(results)]
     for result in results:
         parts += [f"\n## {result.title}\n", *_main_table(result), *_verdict(result), *_years(result)]
         parts += _variants(result, ABLATIONS, OURS, "What the parts of the network are worth", "as it is")
@@ -141,11 +145,18 @@ def write_page(results: Sequence[SetResult], sets: Sequence[str], trials: tuple[
     path.write_text("\n".join(parts).rstrip() + "\n", encoding="utf-8")
 
 
+def wrapped(text: str) -> str:
+    """Paragraphs as wide as the documentation's others; code, tables and headings as they are."""
+    blocks = text.split("\n\n")
+    plain = [block if block.lstrip()[:1] in ("`", "|", "#", "!") else fill(block, 120) for block in blocks]
+    return "\n\n".join(plain)
+
+
 def _overview(results: Sequence[SetResult]) -> list[str]:
     """Each set in a line: ours, the best of the paper's seven, the best of all, and what intervals cover."""
     lines = [
         "\n## All sets\n",
-        f"RMSE. *Ours* is *{WIDE_AND_DEEP}*.\n",
+        f"RMSE. *Ours* is *{WIDE_AND_DEEP}*. No weights of these sets are shipped: most state no licence.\n",
         "| set | ours | best of the paper's seven | ours less that | lowest of all | inside 90 % intervals, % |",
         "| --- | --- | --- | --- | --- | --- |",
     ]
@@ -197,8 +208,9 @@ def _less(difference: Interval | None) -> str:
 
 def _main_table(result: SetResult) -> list[str]:
     tested = max(int(_tested(result, outcome).sum()) for outcome in result.outcomes.values())
+    told = f"{len(result.yields)} rows, {tested} of them tested; errors in {result.unit}. {result.note}"
     lines = [
-        f"{len(result.yields)} rows, {tested} of them tested; errors in {result.unit}. {result.note}".rstrip() + "\n",
+        fill(told, 120) + "\n",
         "| model | MAE | RMSE | MAPE % | R² | ours less theirs | inside % |",
         "| --- | --- | --- | --- | --- | --- | --- |",
     ]
@@ -236,7 +248,7 @@ def _verdict(result: SetResult) -> list[str]:
         told += f"all {len(seven)} models of the paper that ran ({_list(seven)})."
     if close:
         told += f" These rows cannot tell it from {_list(close)}: the interval of the difference holds zero."
-    return [f"{told} The lowest RMSE of all has {best}.\n"]
+    return [fill(f"{told} The lowest RMSE of all has {best}.", 120) + "\n"]
 
 
 def _list(names: Sequence[str]) -> str:

@@ -27,7 +27,7 @@ from models.yields.scores import Interval, paired_skill, rmse
 from models.yields.splits import leave_year_out
 from models.yields.table import YieldTable
 from tests.benchmarks.yields import MEMBERS, SETS, TRIALS
-from tests.benchmarks.yields_page import WIDE_ALONE, WIDE_AND_DEEP
+from tests.benchmarks.yields_page import WIDE_ALONE, WIDE_AND_DEEP, wrapped
 from tests.dark_svg import BLUE, FAINT, ORANGE, STYLE, draw, save
 
 PAGE, PICTURE = Path("docs/results/yields-in-season.md"), Path("docs/images/yields-in-season.svg")
@@ -153,7 +153,7 @@ def write(data: Path, runs: Path) -> None:
     shown = shown_of(found)
     with style.context(STYLE):
         save(draw_skills(shown), PICTURE, shown)
-    parts = [HEAD.format(trials=TRIALS, members=MEMBERS)]
+    parts = [wrapped(HEAD.format(trials=TRIALS, members=MEMBERS))]
     for set_name, models in found.items():
         unit = SETS[set_name].unit
         parts += [
