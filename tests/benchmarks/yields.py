@@ -225,6 +225,11 @@ def _read(file: Path) -> Outcome:
     return Outcome.from_dict(json.loads(file.read_text(encoding="utf-8")))
 
 
+def _processor_seconds(file: Path) -> float | None:
+    seconds: float | None = json.loads(file.read_text(encoding="utf-8")).get("processor_seconds")
+    return seconds
+
+
 def _results(data: Path, runs: Path) -> list[SetResult]:
     results = []
     for set_name, real in SETS.items():
@@ -235,13 +240,24 @@ def _results(data: Path, runs: Path) -> list[SetResult]:
         names += [candidate.name for candidate in variants_of(table)] if real.ablation else []
         outcomes = {name: _read(_file(runs, set_name, name)) for name in names if _file(runs, set_name, name).is_file()}
         missing = [name for name in names if name not in outcomes]
+        seconds = [_processor_seconds(_file(runs, set_name, name)) for name in outcomes]
         yields = table.yield_kg_per_ha / real.kg_per_ha
         scaled = {
             name: replace(o, predicted=o.predicted / real.kg_per_ha, half_widths=o.half_widths / real.kg_per_ha)
             for name, o in outcomes.items()
         }
         results.append(
-            SetResult(real.title, real.unit, yields, table.year, scaled, real.note, missing, anomaly=real.anomaly)
+            SetResult(
+                real.title,
+                real.unit,
+                yields,
+                table.year,
+                scaled,
+                real.note,
+                missing,
+                anomaly=real.anomaly,
+                processor_seconds=None if missing or None in seconds else sum(filter(None, seconds)),
+            )
         )
     return results
 

@@ -111,6 +111,7 @@ class SetResult:
         note: what a reader has to know of the set.
         missing: models that have not been run.
         anomaly: whether yields are departures, of which no percentage can be taken.
+        processor_seconds: of all models; None where some have not been run.
     """
 
     title: str
@@ -121,6 +122,7 @@ class SetResult:
     note: str
     missing: Sequence[str]
     anomaly: bool
+    processor_seconds: float | None
 
 
 def write_page(
@@ -142,6 +144,8 @@ def write_page(
         parts += [f"\n## {result.title}\n", *_main_table(result), *_verdict(result), *_years(result)]
         parts += _variants(result, ABLATIONS, OURS, "What the parts of the network are worth", "as it is")
         parts += _variants(result, AUGMENTATIONS, WIDE_AND_DEEP, "What added rows are worth", "real rows alone")
+        if result.processor_seconds is not None:
+            parts.append(f"All models of this set took {result.processor_seconds / 60:.0f} min of one core.\n")
     path.write_text("\n".join(parts).rstrip() + "\n", encoding="utf-8")
 
 
@@ -173,7 +177,11 @@ def _overview(results: Sequence[SetResult]) -> list[str]:
             f"| {result.title} | {errors[WIDE_AND_DEEP]:.2f} {result.unit} | {rival} {errors[rival]:.2f} "
             f"| {_less(_difference(result, WIDE_AND_DEEP, rival))} | {best} {errors[best]:.2f} | {inside:.1f} |"
         )
-    return lines
+    told = (
+        "Where the lowest of all is another model than ours, that one is to be used there; where it sees no season, "
+        "what is known of such seasons says nothing of a new year's yields that years left out would bear out."
+    )
+    return [*lines, "", fill(told, 120)]
 
 
 def _errors(result: SetResult) -> dict[str, float]:
