@@ -15,6 +15,7 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
 from pathlib import Path
+from textwrap import fill
 
 import numpy as np
 import torch
@@ -141,9 +142,10 @@ def draw_skills(shown: Mapping[str, Sequence[float]]) -> Figure:
             range(1, len(steps_of) + 1), [step[:3] if "week" not in step else step[5:] for step in steps_of]
         )
         axes.set_title(f"{name}: skill, %")
-    panels[0].set_xlabel("known until week, from April")
-    for axes in panels[1:]:
-        axes.set_xlabel("known until the end of")
+        axes.set_xlim(0.8, len(steps_of) + 0.2)
+        axes.set_xlabel("known until week, from April" if "week" in steps_of[0] else "known until the end of")
+    for height, model, colour in ((0.86, WIDE_AND_DEEP, BLUE), (0.72, WIDE_ALONE, ORANGE)):
+        panels[0].text(0.02, height, model, color=colour, transform=panels[0].transAxes)
     return figure
 
 
@@ -164,7 +166,23 @@ def write(data: Path, runs: Path) -> None:
         for steps, step in enumerate(STEPS[set_name], 1):
             cells = [_cells(by_steps.get(steps)) for by_steps in models.values()]
             parts.append(f"| {step} | {' | '.join(cells)} |")
+        parts += ["", *(fill(_when(set_name, *of_model), 120) for of_model in models.items())]
     PAGE.write_text("\n".join(parts).rstrip() + "\n", encoding="utf-8")
+
+
+def _when(set_name: str, model: str, by_steps: Mapping[int, tuple[float, Interval]]) -> str:
+    """From when on the skill is more than chance."""
+    certain = [step for step, (_, skill) in by_steps.items() if skill.low > 0]
+    last = max(by_steps)
+    since = last + 1
+    while since - 1 in certain:
+        since -= 1
+    if since <= last:
+        return f"{model}: better than county effects for certain from {STEPS[set_name][since - 1]} to the season's end."
+    if certain:
+        steps = ", ".join(STEPS[set_name][step - 1] for step in certain)
+        return f"{model}: better than county effects for certain at {steps} and not at the season's end."
+    return f"{model}: at no time better than county effects for certain."
 
 
 def _cells(found: tuple[float, Interval] | None) -> str:
