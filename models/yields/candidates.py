@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import math
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from optuna import Trial
 from torch import nn
 
@@ -18,8 +20,9 @@ from models.yields.graphs import weighted_sum
 from models.yields.linear import Predictor
 from models.yields.recurrent import Cell, RecurrentNetwork, RecurrentSettings
 from models.yields.samples import Samples
-from models.yields.table import YieldTable
-from models.yields.training import TrainingSettings, train_network
+from models.yields.table import FloatArray, YieldTable
+from models.yields.training import TrainingSettings, train_networks
+from models.yields.wide_and_deep import WideAndDeep, fit_wide_and_deep, settle_shares
 
 Parameters = Mapping[str, Any]
 # changes the rows a network is fitted to; never the rows it is tested on
@@ -37,6 +40,9 @@ class Candidate:
         fit: makes a predictor from rows, settings and a seed.
         tunable: whether there is anything to search.
         members: networks whose mean predicts in the end; each trial trains one.
+        fit_parts: as ``fit``, on several parts at once with a seed for each, where that is quicker.
+        settle: settings that follow from what fits without each year predict, and those predictions; from rows, for
+            each row the number of the fit that does not know its year, and the fits.
     """
 
     name: str
@@ -45,10 +51,19 @@ class Candidate:
     fit: Callable[[Samples, Parameters, int], Predictor]
     tunable: bool = True
     members: int = 1
+    fit_parts: Callable[[Sequence[Samples], Parameters, Sequence[int]], Sequence[Predictor]] | None = None
+    settle: Callable[[Samples, NDArray[np.intp], Sequence[Any]], tuple[dict[str, Any], FloatArray]] | None = None
+
+    def fit_each(self, parts: Sequence[Samples], parameters: Parameters, seeds: Sequence[int]) -> Sequence[Predictor]:
+        """A predictor for each part."""
+        if self.fit_parts is not None:
+            return self.fit_parts(parts, parameters, seeds)
+        return [self.fit(part, parameters, seed) for part, seed in zip(parts, seeds, strict=True)]
 
     def fit_members(self, rows: Samples, parameters: Parameters, seed: int) -> Predictor:
         """The mean of as many fits as the model has members."""
-        predictors = [self.fit(rows, parameters, seed + member) for member in range(self.members)]
+        seeds = range(seed, seed + self.members)
+        predictors = self.fit_each([rows] * self.members, parameters, seeds)
         return weighted_sum(predictors, [1 / len(predictors)] * len(predictors))
 
 
@@ -111,16 +126,7 @@ def sceptical_candidates() -> list[Candidate]:
 def recurrent_candidates(table: YieldTable, members: int) -> list[Candidate]:
     """LSTM, GRU and bidirectional LSTM for the features of a table."""
     cells: list[tuple[str, Cell]] = [("LSTM", "lstm"), ("GRU", "gru"), ("BiLSTM", "bilstm")]
-    return [
-        Candidate(
-            name,
-            _network_parameters,
-            _NETWORK_DEFAULT,
-            partial(_fit_network, partial(_recurrent, cell, len(table.features)), None),
-            members=members,
-        )
-        for name, cell in cells
-    ]
+    return [_network(name, partial(_recurrent, cell, len(table.features)), None, members) for name, cell in cells]
 
 
 def apyieldnet(
@@ -140,13 +146,7 @@ def apyieldnet(
         **switches: of :class:`models.yields.apyieldnet.NetworkSettings`.
     """
     graph = NetworkSettings(group_sizes=table.group_sizes, steps=len(table.months), **switches)
-    return Candidate(
-        name,
-        _network_parameters,
-        _NETWORK_DEFAULT,
-        partial(_fit_network, partial(_apyieldnet, graph), augment),
-        members=members,
-    )
+    return _network(name, partial(_apyieldnet, graph), augment, members)
 
 
 def on_county_effects(candidate: Candidate, name: str) -> Candidate:
@@ -160,37 +160,99 @@ def on_county_effects(candidate: Candidate, name: str) -> Candidate:
         own = {"shrink": trial.suggest_float("shrink", 0.01, 30, log=True), "share": trial.suggest_float("share", 0, 1)}
         return candidate.suggest(trial) | own
 
-    def fit(rows: Samples, parameters: Parameters, seed: int) -> Predictor:
+    def fit_parts(parts: Sequence[Samples], parameters: Parameters, seeds: Sequence[int]) -> list[Predictor]:
         own = dict(parameters)
         shrink, share = own.pop("shrink"), own.pop("share")
-        expected = np.empty(len(rows))
-        for year in rows.years:
-            of_year = rows.year == year
-            others = rows.take(~of_year) if not of_year.all() else rows
-            expected[of_year] = linear.fit_county_effects(others, shrink=shrink)(rows.take(of_year))
-        effects = linear.fit_county_effects(rows, shrink=shrink)
-        network = candidate.fit(replace(rows, yields=rows.yields - expected), own, seed)
-        return weighted_sum([effects, network], [1.0, share])
+        left = []
+        for rows in parts:
+            expected = np.empty(len(rows))
+            for year in rows.years:
+                of_year = rows.year == year
+                others = rows.take(~of_year) if not of_year.all() else rows
+                expected[of_year] = linear.fit_county_effects(others, shrink=shrink)(rows.take(of_year))
+            left.append(replace(rows, yields=rows.yields - expected))
+        networks = candidate.fit_each(left, own, seeds)
+        return [
+            weighted_sum([linear.fit_county_effects(rows, shrink=shrink), network], [1.0, share])
+            for rows, network in zip(parts, networks, strict=True)
+        ]
 
-    default = {**candidate.default, "shrink": 0.5, "share": 0.5}
-    return Candidate(name, suggest, default, fit, members=candidate.members)
+    return Candidate(
+        name,
+        suggest,
+        {**candidate.default, "shrink": 0.5, "share": 0.5},
+        lambda rows, parameters, seed: fit_parts([rows], parameters, [seed])[0],
+        members=candidate.members,
+        fit_parts=fit_parts,
+    )
 
 
+def wide_and_deep(candidate: Candidate, name: str) -> Candidate:
+    """A network beside a line, for what effects of places leave; see :mod:`models.yields.wide_and_deep`.
+
+    The search tries the network's own settings and how far the line is drawn in; how much of each is taken follows
+    from the years that a trial leaves out.
+    """
+    return _wide(name, candidate.suggest, candidate.default, candidate.fit_each, candidate.members)
+
+
+def wide_alone(name: str) -> Candidate:
+    """The effects and the line without a network: what the network is worth beside them."""
+    return _wide(name, lambda _trial: {}, {}, lambda parts, _parameters, _seeds: [None] * len(parts), 1)
+
+
+def _wide(
+    name: str,
+    suggest: Callable[[Trial], dict[str, Any]],
+    default: Parameters,
+    fit_networks: Callable[[Sequence[Samples], Parameters, Sequence[int]], Sequence[Predictor | None]],
+    members: int,
+) -> Candidate:
+    def fit_parts(parts: Sequence[Samples], parameters: Parameters, seeds: Sequence[int]) -> list[WideAndDeep]:
+        own = dict(parameters)
+        penalty, shares = own.pop("penalty"), (own.pop("line_share"), own.pop("network_share"))
+        return fit_wide_and_deep(parts, lambda left: fit_networks(left, own, seeds), penalty, shares)
+
+    def settle(
+        rows: Samples, fit_of: NDArray[np.intp], fits: Sequence[WideAndDeep]
+    ) -> tuple[dict[str, Any], FloatArray]:
+        expected, found = np.empty(len(rows)), np.empty((2, len(rows)))
+        for number, fitted in enumerate(fits):
+            own = rows.take(fit_of == number)
+            expected[fit_of == number] = fitted.effects(own)
+            found[:, fit_of == number] = fitted.found(own)
+        (line, network), left_out = settle_shares(rows, expected, found)
+        return {"line_share": line, "network_share": network}, left_out
+
+    return Candidate(
+        name,
+        lambda trial: {**suggest(trial), "penalty": trial.suggest_float("penalty", 0.3, 100, log=True), **_SHARES},
+        {**default, "penalty": 3.0, **_SHARES},
+        lambda rows, parameters, seed: fit_parts([rows], parameters, [seed])[0],
+        members=members,
+        fit_parts=fit_parts,
+        settle=settle,
+    )
+
+
+# until they are settled
+_SHARES: Mapping[str, float] = {"line_share": 0.5, "network_share": 0.5}
 _NETWORK_DEFAULT: Parameters = {
     "width": 16,
     "dropout": 0.2,
-    "epochs": 30,
+    "epochs": 25,
     "learning_rate": 5e-3,
     "weight_decay": 0.05,
 }
-_BATCH = 64
+# rows a step, and steps an epoch at most
+_BATCH, _STEPS = 64, 6
 
 
 def _network_parameters(trial: Trial) -> dict[str, Any]:
     return {
         "width": trial.suggest_categorical("width", [16, 32]),
         "dropout": trial.suggest_float("dropout", 0, 0.5),
-        "epochs": trial.suggest_int("epochs", 10, 60),
+        "epochs": trial.suggest_int("epochs", 10, 40),
         "learning_rate": trial.suggest_float("learning_rate", 1e-3, 1e-2, log=True),
         "weight_decay": trial.suggest_float("weight_decay", 1e-3, 1, log=True),
     }
@@ -203,22 +265,35 @@ def _columns(trial: Trial) -> dict[str, Any]:
     }
 
 
-def _fit_network(
+def _network(
+    name: str,
     build: Callable[[Parameters, Encoding], nn.Module],
     augment: Augment | None,
-    rows: Samples,
-    parameters: Parameters,
-    seed: int,
-) -> Predictor:
-    fitted = rows if augment is None else augment(rows, np.random.default_rng(seed))
-    settings = TrainingSettings(
-        # as many steps with added rows as without: what is compared is the rows, not the time
-        epochs=max(1, round(parameters["epochs"] * len(rows) / len(fitted))),
-        batch=_BATCH,
-        learning_rate=parameters["learning_rate"],
-        weight_decay=parameters["weight_decay"],
+    members: int,
+) -> Candidate:
+    def fit_parts(parts: Sequence[Samples], parameters: Parameters, seeds: Sequence[int]) -> Sequence[Predictor]:
+        fitted = list(parts)
+        if augment is not None:
+            fitted = [augment(p, np.random.default_rng(seed)) for p, seed in zip(parts, seeds, strict=True)]
+        added = sum(map(len, fitted)) / sum(map(len, parts))
+        rows = max(map(len, parts))
+        settings = TrainingSettings(
+            # as many steps with added rows as without: what is compared is the rows, not the time
+            epochs=max(1, round(parameters["epochs"] / added)),
+            batch=max(_BATCH, math.ceil(rows / _STEPS)),
+            learning_rate=parameters["learning_rate"],
+            weight_decay=parameters["weight_decay"],
+        )
+        return train_networks(partial(build, parameters), fitted, settings, seeds)
+
+    return Candidate(
+        name,
+        _network_parameters,
+        _NETWORK_DEFAULT,
+        lambda rows, parameters, seed: fit_parts([rows], parameters, [seed])[0],
+        members=members,
+        fit_parts=fit_parts,
     )
-    return train_network(partial(build, parameters), fitted, settings, seed)
 
 
 def _apyieldnet(graph: NetworkSettings, parameters: Parameters, encoding: Encoding) -> nn.Module:

@@ -11,7 +11,7 @@ import numpy as np
 from models.yields.candidates import Candidate, Parameters
 from models.yields.conformal import half_width
 from models.yields.samples import samples_of
-from models.yields.search import tune, untuned
+from models.yields.search import tune_each, untuned
 from models.yields.splits import Split
 from models.yields.table import FloatArray, TableError, YieldTable
 
@@ -73,18 +73,17 @@ def run_on_splits(
     rows = samples_of(table)
     predicted, half_widths = np.full(len(rows), np.nan), np.full(len(rows), np.nan)
     parameters: dict[str, Parameters] = {}
-    for split in splits:
-        if np.isfinite(predicted[split.test]).any():
-            raise TableError(f"a row of the test {split.name} is in another test too; give splits that share none")
-        train = rows.take(split.train)
+    splits = list(splits)
+    tested = np.concatenate([split.test for split in splits])
+    if len(np.unique(tested)) < len(tested):
+        raise TableError("a row of one test is in another test too; give splits that share none")
+    trainings = [rows.take(split.train) for split in splits]
+    searched = tune_each(candidate, trainings, trials, seed) if chosen is None else []
+    for number, (split, train) in enumerate(zip(splits, trainings, strict=True)):
         if chosen is not None:
             parameters[split.name] = chosen[split.name]
         if chosen is None or intervals:
-            found = (
-                tune(candidate, train, trials, seed)
-                if chosen is None
-                else untuned(candidate, train, chosen[split.name], seed)
-            )
+            found = searched[number] if chosen is None else untuned(candidate, train, chosen[split.name], seed)
             parameters[split.name] = found.parameters
             half_widths[split.test] = half_width(found.left_out - train.yields, train.year)
         predict = candidate.fit_members(train, parameters[split.name], seed)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from models.standardise import Standardise
@@ -24,7 +25,6 @@ class RecurrentSettings:
         features: of each month.
         counties: known ones; index 0, for any other, is added.
         width: of the state.
-        layers: one upon the other.
         dropout: share dropped in training before the head.
     """
 
@@ -32,7 +32,6 @@ class RecurrentSettings:
     features: int
     counties: int
     width: int = 32
-    layers: int = 1
     dropout: float = 0.1
 
 
@@ -57,7 +56,7 @@ class RecurrentNetwork(nn.Module):
         self.register_buffer("years", torch.tensor(float(scales.years)))
         both_ways = settings.cell == "bilstm"
         self.recurrent = (nn.GRU if settings.cell == "gru" else nn.LSTM)(
-            settings.features, settings.width, settings.layers, batch_first=True, bidirectional=both_ways
+            settings.features, settings.width, batch_first=True, bidirectional=both_ways
         )
         self.county = nn.Embedding(settings.counties + 1, _COUNTY_WIDTH)
         state = (2 if both_ways else 1) * settings.width
@@ -67,7 +66,6 @@ class RecurrentNetwork(nn.Module):
             nn.ReLU(),
             nn.Linear(settings.width, 1),
         )
-        self.directions = 2 if both_ways else 1
 
     def forward(self, season: Tensor, county: Tensor, year: Tensor, area_ha: Tensor) -> Tensor:
         """(B,) yields in the target's own unit; see :meth:`models.yields.apyieldnet.APYieldNet.forward`."""
@@ -75,10 +73,43 @@ class RecurrentNetwork(nn.Module):
 
     def standardised(self, season: Tensor, county: Tensor, year: Tensor, area_ha: Tensor) -> Tensor:
         """(B,) on the scale of the training yields: mean 0, standard deviation 1."""
-        _, state = self.recurrent(self.features(season))
-        last = state[0] if isinstance(state, tuple) else state  # (layers · directions, B, width)
-        read = torch.cat(last[-self.directions :].unbind(), dim=1)
+        x = self.features(season)
+        ends = [last_state(self.recurrent, x)]
+        if self.recurrent.bidirectional:
+            ends.append(last_state(self.recurrent, x.flip(1), "_reverse"))
+        read = torch.cat(ends, dim=1)
         code = ((year - self.first_year) / self.years)[:, None]
         about = [self.county(county), code, self.area(torch.log1p(area_ha)[:, None])]
         out: Tensor = self.head(torch.cat([read, *about], dim=1))
         return out[:, 0]
+
+
+def last_state(recurrent: nn.RNNBase, x: Tensor, direction: str = "") -> Tensor:
+    """(B, width) state of an LSTM or GRU of one layer after the last of (B, T, C) steps.
+
+    Step by step in plain operations, of which many networks can be trained at once; torch's own cannot.
+
+    Args:
+        recurrent: holds the weights.
+        x: the series, in the order in which it is read.
+        direction: of the weights; "_reverse" for the second half of a bidirectional network.
+    """
+    input_weight, state_weight, input_bias, state_bias = (
+        getattr(recurrent, f"{name}_l0{direction}") for name in ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
+    )
+    is_lstm = isinstance(recurrent, nn.LSTM)
+    given = F.linear(x, input_weight, input_bias + state_bias if is_lstm else input_bias)
+    state = memory = torch.zeros_like(x[:, 0, :1]).expand(-1, recurrent.hidden_size)
+    for step in given.unbind(1):
+        if is_lstm:
+            gates = step + F.linear(state, state_weight)
+            enter, forget, value, leave = gates.chunk(4, dim=1)
+            memory = torch.sigmoid(forget) * memory + torch.sigmoid(enter) * torch.tanh(value)
+            state = torch.sigmoid(leave) * torch.tanh(memory)
+        else:
+            reset, keep, value = step.chunk(3, dim=1)
+            state_reset, state_keep, state_value = F.linear(state, state_weight, state_bias).chunk(3, dim=1)
+            new = torch.tanh(value + torch.sigmoid(reset + state_reset) * state_value)
+            kept = torch.sigmoid(keep + state_keep)
+            state = (1 - kept) * new + kept * state
+    return state

@@ -5,7 +5,8 @@ from __future__ import annotations
 import copy
 import logging
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -18,11 +19,13 @@ from torch.utils.data import DataLoader, TensorDataset
 from models.yields.encoding import Encoding
 from models.yields.graphs import GraphPredictor
 from models.yields.samples import Samples
+from models.yields.stacked import train_stack
 from models.yields.table import FloatArray
 
 for _name in ("pytorch_lightning", "lightning.pytorch", "pytorch_lightning.utilities.rank_zero"):
     logging.getLogger(_name).setLevel(logging.ERROR)  # devices found, and advice
 
+_AT_ONCE = 32  # networks in a stack: more gain no time and need memory
 _FACTOR, _PATIENCE = 0.5, 8  # of the paper's falling learning rate, which it does not give
 
 
@@ -46,7 +49,7 @@ class TrainingSettings:
 
     Attributes:
         epochs: passes over the rows; the most of them where there are rows to validate on.
-        batch: rows a step; a last batch of one is left out.
+        batch: rows a step, all where there are fewer.
         learning_rate: the highest.
         weight_decay: AdamW's; 0 is Adam.
         patience: epochs without a better validation after which to stop.
@@ -91,17 +94,14 @@ def train_network(
     Raises:
         DivergedError: the loss is no longer finite.
     """
+    if validation is None:
+        return train_networks(build, [rows], settings, [seed])[0]
     encoding = Encoding.fit(rows)
-    # what Lightning draws is the process's; leave it as it was
-    with torch.random.fork_rng(devices=[]), warnings.catch_warnings():
-        warnings.filterwarnings("ignore", module="pytorch_lightning")  # advice on loaders and loggers
-        warnings.filterwarnings("ignore", message=".*treespec.*", category=FutureWarning)
+    with _quiet():
         torch.manual_seed(seed)
         network = build(encoding)
         best = _BestWeights()
-        callbacks: list[Callback] = [best]
-        if validation is not None:
-            callbacks.append(EarlyStopping("validation", patience=settings.patience, check_finite=True))
+        stop = EarlyStopping("validation", patience=settings.patience, check_finite=True)
         trainer = pl.Trainer(
             accelerator="auto",
             devices=1,
@@ -111,17 +111,57 @@ def train_network(
             enable_progress_bar=False,
             enable_model_summary=False,
             num_sanity_val_steps=0,
-            callbacks=callbacks,
+            callbacks=[best, stop],
         )
-        loader = _loader(encoding, rows, settings.batch, seed)
-        held_out = None if validation is None else _loader(encoding, validation, len(validation), None)
-        module = _Fit(network, settings, len(loader), falls=validation is not None)
-        trainer.fit(module, loader, held_out)
+        module = _Fit(network, settings)
+        trainer.fit(
+            module, _loader(encoding, rows, settings.batch, seed), _loader(encoding, validation, len(validation), None)
+        )
     if not bool(torch.isfinite(module.last_loss)):
         raise DivergedError(f"the loss is {float(module.last_loss)} after training; take a lower learning rate")
     if best.weights is not None:
         network.load_state_dict(best.weights)
     return predictor(network, encoding)
+
+
+def train_networks(
+    build: Callable[[Encoding], nn.Module], parts: Sequence[Samples], settings: TrainingSettings, seeds: Sequence[int]
+) -> list[GraphPredictor]:
+    """Train networks of one graph at once, each on its own rows, for a fixed number of epochs.
+
+    Args:
+        build: makes a network for an encoding of its rows.
+        parts: rows for each.
+        settings: the training.
+        seeds: of each one's initial values and order of rows; the first also of what is left to chance in all.
+
+    Returns:
+        What gives yields in kg/ha of any rows, for each.
+
+    Raises:
+        DivergedError: a loss is no longer finite.
+    """
+    encodings = [Encoding.fit(part) for part in parts]
+    networks = []
+    with _quiet():
+        for encoding, seed in zip(encodings, seeds, strict=True):
+            torch.manual_seed(seed)
+            networks.append(build(encoding))
+        torch.manual_seed(seeds[0])
+        stacks = [slice(first, first + _AT_ONCE) for first in range(0, len(networks), _AT_ONCE)]
+        losses = torch.cat([train_stack(networks[s], encodings[s], parts[s], settings, seeds[s]) for s in stacks])
+    if not bool(torch.isfinite(losses).all()):
+        raise DivergedError(f"losses are {losses.tolist()} after training; take a lower learning rate")
+    return [predictor(network, encoding) for network, encoding in zip(networks, encodings, strict=True)]
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Without Lightning's advice, and with the process's chance as it was."""
+    with torch.random.fork_rng(devices=[]), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", module="pytorch_lightning")  # advice on loaders and loggers
+        warnings.filterwarnings("ignore", message=".*treespec.*", category=FutureWarning)
+        yield
 
 
 def predictor(network: nn.Module, encoding: Encoding) -> GraphPredictor:
@@ -139,9 +179,9 @@ def predictor(network: nn.Module, encoding: Encoding) -> GraphPredictor:
 class _Fit(pl.LightningModule):
     """Weighted squared error on the scale of the training yields."""
 
-    def __init__(self, network: Any, settings: TrainingSettings, steps: int, *, falls: bool) -> None:
+    def __init__(self, network: Any, settings: TrainingSettings) -> None:
         super().__init__()
-        self.network, self.settings, self.steps, self.falls = network, settings, steps, falls
+        self.network, self.settings = network, settings
         self.last_loss = torch.tensor(0.0)
 
     def _loss(self, batch: list[Tensor]) -> Tensor:
@@ -163,11 +203,8 @@ class _Fit(pl.LightningModule):
     def configure_optimizers(self) -> Any:
         rate = self.settings.learning_rate
         optimizer = torch.optim.AdamW(self.parameters(), lr=rate, weight_decay=self.settings.weight_decay)
-        if self.falls:
-            plateau = torch.optim.lr_scheduler.ReduceLROnPlateau(optimizer, factor=_FACTOR, patience=_PATIENCE)
-            return {"optimizer": optimizer, "lr_scheduler": {"scheduler": plateau, "monitor": "validation"}}
-        once = torch.optim.lr_scheduler.OneCycleLR(optimizer, rate, total_steps=self.steps * self.settings.epochs + 1)
-        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": once, "interval": "step"}}
+        plateau = torch.optim.lr_scheduler.ReduceLROnPlateau(optimizer, factor=_FACTOR, patience=_PATIENCE)
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": plateau, "monitor": "validation"}}
 
 
 class _BestWeights(Callback):

@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from models.yields.candidates import Candidate, apyieldnet, linear_candidates, on_county_effects, sceptical_candidates
+from models.yields.candidates import Candidate, apyieldnet, linear_candidates, sceptical_candidates, wide_and_deep
 from models.yields.comparison import Outcome, run_on_splits
 from models.yields.splits import leave_year_out
 from models.yields.table import TableError
@@ -16,7 +16,7 @@ from tests.models.yields.tables import drawn_table
 
 
 def _ours() -> Candidate:
-    ours = on_county_effects(apyieldnet(drawn_table().months_until(5), 1), "ours")
+    ours = wide_and_deep(apyieldnet(drawn_table().months_until(5), 1), "ours")
     return replace(ours, default=dict(ours.default) | {"epochs": 10})
 
 

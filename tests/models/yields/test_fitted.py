@@ -19,6 +19,7 @@ from models.yields.candidates import (
     on_county_effects,
     recurrent_candidates,
     sceptical_candidates,
+    wide_and_deep,
 )
 from models.yields.fitted import (
     SETTINGS,
@@ -47,7 +48,8 @@ def _candidates() -> dict[str, Candidate]:
     network = replace(apyieldnet(TABLE, 2), members=2)
     named = [*linear_candidates(), *sceptical_candidates()]
     chosen = [c for c in named if c.name not in ("Boosted trees", "Last year's yield")]
-    networks = [network, on_county_effects(network, "on effects"), *recurrent_candidates(TABLE, 1)]
+    joined = [on_county_effects(network, "on effects"), wide_and_deep(network, "wide and deep")]
+    networks = [network, *joined, *recurrent_candidates(TABLE, 1)]
     return {c.name: c for c in chosen} | {c.name: _quick(c) for c in networks}
 
 

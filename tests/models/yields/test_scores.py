@@ -7,7 +7,7 @@ import pytest
 from sklearn.metrics import mean_absolute_error, mean_absolute_percentage_error, r2_score, root_mean_squared_error
 
 from models.yields.conformal import coverage, half_width
-from models.yields.scores import bootstrap, paired_difference
+from models.yields.scores import bootstrap, paired_difference, paired_skill
 from models.yields.table import TableError
 
 
@@ -43,6 +43,13 @@ def test_pairs_tell_apart_what_intervals_of_each_do_not() -> None:
     assert one.high > other.low
     assert paired_difference(yields, ours, theirs).high < 0
     assert paired_difference(yields, ours, ours).value == 0
+
+
+def test_half_the_error_is_three_quarters_of_skill() -> None:
+    yields, theirs = _rows(100, 100)
+    skill = paired_skill(yields, yields + 0.5 * (theirs - yields), theirs)
+    assert (skill.value, skill.low, skill.high) == pytest.approx((75, 75, 75))
+    assert paired_skill(yields, theirs, _rows(100, 50)[1]).high < 0
 
 
 # --- conformal intervals --------------------------------------------------------------------------------------------

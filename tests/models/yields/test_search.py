@@ -11,16 +11,19 @@ import pytest
 from models.yields.augmentation import AugmentationSettings, augment
 from models.yields.candidates import (
     Candidate,
+    Parameters,
     apyieldnet,
     linear_candidates,
     on_county_effects,
     recurrent_candidates,
     sceptical_candidates,
+    wide_alone,
+    wide_and_deep,
 )
 from models.yields.conformal import half_width
-from models.yields.linear import fit_county_effects, fit_county_mean, fit_last_year, fit_ridge
+from models.yields.linear import Predictor, fit_county_effects, fit_county_mean, fit_last_year, fit_ridge
 from models.yields.samples import Samples, samples_of
-from models.yields.search import tune
+from models.yields.search import tune, tune_each
 from models.yields.splits import leave_year_out
 from models.yields.table import TableError, YieldTable
 from models.yields.tvae import TvaeSettings
@@ -43,6 +46,8 @@ def _candidates() -> list[Candidate]:
         *recurrent_candidates(table, 1),
         ours,
         on_county_effects(ours, "on county effects"),
+        wide_alone("wide alone"),
+        wide_and_deep(ours, "wide and deep"),
         added,
     ]
 
@@ -108,6 +113,23 @@ def test_the_search_finds_better_settings_than_the_default_and_errors_for_interv
     assert half_width(searched.left_out - rows.yields, rows.year) < half_width(alone.left_out - rows.yields, rows.year)
 
 
+def test_searches_of_several_trainings_are_those_of_each() -> None:
+    rows = samples_of(drawn_table(counties=20, noise=100.0))
+    trainings = [rows.take(rows.year != year) for year in rows.years]
+    ridge, fitted = linear_candidates()[1], []
+
+    def fit(part: Samples, parameters: Parameters, seed: int) -> Predictor:
+        fitted.append(part.years)
+        return ridge.fit(part, parameters, seed)
+
+    together = tune_each(replace(ridge, fit=fit), trainings, 4, 0)
+    assert len(fitted) == 4 * 10  # each pair of five years is left out once a trial, not twice
+    for training, found in zip(trainings, together, strict=True):
+        alone = tune(ridge, training, 4, 0)
+        assert found.parameters == alone.parameters
+        assert np.array_equal(found.left_out, alone.left_out)
+
+
 def test_one_year_is_too_few_to_search() -> None:
     for candidate in (linear_candidates()[0], sceptical_candidates()[2]):
         with pytest.raises(TableError, match="second year"):
@@ -168,7 +190,7 @@ def test_what_effects_leave_is_judged_by_years_they_were_not_fitted_to() -> None
         given.append(samples)
         return lambda asked: np.zeros(len(asked))
 
-    candidate = on_county_effects(replace(apyieldnet(_table(), 1), fit=fit), "ours")
+    candidate = on_county_effects(replace(apyieldnet(_table(), 1), fit=fit, fit_parts=None), "ours")
     candidate.fit(rows, {"share": 1.0, "shrink": 0.0}, 0)
     own = (rows.county == "county 2") & (rows.year == 2020)
     others = rows.yields[(rows.county == "county 2") & (rows.year != 2020)].mean()
@@ -178,5 +200,6 @@ def test_what_effects_leave_is_judged_by_years_they_were_not_fitted_to() -> None
 def test_members_are_averaged() -> None:
     rows = samples_of(_table())
     candidate = replace(apyieldnet(_table(), 2), members=2)
-    each = [candidate.fit(rows, _quick(candidate), seed)(rows) for seed in (5, 6)]
+    each = [predict(rows) for predict in candidate.fit_each([rows, rows], _quick(candidate), [5, 6])]
+    assert not np.allclose(each[0], each[1])
     assert np.allclose(candidate.fit_members(rows, _quick(candidate), 5)(rows), np.mean(each, axis=0))
