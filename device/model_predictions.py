@@ -153,8 +153,8 @@ class ModelPredictions:
         if not found.kg_per_ha[0] > 0:
             raise InputError(
                 f"{self.model.identity} predicts {found.kg_per_ha[0]:,.0f} kg/ha from {self.cells.grid.source}, which "
-                f"cannot be: the season is unlike those it was trained on, most of all in {spoken(found.strangest[0])}; "
-                "fetch the file again, take another model, or give predictions as a table"
+                "cannot be: the season is unlike those it was trained on, most of all in "
+                f"{spoken(found.strangest[0])}; fetch the file again, or give predictions as a table"
             )
         return found
 
@@ -166,8 +166,8 @@ def _strangeness(strange: Mapping[str, Prediction], entry: SeasonEntry) -> tuple
     worst = max(strange.values(), key=lambda found: found.distance[0])
     flag = (
         f"the season of {' and '.join(strange)} is unlike those the model was trained on, most of all in "
-        f"{spoken(worst.strangest[0])}: {worst.distance[0] / entry.farthest:.1f} times as far as the farthest of 100 of them; "
-        "rely on the counts more than on the prediction"
+        f"{spoken(worst.strangest[0])}: {worst.distance[0] / entry.farthest:.1f} times as far as the farthest of 100 "
+        "of them; rely on the counts more than on the prediction"
     )
     return (flag,)
 
