@@ -154,7 +154,7 @@ class ModelPredictions:
             raise InputError(
                 f"{self.model.identity} predicts {found.kg_per_ha[0]:,.0f} kg/ha from {self.cells.grid.source}, which "
                 "cannot be: the season is unlike those it was trained on, most of all in "
-                f"{spoken(found.strangest[0])}; fetch the file again, take another model, or give predictions as a table"
+                f"{spoken(found.strangest[0])}; fetch the file again, or give predictions as a table"
             )
         return found
 

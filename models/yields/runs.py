@@ -114,8 +114,7 @@ def rows_to_train_on(path: Path, hold_out: Collection[int] = ()) -> YieldTable:
     """The rows of a table that have a yield, without those of some years.
 
     Raises:
-        FileNotFoundError: there is no such file.
-        TableError: it is no yield table, has too few years or counties, or none of a year to hold out.
+        TableError: there is none, it is no yield table, has too few years or counties, or none of a year to hold out.
     """
     table = read_table(path)
     if absent := sorted(set(hold_out) - set(table.years)):
@@ -142,8 +141,7 @@ def train_yields(training: YieldTraining, tell: Tell) -> YieldRun:
         tell: is told how many steps are done, how many there are, and which one it was.
 
     Raises:
-        FileNotFoundError: there is no table.
-        TableError: it cannot be used.
+        TableError: there is no table, or it cannot be used.
         RunError: the folder holds another run, or a model is not known or cannot run on a device.
     """
     table = rows_to_train_on(training.table, training.hold_out)

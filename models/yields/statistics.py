@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import reduce
 from pathlib import Path
 from typing import Any
 
@@ -132,11 +133,18 @@ def _season(statistics: Statistics) -> tuple[pd.DataFrame, dict[str, str]]:
     if statistics.features:
         wide = [_wide(path, year, county) for year, path in sorted(statistics.features.items())]
         parts.append(pd.concat(wide))
-    joined = pd.concat(parts, axis=1)
-    if joined.columns.has_duplicates:
-        twice = sorted(set(joined.columns[joined.columns.duplicated()].get_level_values(0)))
-        raise TableError(f"feature {', '.join(twice)} is in two files; leave it out of one")
-    return joined, units
+    return reduce(_joined, parts), units
+
+
+def _joined(first: pd.DataFrame, second: pd.DataFrame) -> pd.DataFrame:
+    """Values of two files: the same features of other seasons or counties, or other features."""
+    first, second = first.align(second, join="outer")
+    twice = first.notna() & second.notna()
+    if twice.any(axis=None):
+        features = sorted(set(twice.columns[twice.any()].get_level_values(0)))
+        county, year = twice.index[twice.any(axis=1)][0]
+        raise TableError(f"{', '.join(features)} of {county} in {year} is in two files; leave it out of one")
+    return first.where(first.notna(), second)
 
 
 def _long(path: Path, county: str, units: dict[str, str]) -> pd.DataFrame:
@@ -152,7 +160,11 @@ def _long(path: Path, county: str, units: dict[str, str]) -> pd.DataFrame:
         match = _HEADER.fullmatch(column)
         name = match["name"] if match else column
         _check_unit(path, name, match["unit"] if match else None)
-        units[name] = match["unit"] if match else _KNOWN[name].unit if name in _KNOWN else "1"
+        unit = match["unit"] if match else _KNOWN[name].unit if name in _KNOWN else "1"
+        if units.setdefault(name, unit) != unit:
+            raise TableError(
+                f"{path}: {name} is in {unit}, and in {units[name]} in an earlier file; convert one of them"
+            )
         values[name] = given[column].to_numpy(dtype=np.float64)
     if not values:
         raise TableError(f"{path} has no column of numbers; give a feature a column, with its unit in brackets")
@@ -178,7 +190,8 @@ def _wide(path: Path, year: int, county: str) -> pd.DataFrame:
     if not matches:
         raise TableError(f"{path} has no columns such as NDVI_06; make it with pomona earth features --by-month")
     frame = given[list(matches)].astype(np.float64)
-    frame.columns = pd.MultiIndex.from_tuples([(match["name"], int(match["month"])) for match in matches.values()])
+    labels = [(match["name"], int(match["month"])) for match in matches.values()]
+    frame.columns = pd.MultiIndex.from_tuples(labels, names=[None, "month"])  # as of _long
     names = [_texts(given, county, path), [year] * len(given)]
     frame.index = pd.MultiIndex.from_arrays(names, names=["county", "year"])
     if frame.index.has_duplicates:

@@ -61,11 +61,10 @@ def read_table(path: Path) -> YieldTable:
     """Read and check a table.
 
     Raises:
-        FileNotFoundError: there is no such file.
-        TableError: it is no yield table, or a column is missing, of the wrong kind or out of range.
+        TableError: there is none, it is no yield table, or a column is missing, of the wrong kind or out of range.
     """
     if not path.is_file():
-        raise FileNotFoundError(f"{path} is not there; name a yield table in Parquet format")
+        raise TableError(f"{path} is not there; name a yield table in Parquet format")
     try:
         file = pq.read_table(path)
     except pa.ArrowInvalid as error:

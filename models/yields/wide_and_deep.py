@@ -9,9 +9,9 @@ import numpy as np
 import torch
 from sklearn.linear_model import LinearRegression, Ridge
 
+from models.standardise import Standardise
 from models.yields.effects import Effects, best_effects
 from models.yields.graphs import GraphPredictor, LinearSeason, graph_of, weighted_sum
-from models.yields.normalising import Standardise
 from models.yields.samples import Samples
 from models.yields.table import FloatArray
 

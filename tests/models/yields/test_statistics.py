@@ -60,6 +60,29 @@ def test_yields_areas_and_seasons_are_joined_in_our_units(given: Statistics) -> 
     assert set(table.source) == {"yields"}
 
 
+def test_each_season_may_have_a_file_of_its_own(given: Statistics, tmp_path: Path) -> None:
+    weather = pd.read_csv(given.seasons[0])
+    files = []
+    for year in ("2022", "2023"):
+        files.append(tmp_path / f"weather-{year}.csv")
+        weather[weather["month"].str.startswith(year)].to_csv(files[-1], index=False)
+    whole, _ = table_of(given)
+    parted, left_out = table_of(replace(given, seasons=files))
+    assert left_out == []
+    assert parted.features == whole.features
+    np.testing.assert_array_equal(parted.season, whole.season)
+    with pytest.raises(TableError, match=r"Rainf_f_tavg, Tair_f_tavg of Jingning in 2022 is in two files"):
+        table_of(replace(given, seasons=[*files, files[0]]))
+
+
+def test_a_feature_of_two_files_is_in_one_unit(given: Statistics, tmp_path: Path) -> None:
+    for year, unit in ((2022, "mm"), (2023, "cm")):
+        frame = pd.DataFrame({"county": "Jingning", "month": [f"{year}-{month:02d}" for month in MONTHS]})
+        frame.assign(**{f"hail [{unit}]": 1.0}).to_csv(tmp_path / f"hail-{year}.csv", index=False)
+    with pytest.raises(TableError, match="hail is in cm, and in mm in an earlier file"):
+        table_of(replace(given, seasons=[tmp_path / "hail-2022.csv", tmp_path / "hail-2023.csv"]))
+
+
 def test_columns_may_have_other_names(given: Statistics, tmp_path: Path) -> None:
     text = given.yields.read_text(encoding="utf-8").replace("yield,", "产量,").replace("year", "年")
     given.yields.write_text(text, encoding="utf-8-sig")

@@ -198,7 +198,7 @@ def test_a_file_without_weights_is_of_statistics(tmp_path: Path) -> None:
 
 
 def test_no_file_and_no_parquet_are_told_apart(tmp_path: Path) -> None:
-    with pytest.raises(FileNotFoundError, match="is not there"):
+    with pytest.raises(TableError, match="is not there"):
         read_table(tmp_path / "none.parquet")
     (tmp_path / "text.parquet").write_text("county,year\n")
     with pytest.raises(TableError, match="no Parquet file"):
