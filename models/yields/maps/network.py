@@ -1,0 +1,224 @@
+"""MT-CYP-Net and what it is compared with: a shared encoder, a decoder for yields, one for crops.
+
+The paper's section 3 on segmentation_models_pytorch; what goes beyond it is a switch of :class:`NetworkSettings`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from types import MappingProxyType
+from typing import Any, Literal, NamedTuple
+
+import segmentation_models_pytorch as smp
+import torch
+from segmentation_models_pytorch.base import SegmentationHead
+from segmentation_models_pytorch.decoders.unet.decoder import UnetDecoder
+from torch import Tensor, nn
+
+from models.yields.maps.consistency import Level, TaskConsistency
+from models.yields.maps.encoders import build_encoder, decoder_channels, smp_name, stride
+from models.yields.maps.errors import YieldMapError
+from models.yields.maps.over_time import Stack, TimeAttention
+
+Form = Literal["mt-cyp-net", "mt-cyp-net-hard", "cy-unet", "cc-unet", "fpn"]
+FORMS: tuple[Form, ...] = ("mt-cyp-net", "mt-cyp-net-hard", "cy-unet", "cc-unet", "fpn")
+# bounds of a predicted log variance of normalised yields: standard deviations of 0.0025 to 7
+_LOG_VARIANCE = (-12.0, 4.0)
+
+
+@dataclass(frozen=True)
+class NetworkSettings:
+    """What decides a network.
+
+    Attributes:
+        form: both tasks that hear of each other, both that only share the encoder, yields alone, crops alone, or the
+            paper's peer, a feature pyramid for yields.
+        encoder: key of :data:`models.yields.maps.encoders.ENCODERS`.
+        bands: of an image.
+        classes: crops with the last one, unlabelled, that is never a crop.
+        dates: of a series that is stacked; attention takes any number.
+        over_time: ``stack`` puts the dates' bands side by side, ``attention`` asks each pixel's clear dates.
+        time_width: channels of attention's result.
+        radar_bands: of a second series, by Sentinel-1; 0 for none. It is joined by attention of its own.
+        cloud_mask: whether a stack says where each date was clear; attention always knows.
+        uncertainty: whether the yield decoder also gives the variance of each pixel.
+        width: of the small encoder.
+        dropout: of the small encoder.
+    """
+
+    form: Form = "mt-cyp-net"
+    encoder: str = "resnest50d"
+    bands: int = 13
+    classes: int = 6
+    dates: int = 1
+    over_time: Literal["stack", "attention"] = "stack"
+    time_width: int = 32
+    radar_bands: int = 0
+    cloud_mask: bool = False
+    uncertainty: bool = False
+    width: int = 24
+    dropout: float = 0.0
+
+    def __post_init__(self) -> None:
+        if self.form not in FORMS:
+            raise YieldMapError(f"there is no network {self.form!r}; take one of {', '.join(FORMS)}")
+        if self.form == "fpn" and self.encoder == "small":
+            raise YieldMapError("the feature pyramid needs an encoder of five levels; take densenet161 as its authors")
+
+    @property
+    def yields(self) -> bool:
+        """Whether yields are predicted."""
+        return self.form != "cc-unet"
+
+    @property
+    def crops(self) -> bool:
+        """Whether crops are predicted."""
+        return self.form not in {"cy-unet", "fpn"}
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain values."""
+        return asdict(self)
+
+
+# what a paper calls each of them
+PAPER_NETWORKS: Mapping[str, NetworkSettings] = MappingProxyType(
+    {
+        "MT-CYP-Net (ResNet-50)": NetworkSettings(encoder="resnet50"),
+        "MT-CYP-Net (DenseNet-161)": NetworkSettings(encoder="densenet161"),
+        "MT-CYP-Net (ResNeSt-50d)": NetworkSettings(encoder="resnest50d"),
+        "MT-CYP-Net-hard (ResNeSt-50d)": NetworkSettings("mt-cyp-net-hard", "resnest50d"),
+        "CY-Unet (ResNet-50)": NetworkSettings("cy-unet", "resnet50"),
+        "CY-Unet (DenseNet-161)": NetworkSettings("cy-unet", "densenet161"),
+        "CY-Unet (ResNeSt-50d)": NetworkSettings("cy-unet", "resnest50d"),
+        "CC-Unet (ResNeSt-50d)": NetworkSettings("cc-unet", "resnest50d"),
+        "FPN-DenseNet161": NetworkSettings("fpn", "densenet161"),
+    }
+)
+
+
+class Maps(NamedTuple):
+    """What a network says of a batch.
+
+    Attributes:
+        yields: (B, H, W) normalised; None where the network has no yield decoder.
+        log_variance: (B, H, W) of it; None without uncertainty.
+        crops: (B, classes, H, W) logits; None where the network has no crop decoder.
+        levels: what the tasks add to the shared features, the coarsest level first; none without consistency.
+    """
+
+    yields: Tensor | None
+    log_variance: Tensor | None
+    crops: Tensor | None
+    levels: tuple[Level, ...]
+
+
+class YieldMapNetwork(nn.Module):
+    """A network for a batch of image series.
+
+    Args:
+        settings: its form.
+    """
+
+    def __init__(self, settings: NetworkSettings) -> None:
+        super().__init__()
+        self.settings = settings
+        s = settings
+        if s.over_time == "attention":
+            self.over_time: nn.Module = TimeAttention(s.bands, s.time_width)
+            channels = s.time_width
+        else:
+            self.over_time = Stack(mask=s.cloud_mask)
+            channels = s.dates * (s.bands + s.cloud_mask)
+        self.radar = TimeAttention(s.radar_bands, s.time_width) if s.radar_bands else None
+        channels += s.time_width if s.radar_bands else 0
+        self.body = _pyramid(s, channels) if s.form == "fpn" else _TwoDecoders(s, channels)
+
+    def forward(
+        self,
+        images: Tensor,
+        clear: Tensor,
+        days: Tensor,
+        radar: Tensor | None = None,
+        radar_days: Tensor | None = None,
+    ) -> Maps:
+        """Predict.
+
+        Args:
+            images: (B, T, bands, H, W) standardised reflectance.
+            clear: (B, T, H, W) whether a pixel was seen.
+            days: (B, T) of the year.
+            radar: (B, R, radar bands, H, W) standardised backscatter; NaN-free, radar sees through clouds.
+            radar_days: (B, R) of the year.
+
+        Raises:
+            YieldMapError: sides that the encoder cannot halve, or radar that is missing or not expected.
+        """
+        step = stride(self.settings.encoder)
+        if images.shape[-2] % step or images.shape[-1] % step:
+            raise YieldMapError(
+                f"tiles of {images.shape[-2]} x {images.shape[-1]} px do not fit the encoder "
+                f"{self.settings.encoder}; take multiples of {step}"
+            )
+        joined = self.over_time(images, clear, days)
+        if (self.radar is None) != (radar is None):
+            raise YieldMapError("this network " + ("takes no radar" if self.radar is None else "needs radar images"))
+        if self.radar is not None and radar is not None and radar_days is not None:
+            seen = torch.ones_like(radar[:, :, 0], dtype=torch.bool)
+            joined = torch.cat([joined, self.radar(radar, seen, radar_days)], 1)
+        maps = self.body(joined)
+        if self.settings.form == "fpn":
+            return Maps(*_split(maps, uncertainty=self.settings.uncertainty), None, ())
+        result: Maps = maps
+        return result
+
+
+class _TwoDecoders(nn.Module):
+    """Encoder, one or two U-Net decoders, consistency after each of their stages."""
+
+    def __init__(self, settings: NetworkSettings, channels: int) -> None:
+        super().__init__()
+        self.uncertainty = settings.uncertainty
+        self.encoder = build_encoder(settings.encoder, channels, settings.width, settings.dropout)
+        widths = decoder_channels(settings.encoder, settings.width)
+
+        def decoder() -> UnetDecoder:
+            return UnetDecoder(self.encoder.out_channels, widths, n_blocks=len(widths))
+
+        last = widths[-1]
+        self.yield_decoder = decoder() if settings.yields else None
+        self.yield_head = SegmentationHead(last, 1 + settings.uncertainty) if settings.yields else None
+        self.crop_decoder = decoder() if settings.crops else None
+        self.crop_head = SegmentationHead(last, settings.classes) if settings.crops else None
+        heard = settings.form == "mt-cyp-net"
+        self.consistency = nn.ModuleList(TaskConsistency(width) for width in widths) if heard else None
+
+    def forward(self, image: Tensor) -> Maps:
+        features = self.encoder(image)
+        shapes = [feature.shape[2:] for feature in reversed(features)]
+        head, *skips = features[:0:-1]
+        yields = head if self.yield_decoder is not None else None
+        crops = head if self.crop_decoder is not None else None
+        levels: list[Level] = []
+        for stage, (height, width) in enumerate(shapes[1:]):
+            skip = skips[stage] if stage < len(skips) else None
+            if yields is not None:
+                yields = self.yield_decoder.blocks[stage](yields, height, width, skip_connection=skip)
+            if crops is not None:
+                crops = self.crop_decoder.blocks[stage](crops, height, width, skip_connection=skip)
+            if self.consistency is not None:
+                yields, crops, level = self.consistency[stage](yields, crops)
+                levels.append(level)
+        said = (None, None) if yields is None else _split(self.yield_head(yields), uncertainty=self.uncertainty)
+        return Maps(*said, None if crops is None else self.crop_head(crops), tuple(levels))
+
+
+def _split(channels: Tensor, *, uncertainty: bool) -> tuple[Tensor, Tensor | None]:
+    """Yield and log variance of a yield head's channels."""
+    return channels[:, 0], channels[:, 1].clamp(*_LOG_VARIANCE) if uncertainty else None
+
+
+def _pyramid(settings: NetworkSettings, channels: int) -> Any:
+    return smp.FPN(
+        smp_name(settings.encoder), encoder_weights=None, in_channels=channels, classes=1 + settings.uncertainty
+    )
