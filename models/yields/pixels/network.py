@@ -16,13 +16,14 @@ from segmentation_models_pytorch.base import SegmentationHead
 from segmentation_models_pytorch.decoders.unet.decoder import UnetDecoder
 from torch import Tensor, nn
 
-from models.yields.maps.consistency import Level, TaskConsistency
-from models.yields.maps.encoders import build_encoder, decoder_channels, smp_name, stride
-from models.yields.maps.errors import YieldMapError
-from models.yields.maps.over_time import Stack, TimeAttention
+from models.yields.pixels.consistency import Level, TaskConsistency
+from models.yields.pixels.encoders import build_encoder, decoder_channels, smp_name, stride
+from models.yields.pixels.errors import YieldMapError
+from models.yields.pixels.over_time import Stack, TimeAttention
 
 Form = Literal["mt-cyp-net", "mt-cyp-net-hard", "cy-unet", "cc-unet", "fpn"]
 FORMS: tuple[Form, ...] = ("mt-cyp-net", "mt-cyp-net-hard", "cy-unet", "cc-unet", "fpn")
+YIELDS, CROPS = "yields", "crops"
 # bounds of a predicted log variance of normalised yields: standard deviations of 0.0025 to 7
 _LOG_VARIANCE = (-12.0, 4.0)
 
@@ -34,7 +35,7 @@ class NetworkSettings:
     Attributes:
         form: both tasks that hear of each other, both that only share the encoder, yields alone, crops alone, or the
             paper's peer, a feature pyramid for yields.
-        encoder: key of :data:`models.yields.maps.encoders.ENCODERS`.
+        encoder: key of :data:`models.yields.pixels.encoders.ENCODERS`.
         bands: of an image.
         classes: crops with the last one, unlabelled, that is never a crop.
         dates: of a series that is stacked; attention takes any number.
@@ -168,7 +169,8 @@ class YieldMapNetwork(nn.Module):
             joined = torch.cat([joined, self.radar(radar, seen, radar_days)], 1)
         maps = self.body(joined)
         if self.settings.form == "fpn":
-            return Maps(*_split(maps, uncertainty=self.settings.uncertainty), None, ())
+            yields, log_variance = _split(maps, uncertainty=self.settings.uncertainty)
+            return Maps(yields, log_variance, None, ())
         result: Maps = maps
         return result
 
@@ -182,35 +184,34 @@ class _TwoDecoders(nn.Module):
         self.encoder = build_encoder(settings.encoder, channels, settings.width, settings.dropout)
         widths = decoder_channels(settings.encoder, settings.width)
 
-        def decoder() -> UnetDecoder:
-            return UnetDecoder(self.encoder.out_channels, widths, n_blocks=len(widths))
-
-        last = widths[-1]
-        self.yield_decoder = decoder() if settings.yields else None
-        self.yield_head = SegmentationHead(last, 1 + settings.uncertainty) if settings.yields else None
-        self.crop_decoder = decoder() if settings.crops else None
-        self.crop_head = SegmentationHead(last, settings.classes) if settings.crops else None
+        outputs: dict[str, int] = {}
+        if settings.yields:
+            outputs[YIELDS] = 1 + settings.uncertainty
+        if settings.crops:
+            outputs[CROPS] = settings.classes
+        encoded, stages = self.encoder.out_channels, len(widths)
+        self.decoders = nn.ModuleDict({task: UnetDecoder(encoded, widths, n_blocks=stages) for task in outputs})
+        self.heads = nn.ModuleDict({task: SegmentationHead(widths[-1], number) for task, number in outputs.items()})
         heard = settings.form == "mt-cyp-net"
         self.consistency = nn.ModuleList(TaskConsistency(width) for width in widths) if heard else None
 
     def forward(self, image: Tensor) -> Maps:
         features = self.encoder(image)
         shapes = [feature.shape[2:] for feature in reversed(features)]
-        head, *skips = features[:0:-1]
-        yields = head if self.yield_decoder is not None else None
-        crops = head if self.crop_decoder is not None else None
+        deepest, *skips = features[:0:-1]
+        tasks: dict[str, Tensor] = dict.fromkeys(self.decoders, deepest)
         levels: list[Level] = []
         for stage, (height, width) in enumerate(shapes[1:]):
             skip = skips[stage] if stage < len(skips) else None
-            if yields is not None:
-                yields = self.yield_decoder.blocks[stage](yields, height, width, skip_connection=skip)
-            if crops is not None:
-                crops = self.crop_decoder.blocks[stage](crops, height, width, skip_connection=skip)
+            for task, decoder in self.decoders.items():
+                block: Any = decoder.blocks
+                tasks[task] = block[stage](tasks[task], height, width, skip_connection=skip)
             if self.consistency is not None:
-                yields, crops, level = self.consistency[stage](yields, crops)
+                tasks[YIELDS], tasks[CROPS], level = self.consistency[stage](tasks[YIELDS], tasks[CROPS])
                 levels.append(level)
-        said = (None, None) if yields is None else _split(self.yield_head(yields), uncertainty=self.uncertainty)
-        return Maps(*said, None if crops is None else self.crop_head(crops), tuple(levels))
+        said = {task: self.heads[task](values) for task, values in tasks.items()}
+        yields, log_variance = _split(said[YIELDS], uncertainty=self.uncertainty) if YIELDS in said else (None, None)
+        return Maps(yields, log_variance, said.get(CROPS), tuple(levels))
 
 
 def _split(channels: Tensor, *, uncertainty: bool) -> tuple[Tensor, Tensor | None]:

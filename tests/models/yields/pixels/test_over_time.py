@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from models.yields.maps.over_time import Stack, TimeAttention
+from models.yields.pixels.over_time import Stack, TimeAttention
 
 
 def _series() -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:

@@ -5,22 +5,22 @@ from __future__ import annotations
 import pytest
 import torch
 
-from models.yields.maps.consistency import Level, Scse, TaskConsistency, consistency_loss
+from models.yields.pixels.consistency import Level, Scse, TaskConsistency, consistency_loss
 
 
 def test_excitation_is_the_sum_of_channel_and_space() -> None:
     scse, features = Scse(32), torch.randn(2, 32, 4, 4)
-    narrow, wide = scse.channel[1], scse.channel[3]
-    mean = features.mean((2, 3))
-    channel = (mean @ narrow.weight[:, :, 0, 0].T + narrow.bias).relu() @ wide.weight[:, :, 0, 0].T + wide.bias
-    space = torch.einsum("bchw,c->bhw", features, scse.spatial[0].weight[0, :, 0, 0]) + scse.spatial[0].bias
+    weights = dict(scse.named_parameters())
+    hidden = features.mean((2, 3)) @ weights["channel.1.weight"][:, :, 0, 0].T + weights["channel.1.bias"]
+    channel = hidden.relu() @ weights["channel.3.weight"][:, :, 0, 0].T + weights["channel.3.bias"]
+    space = torch.einsum("bchw,c->bhw", features, weights["spatial.0.weight"][0, :, 0, 0]) + weights["spatial.0.bias"]
     expected = features * channel.sigmoid()[:, :, None, None] + features * space.sigmoid()[:, None]
     torch.testing.assert_close(scse(features), expected)
 
 
 def test_sixteen_channels_are_squeezed_to_one() -> None:
-    assert Scse(16).channel[1].out_channels == 1
-    assert Scse(8).channel[1].out_channels == 1
+    assert Scse(16).get_parameter("channel.1.weight").shape == (1, 16, 1, 1)
+    assert Scse(8).get_parameter("channel.1.weight").shape == (1, 8, 1, 1)
 
 
 def test_refined_features_less_shared_ones_are_what_a_task_adds() -> None:

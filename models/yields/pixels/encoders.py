@@ -9,7 +9,7 @@ from typing import Any
 import segmentation_models_pytorch as smp
 from torch import Tensor, nn
 
-from models.yields.maps.errors import YieldMapError
+from models.yields.pixels.errors import YieldMapError
 
 DECODER_CHANNELS = (256, 128, 64, 32, 16)
 # names of segmentation_models_pytorch; weights are never fetched, they come from a file where there is one

@@ -1,4 +1,4 @@
-"""Task consistency: where the yield and the crop decoder hear of each other (He et al. 2021; the paper's section 3.4)."""
+"""Task consistency: where the yield and the crop decoder hear of each other (the paper's section 3.4)."""
 
 from __future__ import annotations
 
@@ -33,7 +33,8 @@ class Scse(nn.Module):
 
     def forward(self, features: Tensor) -> Tensor:
         """Weigh features: (B, C, H, W) to the same shape."""
-        return features * self.channel(features) + features * self.spatial(features)
+        weighed: Tensor = features * self.channel(features) + features * self.spatial(features)
+        return weighed
 
 
 class Level(NamedTuple):

@@ -45,7 +45,8 @@ class TimeAttention(nn.Module):
         """(..., T, heads) shares of the dates; 0 where it was not clear, all 0 where it never was."""
         scores = self.scores(hidden).masked_fill(~clear[..., None], -torch.inf)
         never = ~clear.any(-1)[..., None, None]
-        return scores.masked_fill(never, 0.0).softmax(-2).masked_fill(never, 0.0)
+        shares: Tensor = scores.masked_fill(never, 0.0).softmax(-2).masked_fill(never, 0.0)
+        return shares
 
     def forward(self, images: Tensor, clear: Tensor, days: Tensor) -> Tensor:
         """Join.
