@@ -3,22 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from models.maps.resampling import Interval, Matrix, limits, resampled
+
 SCORES = ("overall", "kappa", "users", "producers", "f1", "share_difference")
-Matrix = NDArray[np.int64]
-
-
-@dataclass(frozen=True)
-class Interval:
-    """A figure with its interval; the limits are NaN where too few resamples had the figure."""
-
-    value: float
-    low: float
-    high: float
 
 
 def confusion(reference: NDArray[np.bool_], mapped: NDArray[np.bool_]) -> Matrix:
@@ -58,26 +49,11 @@ def scores(matrix: NDArray[np.integer]) -> dict[str, NDArray[np.float64]]:
         }
 
 
-def _resampled(matrices: Matrix, resamples: int, seed: int) -> Matrix:
-    """Sums of as many blocks as there are, drawn with replacement: (blocks, ...) to (resamples, ...)."""
-    number = len(matrices)
-    times = np.random.default_rng(seed).multinomial(number, np.full(number, 1 / number), size=resamples)
-    return np.tensordot(times, matrices, axes=1)
-
-
 def _by_block(reference: NDArray[np.bool_], mapped: NDArray[np.bool_], blocks: NDArray[np.int64]) -> Matrix:
     _, index = np.unique(blocks, return_inverse=True)
     matrices = np.zeros((index.max() + 1, 2, 2), np.int64)
     np.add.at(matrices, (index, mapped.astype(np.int64), reference.astype(np.int64)), 1)
     return matrices
-
-
-def _limits(values: NDArray[np.float64], level: float) -> tuple[float, float]:
-    known = values[np.isfinite(values)]
-    if len(known) < len(values) / 2:
-        return float("nan"), float("nan")
-    low, high = np.quantile(known, [(1 - level) / 2, (1 + level) / 2])
-    return float(low), float(high)
 
 
 def with_intervals(
@@ -100,9 +76,9 @@ def with_intervals(
         seed: of the draws; equal seeds draw the same blocks, so that maps are compared on the same resamples.
     """
     matrices = _by_block(reference, mapped, blocks)
-    drawn = scores(_resampled(matrices, resamples, seed))
+    drawn = scores(resampled(matrices, resamples, seed))
     return {
-        name: Interval(float(value), *_limits(drawn[name], level)) for name, value in scores(matrices.sum(0)).items()
+        name: Interval(float(value), *limits(drawn[name], level)) for name, value in scores(matrices.sum(0)).items()
     }
 
 
@@ -127,8 +103,6 @@ def differences(
     """
     matrices = {name: _by_block(reference, said, blocks) for name, said in mapped.items()}
     values = {name: float(scores(matrix.sum(0))["overall"]) for name, matrix in matrices.items()}
-    drawn = {name: scores(_resampled(matrix, resamples, seed))["overall"] for name, matrix in matrices.items()}
+    drawn = {name: scores(resampled(matrix, resamples, seed))["overall"] for name, matrix in matrices.items()}
     first, *others = mapped
-    return {
-        name: Interval(values[name] - values[first], *_limits(drawn[name] - drawn[first], level)) for name in others
-    }
+    return {name: Interval(values[name] - values[first], *limits(drawn[name] - drawn[first], level)) for name in others}

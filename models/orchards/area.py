@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from models.orchards.errors import OrchardMapError
+from models.maps.errors import MapError
 
 _Z_95 = 1.96  # the paper's own factor for 95 %
 M2_PER_HA = 10_000.0
@@ -63,19 +63,19 @@ def stratified_area(counts: ArrayLike, mapped_area: ArrayLike) -> AreaEstimate:
         mapped_area: (k,) area of each class on the map, in any unit.
 
     Raises:
-        OrchardMapError: shapes that do not fit, an area below 0, or a mapped class with fewer than two points.
+        MapError: shapes that do not fit, an area below 0, or a mapped class with fewer than two points.
     """
     n = np.asarray(counts, dtype=np.float64)
     areas = np.asarray(mapped_area, dtype=np.float64)
     if n.ndim != 2 or n.shape != (len(areas), len(areas)):
-        raise OrchardMapError(f"an error matrix of shape {n.shape} does not fit {len(areas)} mapped areas")
+        raise MapError(f"an error matrix of shape {n.shape} does not fit {len(areas)} mapped areas")
     if (n < 0).any() or (areas < 0).any() or areas.sum() <= 0:
-        raise OrchardMapError("counts and mapped areas must not be below 0, and some area must be mapped")
+        raise MapError("counts and mapped areas must not be below 0, and some area must be mapped")
     # a class that is not on the map is no stratum: it has no share and needs no points
     there = areas > 0
     rows = n.sum(1)
     for index in np.flatnonzero(there & (rows < 2)):
-        raise OrchardMapError(
+        raise MapError(
             f"class {index} of the map has {rows[index]:.0f} reference points; draw two at least in each class"
         )
     rows = np.where(there, rows, 2.0)

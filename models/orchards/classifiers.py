@@ -19,8 +19,8 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC
 from sklearn.tree import DecisionTreeClassifier
 
+from models.maps.errors import MapError
 from models.orchards.blocks import Split, split
-from models.orchards.errors import OrchardMapError
 
 _INNER_FOLDS = 3
 # settings are chosen on no more points than this: their order is plain long before, and an SVM's time grows as n²
@@ -158,10 +158,10 @@ def fit(
         seed: of everything random.
 
     Raises:
-        OrchardMapError: no such classifier, or points in too few blocks.
+        MapError: no such classifier, or points in too few blocks.
     """
     if name not in CLASSIFIERS:
-        raise OrchardMapError(f"there is no classifier {name!r}; there are {', '.join(CLASSIFIERS)}")
+        raise MapError(f"there is no classifier {name!r}; there are {', '.join(CLASSIFIERS)}")
     recipe = CLASSIFIERS[name]
     some = _some_points(len(orchard), seed)
     search = GridSearchCV(

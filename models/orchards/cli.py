@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, Any
 import click
 
 if TYPE_CHECKING:
+    from models.maps.rasters import BaseMask
     from models.orchards.comparison import Compared, Region, Run
     from models.orchards.evaluation import Validation
     from models.orchards.mapping import Work
     from models.orchards.points import LabelledPoints
-    from models.orchards.rasters import BaseMask
     from models.orchards.yearly import YearOfOrchards
 
 _CLASSIFIERS = ("random-forest", "svm", "cart", "gradient-boosting", "knn")
@@ -111,9 +111,9 @@ def map_orchards_command(
       pomona map orchards --features features.tif --points points.gpkg \\
         --cropland worldcover.tif --out map
     """
+    from models.maps.rasters import open_features
     from models.orchards.mapping import MapSettings, map_orchards
     from models.orchards.page import PAGE
-    from models.orchards.rasters import open_features
 
     validation = _validation(block_km, folds, seed)
     settings = MapSettings(classifier, plan, validation, _base(cropland, cropland_classes), smallest_ha)
@@ -238,7 +238,7 @@ def _validation(block_km: float, folds: int, seed: int) -> Validation:
 
 
 def _base(cropland: Path | None, classes: tuple[int, ...]) -> BaseMask | None:
-    from models.orchards.rasters import BaseMask
+    from models.maps.rasters import BaseMask
 
     if cropland is None:
         if classes:
@@ -256,8 +256,8 @@ def _work(memory_mb: int, threads: int | None, scheduler: str | None) -> Work:
 
 
 def _region(options: dict[str, Any]) -> Region | None:
+    from models.maps.rasters import open_features
     from models.orchards.comparison import Region
-    from models.orchards.rasters import open_features
 
     if not options["features"]:
         if options["out"] or options["reference_ha"] is not None:

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from rasterio.windows import Window
 
-from models.orchards.errors import ClusterError, OrchardMapError
+from models.maps.errors import ClusterError, MapError
 from models.orchards.tiles import Tile, TileJob
 
 _CONNECT_SECONDS = 20
@@ -36,7 +36,7 @@ def on_cluster(job: TileJob, windows: Sequence[Window], scheduler: str) -> Itera
 
     Raises:
         ClusterError: no scheduler there, no worker, or workers that keep dying.
-        OrchardMapError: a raster that a worker cannot read.
+        MapError: a raster that a worker cannot read.
     """
     from distributed import Client, as_completed  # noqa: PLC0415  (only where a cluster is used)
     from distributed.scheduler import KilledWorker  # noqa: PLC0415
@@ -73,8 +73,8 @@ def on_cluster(job: TileJob, windows: Sequence[Window], scheduler: str) -> Itera
                 raise ClusterError(
                     f"workers die of a tile; give them more memory or allow less a tile: {error}"
                 ) from error
-            except OrchardMapError as error:
-                raise OrchardMapError(f"a worker says: {error}") from error
+            except MapError as error:
+                raise MapError(f"a worker says: {error}") from error
             window = at.pop(future.key)
             future.release()
             send()

@@ -12,8 +12,8 @@ import rasterio.shutil
 from rasterio.crs import CRS
 from rasterio.windows import Window
 
-from models.orchards.errors import OrchardMapError
-from models.orchards.rasters import Grid, bounded_cache
+from models.maps.errors import MapError
+from models.maps.rasters import Grid, bounded_cache
 from models.orchards.surface import row_areas_m2
 from models.orchards.tiles import BLOCK_PX, ORCHARD, OTHER, OUTSIDE, UNKNOWN, TileStore
 
@@ -51,7 +51,7 @@ def write_map(
         tags: what the file says of itself; equal tiles and tags make equal bytes.
 
     Raises:
-        OrchardMapError: a tile that is not there.
+        MapError: a tile that is not there.
     """
     joined, partial = path.with_suffix(".joined.tif"), path.with_suffix(".partial.tif")
     profile = {
@@ -74,7 +74,7 @@ def write_map(
         for window in windows:
             tile = tiles.read(window)
             if tile is None:
-                raise OrchardMapError(f"tile {window} is missing from {tiles.folder}; run the same command again")
+                raise MapError(f"tile {window} is missing from {tiles.folder}; run the same command again")
             raster.write(tile, window=window)
             pixel_m2 = row_areas_m2(grid, window)
             for kind in areas_m2:

@@ -6,13 +6,14 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from models.orchards.accuracy import Interval, differences
+from models.maps.blocks import block_of
+from models.maps.rasters import BaseMask, FeatureRasters
+from models.maps.resampling import Interval
+from models.orchards.accuracy import differences
 from models.orchards.area import M2_PER_HA
-from models.orchards.blocks import block_of
 from models.orchards.evaluation import Evaluation, Validation, evaluate
 from models.orchards.mapping import MapSettings, Work, map_orchards, training_points
 from models.orchards.points import LabelledPoints
-from models.orchards.rasters import BaseMask, FeatureRasters
 
 TABLE_6_PLANS = ("1", "2", "3")
 
@@ -77,7 +78,7 @@ def compare(
         told: is told which run is on.
 
     Raises:
-        OrchardMapError: a plan whose features are not there, too few blocks, no such classifier.
+        MapError: a plan whose features are not there, too few blocks, no such classifier.
     """
     if region is not None:
         points = training_points(region.features, points)

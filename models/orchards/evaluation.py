@@ -9,8 +9,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from models.orchards.accuracy import Interval, Matrix, confusion, with_intervals
-from models.orchards.blocks import block_of, split
+from models.maps.blocks import block_of
+from models.maps.resampling import Interval, Matrix
+from models.orchards.accuracy import confusion, with_intervals
+from models.orchards.blocks import split
 from models.orchards.classifiers import fit
 from models.orchards.plans import columns_of, groups_of_plan
 from models.orchards.points import LabelledPoints
@@ -66,7 +68,7 @@ def evaluate(points: LabelledPoints, classifier: str, plan: str, validation: Val
         validation: blocks and folds.
 
     Raises:
-        OrchardMapError: a plan whose features are not there, too few blocks, no such classifier.
+        MapError: a plan whose features are not there, too few blocks, no such classifier.
     """
     groups = groups_of_plan(plan, points.names)
     columns = columns_of(points.names, groups)

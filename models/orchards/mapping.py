@@ -18,18 +18,19 @@ import numpy as np
 import rasterio
 import sklearn
 
+from models.maps.blocks import block_of
+from models.maps.errors import MapError
+from models.maps.rasters import BaseMask, FeatureRasters
 from models.orchards import cluster
 from models.orchards.area import M2_PER_HA, MU_PER_HA
-from models.orchards.blocks import block_of, split
+from models.orchards.blocks import split
 from models.orchards.classifiers import fit
 from models.orchards.cog import MappedAreas, write_map
-from models.orchards.errors import OrchardMapError
 from models.orchards.evaluation import Evaluation, Validation, evaluate
 from models.orchards.page import write_page
 from models.orchards.plans import columns_of, groups_of_plan
 from models.orchards.points import LabelledPoints
 from models.orchards.polygons import write_polygons
-from models.orchards.rasters import BaseMask, FeatureRasters
 from models.orchards.style import qgis_style, quick_look
 from models.orchards.tiles import TileJob, TileStore, tile_side, windows
 
@@ -114,7 +115,7 @@ def map_orchards(
         told: is told the stage, and how many of its steps are done.
 
     Raises:
-        OrchardMapError: inputs that do not make a map, or a folder with an unfinished other map.
+        MapError: inputs that do not make a map, or a folder with an unfinished other map.
         ClusterError: the cluster fails.
     """
     names = [features.names[i] for i in columns_of(features.names, groups_of_plan(settings.plan, features.names))]
@@ -161,7 +162,7 @@ def training_points(features: FeatureRasters, points: LabelledPoints) -> Labelle
     Points outside the raster, or where it does not know a feature, are left out.
 
     Raises:
-        OrchardMapError: no point is left of a class.
+        MapError: no point is left of a class.
     """
     if set(features.names) <= set(points.names):
         with_features = points.columns([points.names.index(name) for name in features.names])
@@ -172,7 +173,7 @@ def training_points(features: FeatureRasters, points: LabelledPoints) -> Labelle
     left = with_features.take(known)
     for name, there in (("orchard", left.orchard), ("other", ~left.orchard)):
         if not there.any():
-            raise OrchardMapError(
+            raise MapError(
                 f"no point of class {name} lies on known pixels of the raster ({len(points)} points, {len(left)} of "
                 "them on known pixels); give points of both classes inside the raster"
             )
@@ -206,7 +207,7 @@ def _identity(path: str) -> dict[str, int]:
     try:
         status = Path(path).stat()
     except OSError as error:
-        raise OrchardMapError(f"{path} cannot be read: {error}") from error
+        raise MapError(f"{path} cannot be read: {error}") from error
     return {"bytes": status.st_size, "changed_ns": status.st_mtime_ns}
 
 
@@ -217,7 +218,7 @@ def _alone(out: Path) -> Iterator[None]:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise OrchardMapError(f"another run is mapping into {out}; wait for it or take another folder") from None
+            raise MapError(f"another run is mapping into {out}; wait for it or take another folder") from None
         yield
 
 
@@ -228,7 +229,7 @@ def _store(out: Path, plan: dict[str, Any]) -> TileStore:
         earlier = json.loads(path.read_text(encoding="utf-8"))
         if earlier["sha256"] != plan["sha256"]:
             differ = ", ".join(key for key in plan if key != "sha256" and plan[key] != earlier.get(key))
-            raise OrchardMapError(
+            raise MapError(
                 f"{out} holds the unfinished tiles of another map ({differ} differ); take another folder, or remove "
                 f"{out / _TILES} to give that map up"
             )

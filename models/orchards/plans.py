@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 
-from models.orchards.errors import OrchardMapError
+from models.maps.errors import MapError
 
 GROUPS = ("elevation", "spectral", "texture", "radar", "weather")
 PLANS: dict[str, tuple[str, ...]] = {
@@ -41,19 +41,19 @@ def columns_of(names: Sequence[str], groups: Iterable[str]) -> list[int]:
     """Positions of the features of some groups.
 
     Raises:
-        OrchardMapError: a group that no feature belongs to.
+        MapError: a group that no feature belongs to.
     """
     wanted = tuple(groups)
     kinds = [group_of(name) for name in names]
     if not any(kinds):
-        raise OrchardMapError(
+        raise MapError(
             f"no feature has a name we know (there are: {', '.join(names) or 'none'}); name them such as B08_06, "
             "NDVI_06, B08_asm, slope, VH_04"
         )
     missing = [group for group in wanted if group not in kinds]
     if missing:
         held = ", ".join(f"{group} {kinds.count(group)}" for group in GROUPS if group in kinds)
-        raise OrchardMapError(
+        raise MapError(
             f"there are no {' and no '.join(missing)} features (there are: {held}); add them or take another plan"
         )
     return [index for index, kind in enumerate(kinds) if kind in wanted]
@@ -68,14 +68,14 @@ def groups_of_plan(plan: str, names: Sequence[str]) -> tuple[str, ...]:
         names: of the features that are there.
 
     Raises:
-        OrchardMapError: no such plan or group.
+        MapError: no such plan or group.
     """
     if plan == "all":
         kinds = {group_of(name) for name in names}
         return tuple(group for group in GROUPS if group in kinds)
     groups = PLANS.get(plan, tuple(plan.split("+")))
     if not set(groups) <= set(GROUPS):
-        raise OrchardMapError(
+        raise MapError(
             f"there is no plan {plan!r}; there are {', '.join(PLANS)}, all, and {', '.join(GROUPS)} joined by +"
         )
     return groups

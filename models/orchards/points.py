@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from models.orchards.errors import OrchardMapError
+from models.maps.errors import MapError
 from models.orchards.plans import group_of
 
 _TRUE = {"1", "1.0", "true", "yes", "orchard"}
@@ -68,11 +68,11 @@ def read_points(path: Path, label: str = "orchard", orchard_values: Sequence[str
             holds 1 or 0, true or false, yes or no, orchard or other.
 
     Raises:
-        OrchardMapError: no such file or column, no coordinates, labels that cannot be read.
+        MapError: no such file or column, no coordinates, labels that cannot be read.
     """
     table, lon, lat = _read(path)
     if label not in table:
-        raise OrchardMapError(f"{path} has no column {label!r}; name its label column (it has: {_some(table.columns)})")
+        raise MapError(f"{path} has no column {label!r}; name its label column (it has: {_some(table.columns)})")
     names = tuple(
         str(name)
         for name in table.columns
@@ -84,7 +84,7 @@ def read_points(path: Path, label: str = "orchard", orchard_values: Sequence[str
 
 def _read(path: Path) -> tuple[pd.DataFrame, NDArray[np.float64], NDArray[np.float64]]:
     if not path.exists():
-        raise OrchardMapError(f"there are no points at {path}")
+        raise MapError(f"there are no points at {path}")
     if path.suffix.lower() == ".parquet":
         table = _read_parquet(path)
     elif path.name.lower().endswith((".csv", ".csv.gz")):
@@ -93,14 +93,14 @@ def _read(path: Path) -> tuple[pd.DataFrame, NDArray[np.float64], NDArray[np.flo
         try:
             table = geopandas.read_file(path)
         except (OSError, RuntimeError, ValueError) as error:
-            raise OrchardMapError(f"{path} cannot be read as points: {error}") from error
+            raise MapError(f"{path} cannot be read as points: {error}") from error
     if isinstance(table, geopandas.GeoDataFrame):
         if table.crs is None:
-            raise OrchardMapError(f"{path} does not say its coordinate reference system; write it with one")
+            raise MapError(f"{path} does not say its coordinate reference system; write it with one")
         points = table.geometry.representative_point().to_crs(4326)
         return pd.DataFrame(table.drop(columns=table.geometry.name)), points.x.to_numpy(), points.y.to_numpy()
     if not {"lon", "lat"} <= set(table.columns):
-        raise OrchardMapError(f"{path} has neither a geometry nor columns lon and lat (it has: {_some(table.columns)})")
+        raise MapError(f"{path} has neither a geometry nor columns lon and lat (it has: {_some(table.columns)})")
     return table.drop(columns=["lon", "lat"]), table["lon"].to_numpy(np.float64), table["lat"].to_numpy(np.float64)
 
 
@@ -114,17 +114,17 @@ def _read_parquet(path: Path) -> pd.DataFrame:
 def _labels(column: pd.Series, orchard_values: Sequence[str], path: Path) -> NDArray[np.bool_]:
     words = column.astype("string").str.strip()
     if words.isna().any():
-        raise OrchardMapError(f"{path}: {int(words.isna().sum())} points have no {column.name!r}; label or remove them")
+        raise MapError(f"{path}: {int(words.isna().sum())} points have no {column.name!r}; label or remove them")
     if orchard_values:
         known = set(words.unique())
         for value in orchard_values:
             if value not in known:
-                raise OrchardMapError(f"{path}: no point has the {column.name!r} {value!r} (there are: {_some(known)})")
+                raise MapError(f"{path}: no point has the {column.name!r} {value!r} (there are: {_some(known)})")
         return np.asarray(words.isin(list(orchard_values)), dtype=bool)
     lower = words.str.lower()
     unknown = set(lower.unique()) - _TRUE - _FALSE
     if unknown:
-        raise OrchardMapError(
+        raise MapError(
             f"{path}: {column.name!r} holds {_some(unknown)}, neither 1 nor 0; say which values are orchards"
         )
     return np.asarray(lower.isin(_TRUE), dtype=bool)

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from math import isfinite
 from typing import Any
 
-from models.orchards.accuracy import Interval
+from models.maps.resampling import Interval
 from models.orchards.area import MU_PER_HA
 from models.orchards.comparison import Compared
 from models.orchards.tiles import ORCHARD

@@ -8,7 +8,7 @@ from pyproj import CRS, Geod, Transformer
 from rasterio.transform import xy
 from rasterio.windows import Window
 
-from models.orchards.rasters import Grid
+from models.maps.rasters import Grid
 
 GEOD = Geod(ellps="WGS84")
 # pixels of so many rows are as large as one another to a millionth

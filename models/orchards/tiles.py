@@ -12,9 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 from rasterio.windows import Window
 
+from models.maps.errors import MapError
+from models.maps.rasters import BaseMask, FeatureRasters, Grid
 from models.orchards.classifiers import Fitted
-from models.orchards.errors import OrchardMapError
-from models.orchards.rasters import BaseMask, FeatureRasters, Grid
 
 OTHER, ORCHARD, OUTSIDE, UNKNOWN = 0, 1, 2, 255
 BLOCK_PX = 256
@@ -34,13 +34,13 @@ def tile_side(bands: int, memory_mb: int) -> int:
         memory_mb: what a tile may take.
 
     Raises:
-        OrchardMapError: not even the smallest tile fits.
+        MapError: not even the smallest tile fits.
     """
     bytes_a_pixel = bands * _BYTES_A_BAND + _BYTES_A_PIXEL
     side = int((memory_mb * 2**20 / bytes_a_pixel) ** 0.5) // BLOCK_PX * BLOCK_PX
     if side < BLOCK_PX:
         needed = -(-(bytes_a_pixel * BLOCK_PX**2) // 2**20)
-        raise OrchardMapError(f"{bands} bands need {needed} MB a tile at least; allow more memory")
+        raise MapError(f"{bands} bands need {needed} MB a tile at least; allow more memory")
     return min(side, _LARGEST_PX)
 
 

@@ -11,11 +11,11 @@ import rasterio
 from numpy.typing import NDArray
 from rasterio.errors import RasterioIOError
 
+from models.maps.errors import MapError
+from models.maps.rasters import FeatureRasters, grid_of
 from models.orchards.area import M2_PER_HA, AreaEstimate, stratified_area
 from models.orchards.cog import CLASS_BAND
-from models.orchards.errors import OrchardMapError
 from models.orchards.points import LabelledPoints
-from models.orchards.rasters import FeatureRasters, grid_of
 from models.orchards.surface import row_areas_m2
 from models.orchards.tiles import ORCHARD, OTHER, OUTSIDE, windows
 
@@ -56,7 +56,7 @@ def orchards_of_year(
         reference_ha: area by a statistic.
 
     Raises:
-        OrchardMapError: no map, or too few points in one of its classes.
+        MapError: no map, or too few points in one of its classes.
     """
     strata_ha = _areas_ha(map_path)
     estimate, used = None, 0
@@ -78,7 +78,7 @@ def _areas_ha(map_path: Path) -> NDArray[np.float64]:
                 areas += [(classes == stratum).sum(1) @ pixel_m2 for stratum in STRATA]
             return areas / M2_PER_HA
     except RasterioIOError as error:
-        raise OrchardMapError(f"{map_path} cannot be read as a map: {error}") from error
+        raise MapError(f"{map_path} cannot be read as a map: {error}") from error
 
 
 def _counts(map_path: Path, points: LabelledPoints) -> NDArray[np.int64]:
@@ -102,17 +102,17 @@ def read_reference(path: Path) -> dict[str, float]:
     """Areas by year from a CSV with the columns ``year`` and ``area_ha`` or ``area_mu``.
 
     Raises:
-        OrchardMapError: no such file or columns, or a number that is none.
+        MapError: no such file or columns, or a number that is none.
     """
     try:
         with path.open(newline="", encoding="utf-8-sig") as file:
             rows = list(csv.DictReader(file))
     except OSError as error:
-        raise OrchardMapError(f"{path} cannot be read: {error}") from error
+        raise MapError(f"{path} cannot be read: {error}") from error
     unit = next((unit for unit in ("area_ha", "area_mu") if rows and unit in rows[0]), None)
     if unit is None or "year" not in rows[0]:
-        raise OrchardMapError(f"{path} needs the columns year and area_ha or area_mu")
+        raise MapError(f"{path} needs the columns year and area_ha or area_mu")
     try:
         return {row["year"].strip(): float(row[unit]) / (15 if unit == "area_mu" else 1) for row in rows}
     except ValueError as error:
-        raise OrchardMapError(f"{path}: {error}") from error
+        raise MapError(f"{path}: {error}") from error

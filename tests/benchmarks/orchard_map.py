@@ -15,8 +15,9 @@ from pathlib import Path
 
 import numpy as np
 
-from models.orchards.accuracy import Interval, with_intervals
-from models.orchards.blocks import block_of
+from models.maps.blocks import block_of
+from models.maps.resampling import Interval
+from models.orchards.accuracy import with_intervals
 from models.orchards.classifiers import CLASSIFIERS, fit
 from models.orchards.comparison import Compared, Run, compare
 from models.orchards.evaluation import Validation

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from models.maps.rasters import BaseMask, open_features
 from models.orchards.evaluation import Validation
 from models.orchards.mapping import MapSettings, OrchardMap, Work, map_orchards
 from models.orchards.points import read_points
-from models.orchards.rasters import BaseMask, open_features
 from tests.models.orchards.drawn_region import Region, draw_region
 
 # a quick classifier, since what is tested is the map

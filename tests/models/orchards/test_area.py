@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from models.maps.errors import MapError
 from models.orchards.area import stratified_area
-from models.orchards.errors import OrchardMapError
 
 # Olofsson et al. (2014), Table 8: deforestation, forest gain, stable forest, stable non-forest; pixels of 30 m
 _COUNTS = [[66, 0, 5, 4], [0, 55, 8, 12], [1, 0, 153, 11], [2, 1, 9, 313]]
@@ -79,5 +79,5 @@ def test_a_class_that_is_not_on_the_map_needs_no_points() -> None:
     ],
 )
 def test_what_cannot_be_estimated_is_refused(counts: list[list[int]], areas: list[float], said: str) -> None:
-    with pytest.raises(OrchardMapError, match=said):
+    with pytest.raises(MapError, match=said):
         stratified_area(counts, areas)

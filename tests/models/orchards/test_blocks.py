@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 from pyproj import Geod
 
-from models.orchards.blocks import block_of, split
-from models.orchards.errors import OrchardMapError
+from models.maps.blocks import block_of
+from models.maps.errors import MapError
+from models.orchards.blocks import split
 
 
 def test_no_block_is_on_both_sides_and_every_point_is_judged_once() -> None:
@@ -34,7 +35,7 @@ def test_a_block_is_as_wide_as_it_says_at_any_latitude(lat: float) -> None:
 
 def test_too_few_blocks_are_refused_with_a_remedy() -> None:
     orchard = np.array([True, False] * 10)
-    with pytest.raises(OrchardMapError, match="5 folds need points of orchards in 5 blocks or more, and there are 2"):
+    with pytest.raises(MapError, match="5 folds need points of orchards in 5 blocks or more, and there are 2"):
         next(split(orchard, np.repeat([0, 1], 10), 5, seed=0))
 
 
@@ -42,5 +43,5 @@ def test_too_few_blocks_are_refused_with_a_remedy() -> None:
     ("lon", "lat", "km"), [([], [], 10), ([105.0], [95.0], 10), ([105.0], [np.nan], 10), ([1.0], [2.0], 0)]
 )
 def test_points_that_are_none_are_refused(lon: list[float], lat: list[float], km: float) -> None:
-    with pytest.raises(OrchardMapError):
+    with pytest.raises(MapError):
         block_of(np.array(lon), np.array(lat), km)

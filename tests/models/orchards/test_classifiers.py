@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from models.maps.errors import MapError
 from models.orchards.classifiers import CLASSIFIERS, Fitted, fit
-from models.orchards.errors import OrchardMapError
 
 _RNG = np.random.default_rng(4)
 _ORCHARD = np.tile([True, False], 150)
@@ -56,5 +56,5 @@ def test_what_is_missing_is_filled_from_training_points() -> None:
 
 
 def test_an_unknown_classifier_is_refused() -> None:
-    with pytest.raises(OrchardMapError, match="there is no classifier 'forest'"):
+    with pytest.raises(MapError, match="there is no classifier 'forest'"):
         fit("forest", _FEATURES, _ORCHARD, _BLOCKS)

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from distributed import Client
 
-from models.orchards.errors import ClusterError
+from models.maps.errors import ClusterError
 from models.orchards.mapping import MAP, OrchardMap, Work
 from tests.models.orchards.command import ENVIRONMENT, run_map
 from tests.models.orchards.conftest import make_map

@@ -10,8 +10,8 @@ import xarray as xr
 from rasterio.windows import Window
 
 from models.earth.features import BANDS, FeatureSettings, feature_stack
+from models.maps.rasters import open_features
 from models.orchards.plans import columns_of, group_of, groups_of_plan
-from models.orchards.rasters import open_features
 
 
 def _composites() -> tuple[xr.Dataset, xr.DataArray]:

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 import rasterio
 
+from models.maps.errors import MapError
 from models.orchards.classifiers import CLASSIFIERS
-from models.orchards.errors import OrchardMapError
 from models.orchards.mapping import MAP, POLYGONS, QUICK_LOOK, RECORD, STYLE, OrchardMap, Work
 from models.orchards.page import PAGE
 from models.orchards.tiles import ORCHARD, OTHER, OUTSIDE, UNKNOWN
@@ -94,5 +94,5 @@ def test_with_any_classifier_tiles_change_no_byte(region: Region, tmp_path: Path
 def test_unfinished_tiles_of_another_map_are_not_mixed_in(region: Region, tmp_path: Path) -> None:
     (tmp_path / "tiles").mkdir()
     (tmp_path / "tiles" / "map.json").write_text(json.dumps({"sha256": "another", "classifier": "svm"}))
-    with pytest.raises(OrchardMapError, match="unfinished tiles of another map"):
+    with pytest.raises(MapError, match="unfinished tiles of another map"):
         make_map(region, tmp_path, Work())

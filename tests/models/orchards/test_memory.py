@@ -14,10 +14,10 @@ import sys
 from pathlib import Path
 from models.orchards.cog import write_map
 from models.orchards.classifiers import fit
-from models.orchards.blocks import block_of
+from models.maps.blocks import block_of
 from models.orchards.mapping import training_points
 from models.orchards.points import read_points
-from models.orchards.rasters import BaseMask, open_features
+from models.maps.rasters import BaseMask, open_features
 from models.orchards.tiles import TileJob, TileStore, tile_side, windows
 features, points, cover, out = map(Path, sys.argv[1:])
 rasters = open_features([features])

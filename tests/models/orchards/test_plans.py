@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from models.orchards.errors import OrchardMapError
+from models.maps.errors import MapError
 from models.orchards.plans import columns_of, group_of, groups_of_plan
 
 _NAMES = ("B04_06", "NDVI_06", "B08_asm", "slope", "VH_04", "field")
@@ -40,16 +40,16 @@ def test_a_plan_takes_its_features_and_no_number_of_a_field(plan: str, columns: 
 
 
 def test_a_plan_without_its_features_is_refused() -> None:
-    with pytest.raises(OrchardMapError, match=r"no texture features \(there are: spectral 1\)"):
+    with pytest.raises(MapError, match=r"no texture features \(there are: spectral 1\)"):
         columns_of(["B02"], groups_of_plan("2", ["B02"]))
 
 
 @pytest.mark.parametrize("names", [[], ["field", "zone"]])
 def test_features_nobody_knows_are_refused(names: list[str]) -> None:
-    with pytest.raises(OrchardMapError, match="no feature has a name we know"):
+    with pytest.raises(MapError, match="no feature has a name we know"):
         columns_of(names, groups_of_plan("all", names))
 
 
 def test_an_unknown_plan_is_refused() -> None:
-    with pytest.raises(OrchardMapError, match="there is no plan 'sepctral'"):
+    with pytest.raises(MapError, match="there is no plan 'sepctral'"):
         groups_of_plan("sepctral", _NAMES)

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from models.orchards.errors import OrchardMapError
+from models.maps.errors import MapError
 from models.orchards.points import read_points
 
 _TABLE = pd.DataFrame(
@@ -64,16 +64,16 @@ def test_a_label_may_be_said_in_several_ways(tmp_path: Path, labels: list[object
     ],
 )
 def test_labels_that_cannot_be_read_are_refused(tmp_path: Path, label: str, values: list[str], said: str) -> None:
-    with pytest.raises(OrchardMapError, match=said):
+    with pytest.raises(MapError, match=said):
         read_points(_write(tmp_path, "a.csv"), label, values)
 
 
 def test_files_that_are_no_points_are_refused(tmp_path: Path) -> None:
     (tmp_path / "a.gpkg").write_text("no points")
-    with pytest.raises(OrchardMapError, match="cannot be read as points"):
+    with pytest.raises(MapError, match="cannot be read as points"):
         read_points(tmp_path / "a.gpkg")
-    with pytest.raises(OrchardMapError, match="there are no points at"):
+    with pytest.raises(MapError, match="there are no points at"):
         read_points(tmp_path / "none.csv")
     _TABLE.drop(columns="lon").to_csv(tmp_path / "b.csv")
-    with pytest.raises(OrchardMapError, match="neither a geometry nor columns lon and lat"):
+    with pytest.raises(MapError, match="neither a geometry nor columns lon and lat"):
         read_points(tmp_path / "b.csv", "crop")

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from rasterio.windows import Window
 
-from models.orchards.errors import OrchardMapError
-from models.orchards.rasters import Grid
+from models.maps.errors import MapError
+from models.maps.rasters import Grid
 from models.orchards.tiles import TileStore, tile_side, windows
 
 
@@ -21,7 +21,7 @@ def test_a_tile_fits_its_memory(bands: int, memory_mb: int, side: int) -> None:
 
 
 def test_memory_that_holds_no_tile_is_refused_with_what_it_takes() -> None:
-    with pytest.raises(OrchardMapError, match="400 bands need 304 MB a tile at least"):
+    with pytest.raises(MapError, match="400 bands need 304 MB a tile at least"):
         tile_side(400, 128)
     assert tile_side(400, 304) == 256
 

@@ -10,7 +10,7 @@ import pytest
 import rasterio
 from shapely.geometry import Point
 
-from models.orchards.errors import OrchardMapError
+from models.maps.errors import MapError
 from models.orchards.mapping import MAP, OrchardMap
 from models.orchards.points import LabelledPoints, read_points
 from models.orchards.tiles import ORCHARD, OTHER
@@ -68,5 +68,5 @@ def test_a_statistic_is_read_in_either_unit(tmp_path: Path, unit: str, ha: float
 )
 def test_a_statistic_that_is_none_is_refused(tmp_path: Path, text: str, said: str) -> None:
     (tmp_path / "a.csv").write_text(text)
-    with pytest.raises(OrchardMapError, match=said):
+    with pytest.raises(MapError, match=said):
         read_reference(tmp_path / "a.csv")

@@ -1,9 +1,9 @@
-"""What can go wrong while orchards are mapped; ``exit_code`` is what the command line ends with."""
+"""What can go wrong while maps are made; ``exit_code`` is what the command line ends with."""
 
 from __future__ import annotations
 
 
-class OrchardMapError(ValueError):
+class MapError(ValueError):
     """Points, rasters or settings that cannot make a map; the message names them and the remedy."""
 
     exit_code = 2

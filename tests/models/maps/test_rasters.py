@@ -12,8 +12,8 @@ from affine import Affine
 from rasterio.warp import transform
 from rasterio.windows import Window
 
-from models.orchards.errors import OrchardMapError
-from models.orchards.rasters import open_features
+from models.maps.errors import MapError
+from models.maps.rasters import open_features
 
 _TRANSFORM = Affine(10, 0, 400_000, 0, -10, 3_800_000)
 
@@ -74,5 +74,5 @@ def test_rasters_that_do_not_fit_are_refused(tmp_path: Path) -> None:
         ([good, good], "'B08' is there twice"),
         ([tmp_path / "d.tif"], "d.tif cannot be read as a raster"),
     ):
-        with pytest.raises(OrchardMapError, match=said):
+        with pytest.raises(MapError, match=said):
             open_features(paths)

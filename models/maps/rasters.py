@@ -18,7 +18,7 @@ from rasterio.vrt import WarpedVRT
 from rasterio.warp import transform as transform_points
 from rasterio.windows import Window
 
-from models.orchards.errors import OrchardMapError
+from models.maps.errors import MapError
 
 _CACHE_MB = 64
 
@@ -79,7 +79,7 @@ class FeatureRasters:
             (bands, rows, columns); NaN where a band holds its no-data value or no number.
 
         Raises:
-            OrchardMapError: a raster that cannot be read, by its name.
+            MapError: a raster that cannot be read, by its name.
         """
         values = np.empty((len(self.bands), int(window.height), int(window.width)), np.float32)
         for path in dict.fromkeys(path for path, _ in self.bands):
@@ -89,7 +89,7 @@ class FeatureRasters:
                     for position in at:
                         values[position] = _read_band(raster, self.bands[position][1], window)
             except RasterioIOError as error:
-                raise OrchardMapError(f"{path} cannot be read: {error}") from error
+                raise MapError(f"{path} cannot be read: {error}") from error
         return values
 
     def at_points(self, lon: NDArray[np.float64], lat: NDArray[np.float64]) -> NDArray[np.float32]:
@@ -142,7 +142,7 @@ def open_features(paths: Sequence[Path]) -> FeatureRasters:
         paths: on one grid, every band described by the name of its feature.
 
     Raises:
-        OrchardMapError: a file that is none, a band without a name, a name twice, grids that differ.
+        MapError: a file that is none, a band without a name, a name twice, grids that differ.
     """
     grid: Grid | None = None
     names: list[str] = []
@@ -152,19 +152,19 @@ def open_features(paths: Sequence[Path]) -> FeatureRasters:
             with bounded_cache(), rasterio.open(path) as raster:
                 its_grid, descriptions = grid_of(raster), raster.descriptions
         except RasterioIOError as error:
-            raise OrchardMapError(f"{path} cannot be read as a raster: {error}") from error
+            raise MapError(f"{path} cannot be read as a raster: {error}") from error
         if grid is not None and its_grid != grid:
-            raise OrchardMapError(f"{path} does not lie on the grid of {paths[0]}; resample it to that grid first")
+            raise MapError(f"{path} does not lie on the grid of {paths[0]}; resample it to that grid first")
         grid = its_grid
         for number, name in enumerate(descriptions, 1):
             if not name:
-                raise OrchardMapError(f"band {number} of {path} has no description; describe it by its feature's name")
+                raise MapError(f"band {number} of {path} has no description; describe it by its feature's name")
             if name in names:
-                raise OrchardMapError(f"{path}: feature {name!r} is there twice; name each band once")
+                raise MapError(f"{path}: feature {name!r} is there twice; name each band once")
             names.append(name)
             bands.append((str(path.absolute()), number))
     if grid is None:
-        raise OrchardMapError("no raster of features was given")
+        raise MapError("no raster of features was given")
     return FeatureRasters(grid, tuple(names), tuple(bands))
 
 
@@ -172,10 +172,10 @@ def grid_of(raster: Any) -> Grid:
     """Where the pixels of an opened raster lie.
 
     Raises:
-        OrchardMapError: it does not say so.
+        MapError: it does not say so.
     """
     if raster.crs is None:
-        raise OrchardMapError(f"{raster.name} does not say its coordinate reference system; write it with one")
+        raise MapError(f"{raster.name} does not say its coordinate reference system; write it with one")
     return Grid(raster.crs.to_wkt(), tuple(raster.transform)[:6], raster.width, raster.height)
 
 
@@ -195,7 +195,7 @@ class BaseMask:
         """Which pixels of a window may be orchards: (rows, columns).
 
         Raises:
-            OrchardMapError: a mask that cannot be read.
+            MapError: a mask that cannot be read.
         """
         try:
             with (
@@ -212,4 +212,4 @@ class BaseMask:
             ):
                 return np.isin(here.read(1, window=window), self.classes)
         except RasterioIOError as error:
-            raise OrchardMapError(f"the base mask {self.path} cannot be read: {error}") from error
+            raise MapError(f"the base mask {self.path} cannot be read: {error}") from error

@@ -1,0 +1,1 @@
+"""What maps of any kind share: grids and rasters, tiles, Cloud-Optimised GeoTIFFs, spatial blocks, resampling."""
