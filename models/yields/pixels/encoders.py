@@ -9,7 +9,7 @@ from typing import Any
 import segmentation_models_pytorch as smp
 from torch import Tensor, nn
 
-from models.yields.pixels.errors import YieldMapError
+from models.maps.errors import MapError
 
 DECODER_CHANNELS = (256, 128, 64, 32, 16)
 # names of segmentation_models_pytorch; weights are never fetched, they come from a file where there is one
@@ -33,7 +33,9 @@ class SmallEncoder(nn.Module):
         super().__init__()
         widths = (width, width * 3 // 2, width * 2)
         self.out_channels = (channels, *widths)
-        into = (channels, *widths[:-1])
+        into = (width, *widths[:-1])
+        # a season has many bands and dates: pixel by pixel first, so that few labels have few weights to fit
+        self.stem = nn.Sequential(nn.Conv2d(channels, width, 1, bias=False), nn.BatchNorm2d(width), nn.ReLU())
         self.levels = nn.ModuleList(
             nn.Sequential(
                 nn.Conv2d(first, second, 3, stride=step, padding=1, bias=False),
@@ -49,9 +51,10 @@ class SmallEncoder(nn.Module):
 
     def forward(self, image: Tensor) -> list[Tensor]:
         """The image and its features, the finest first."""
-        features = [image]
+        features, last = [image], self.stem(image)
         for level in self.levels:
-            features.append(level(features[-1]))
+            last = level(last)
+            features.append(last)
         return features
 
 
@@ -65,7 +68,7 @@ def build_encoder(name: str, channels: int, width: int, dropout: float) -> Any:
         dropout: of the small encoder.
 
     Raises:
-        YieldMapError: no such encoder.
+        MapError: no such encoder.
     """
     if name == "small":
         return SmallEncoder(channels, width, dropout)
@@ -76,10 +79,10 @@ def smp_name(name: str) -> str:
     """What segmentation_models_pytorch calls one of the paper's encoders.
 
     Raises:
-        YieldMapError: it is none of them.
+        MapError: it is none of them.
     """
     if name not in _PAPER:
-        raise YieldMapError(f"there is no encoder {name!r}; take one of {', '.join(ENCODERS)}")
+        raise MapError(f"there is no encoder {name!r}; take one of {', '.join(ENCODERS)}")
     return _PAPER[name]
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from models.yields.pixels.errors import YieldMapError
+from models.maps.errors import MapError
 from models.yields.pixels.scenes import NO_FIELD, UNLABELLED, Scene
 
 
@@ -39,14 +39,14 @@ def by_field(tiles: Sequence[Scene], folds: int, seed: int) -> Iterator[Fold]:
         seed: of the order in which fields are dealt out.
 
     Raises:
-        YieldMapError: fewer fields than folds, or labels outside of every field.
+        MapError: fewer fields than folds, or labels outside of every field.
     """
     fields = numbers_of(tiles)
     if len(fields) < folds:
-        raise YieldMapError(f"{folds} folds need as many fields, and there are {len(fields)}; take fewer folds")
+        raise MapError(f"{folds} folds need as many fields, and there are {len(fields)}; take fewer folds")
     for tile in tiles:
         if (tile.points.field == NO_FIELD).any():
-            raise YieldMapError(f"tile {tile.name}: a yield stands in no field; give fields, or take random folds")
+            raise MapError(f"tile {tile.name}: a yield stands in no field; give fields, or take random folds")
     dealt = np.random.default_rng(seed).permutation(fields)
     for number in range(folds):
         held_out = dealt[number::folds]
@@ -58,10 +58,10 @@ def at_random(tiles: Sequence[Scene], folds: int, seed: int) -> Iterator[Fold]:
     """Whole tiles are dealt out, as in the paper; where tiles overlap, pixels are on both sides.
 
     Raises:
-        YieldMapError: fewer tiles than folds.
+        MapError: fewer tiles than folds.
     """
     if len(tiles) < folds:
-        raise YieldMapError(f"{folds} folds need as many tiles, and there are {len(tiles)}; take fewer folds")
+        raise MapError(f"{folds} folds need as many tiles, and there are {len(tiles)}; take fewer folds")
     dealt = np.random.default_rng(seed).permutation(len(tiles))
     for number in range(folds):
         test = set(dealt[number::folds].tolist())
@@ -76,8 +76,8 @@ def numbers_of(tiles: Sequence[Scene]) -> NDArray[np.int64]:
     """Numbers of the fields that have a label."""
     found = [np.unique(tile.points.field) for tile in tiles]
     found += [np.unique(tile.fields[tile.crops != UNLABELLED]) for tile in tiles]
-    numbers = np.unique(np.concatenate(found)).astype(np.int64)
-    return numbers[numbers != NO_FIELD]
+    numbers: NDArray[np.int64] = np.unique(np.concatenate(found)).astype(np.int64)
+    return np.setdiff1d(numbers, [NO_FIELD])
 
 
 def share_of_points(tiles: Sequence[Scene], share: float, seed: int) -> list[Scene]:

@@ -16,9 +16,9 @@ from segmentation_models_pytorch.base import SegmentationHead
 from segmentation_models_pytorch.decoders.unet.decoder import UnetDecoder
 from torch import Tensor, nn
 
+from models.maps.errors import MapError
 from models.yields.pixels.consistency import Level, TaskConsistency
 from models.yields.pixels.encoders import build_encoder, decoder_channels, smp_name, stride
-from models.yields.pixels.errors import YieldMapError
 from models.yields.pixels.over_time import Stack, TimeAttention
 
 Form = Literal["mt-cyp-net", "mt-cyp-net-hard", "cy-unet", "cc-unet", "fpn"]
@@ -63,9 +63,9 @@ class NetworkSettings:
 
     def __post_init__(self) -> None:
         if self.form not in FORMS:
-            raise YieldMapError(f"there is no network {self.form!r}; take one of {', '.join(FORMS)}")
+            raise MapError(f"there is no network {self.form!r}; take one of {', '.join(FORMS)}")
         if self.form == "fpn" and self.encoder == "small":
-            raise YieldMapError("the feature pyramid needs an encoder of five levels; take densenet161 as its authors")
+            raise MapError("the feature pyramid needs an encoder of five levels; take densenet161 as its authors")
 
     @property
     def yields(self) -> bool:
@@ -153,17 +153,17 @@ class YieldMapNetwork(nn.Module):
             radar_days: (B, R) of the year.
 
         Raises:
-            YieldMapError: sides that the encoder cannot halve, or radar that is missing or not expected.
+            MapError: sides that the encoder cannot halve, or radar that is missing or not expected.
         """
         step = stride(self.settings.encoder)
         if images.shape[-2] % step or images.shape[-1] % step:
-            raise YieldMapError(
+            raise MapError(
                 f"tiles of {images.shape[-2]} x {images.shape[-1]} px do not fit the encoder "
                 f"{self.settings.encoder}; take multiples of {step}"
             )
         joined = self.over_time(images, clear, days)
         if (self.radar is None) != (radar is None):
-            raise YieldMapError("this network " + ("takes no radar" if self.radar is None else "needs radar images"))
+            raise MapError("this network " + ("takes no radar" if self.radar is None else "needs radar images"))
         if self.radar is not None and radar is not None and radar_days is not None:
             seen = torch.ones_like(radar[:, :, 0], dtype=torch.bool)
             joined = torch.cat([joined, self.radar(radar, seen, radar_days)], 1)

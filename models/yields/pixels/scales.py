@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from models.yields.pixels.errors import YieldMapError
+from models.maps.errors import MapError
 from models.yields.pixels.scenes import Points, Scene
 from models.yields.table import weight_of
 
@@ -40,10 +40,10 @@ class YieldScale:
             per_crop: whether each crop has a range of its own, as in the paper, or all share one.
 
         Raises:
-            YieldMapError: no yields, or all the same.
+            MapError: no yields, or all the same.
         """
         if not len(points) or not np.ptp(points.yields) > 0:
-            raise YieldMapError("a scale needs two different yields at least; give more points")
+            raise MapError("a scale needs two different yields at least; give more points")
         every = float(points.yields.min()), float(points.yields.max())
         ranges = []
         for crop in range(crops):
@@ -96,23 +96,36 @@ class BandScale:
             per_date: whether each date has a scale of its own; all tiles then have the same dates.
 
         Raises:
-            YieldMapError: nothing was seen, or dates that differ.
+            MapError: nothing was seen, or dates that differ.
         """
         dates = {tile.images.shape[0] for tile in tiles}
         if per_date and len(dates) != 1:
-            raise YieldMapError(
+            raise MapError(
                 f"tiles of {', '.join(map(str, sorted(dates)))} dates cannot be stacked; choose common dates, "
                 "or take attention over time"
             )
         if not any(tile.clear.any() for tile in tiles):
-            raise YieldMapError("no pixel of the training was clear; give other images")
+            raise MapError("no pixel of the training was clear; give other images")
         if not per_date:
             pixels = np.concatenate([tile.images.swapaxes(0, 1)[:, tile.clear] for tile in tiles], 1)
             return cls(*_moments(pixels))
-        moments = []
-        for date in range(dates.pop()):
-            moments.append(_moments(np.concatenate([t.images[date][:, t.clear[date]] for t in tiles], 1)))
+        moments = [
+            _moments(np.concatenate([tile.images[date][:, tile.clear[date]] for tile in tiles], 1))
+            for date in range(dates.pop())
+        ]
         return cls(np.stack([mean for mean, _ in moments]), np.stack([deviation for _, deviation in moments]))
+
+    @classmethod
+    def fit_radar(cls, tiles: Sequence[Scene]) -> BandScale:
+        """From the radar images of training tiles, all their pixels.
+
+        Raises:
+            MapError: a tile without.
+        """
+        series = [tile.radar for tile in tiles if tile.radar is not None]
+        if not series or len(series) != len(tiles):
+            raise MapError(f"{len(tiles) - len(series)} of {len(tiles)} tiles have no radar images; give them to all")
+        return cls(*_moments(np.concatenate([one.swapaxes(0, 1).reshape(one.shape[1], -1) for one in series], 1)))
 
 
 def _moments(pixels: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from models.yields.pixels.errors import YieldMapError
+from models.maps.errors import MapError
 
+_Number = TypeVar("_Number", bound=np.generic)
 UNLABELLED = 255
 NO_FIELD = -1
 TILE_PX = 256
@@ -41,14 +43,18 @@ class Points:
 
     def take(self, which: NDArray[np.bool_] | NDArray[np.int64]) -> Points:
         """Some of them."""
-        return Points(*(column[which] for column in self._columns()))
+        return Points(
+            self.row[which],
+            self.column[which],
+            self.yields[which],
+            self.error[which],
+            self.crop[which],
+            self.field[which],
+        )
 
     def moved(self, rows: int, columns: int) -> Points:
         """The same on a grid whose first pixel lies elsewhere."""
         return replace(self, row=self.row - rows, column=self.column - columns)
-
-    def _columns(self) -> tuple[NDArray[np.int64] | NDArray[np.float64], ...]:
-        return self.row, self.column, self.yields, self.error, self.crop, self.field
 
     @classmethod
     def none(cls) -> Points:
@@ -59,8 +65,14 @@ class Points:
     @classmethod
     def joined(cls, parts: list[Points]) -> Points:
         """Those of several scenes, for their yields."""
-        columns = zip(*(part._columns() for part in parts), strict=True)
-        return cls(*(np.concatenate(column) for column in columns))
+        return cls(
+            np.concatenate([part.row for part in parts]),
+            np.concatenate([part.column for part in parts]),
+            np.concatenate([part.yields for part in parts]),
+            np.concatenate([part.error for part in parts]),
+            np.concatenate([part.crop for part in parts]),
+            np.concatenate([part.field for part in parts]),
+        )
 
 
 @dataclass(frozen=True, eq=False)
@@ -95,14 +107,14 @@ class Scene:
         for name, shape in {**expected, "fields": (height, width)}.items():
             found = getattr(self, name).shape
             if found != shape:
-                raise YieldMapError(f"scene {self.name}: {name} is {found} and has to be {shape} for its images")
+                raise MapError(f"scene {self.name}: {name} is {found} and has to be {shape} for its images")
         if len(self.points) and not (
             (self.points.row >= 0).all()
             and (self.points.row < height).all()
             and (self.points.column >= 0).all()
             and (self.points.column < width).all()
         ):
-            raise YieldMapError(f"scene {self.name}: a yield lies outside of it; leave such points out")
+            raise MapError(f"scene {self.name}: a yield lies outside of it; leave such points out")
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -121,7 +133,7 @@ class Scene:
         rows, columns = slice(row, min(row + side, height)), slice(column, min(column + side, width))
         missing = side - (rows.stop - row), side - (columns.stop - column)
 
-        def cut(values: NDArray[np.generic], fill: float) -> NDArray[np.generic]:
+        def cut(values: NDArray[_Number], fill: float) -> NDArray[_Number]:
             around = [(0, 0)] * (values.ndim - 2) + [(0, missing[0]), (0, missing[1])]
             return np.pad(values[..., rows, columns], around, constant_values=fill)
 
@@ -177,11 +189,11 @@ def starts(length: int, side: int, overlap: float) -> list[int]:
         overlap: share of a side that neighbours share.
 
     Raises:
-        YieldMapError: an overlap that leaves nothing to step by.
+        MapError: an overlap that leaves nothing to step by.
     """
     step = int(side * (1 - overlap))
     if not 0 <= overlap < 1 or step < 1:
-        raise YieldMapError(f"tiles of {side} px cannot overlap by {overlap:g}; take a share of 0 to below 1")
+        raise MapError(f"tiles of {side} px cannot overlap by {overlap:g}; take a share of 0 to below 1")
     last = max(0, length - side)
     return sorted({*range(0, last, step), last})
 

@@ -6,8 +6,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from models.maps.errors import MapError
 from models.yields.pixels.encoders import ENCODERS
-from models.yields.pixels.errors import YieldMapError
 from models.yields.pixels.network import PAPER_NETWORKS, Form, NetworkSettings, YieldMapNetwork
 
 SMALL = NetworkSettings(encoder="small", bands=4, classes=4, width=8)
@@ -122,19 +122,19 @@ def test_radar_is_a_second_series_of_other_dates() -> None:
     with torch.no_grad():
         one, other = (network(*images, values, radar_days).yields for values in (radar, radar + 1))
     assert not torch.equal(one, other)
-    with pytest.raises(YieldMapError, match="needs radar"):
+    with pytest.raises(MapError, match="needs radar"):
         network(*images)
-    with pytest.raises(YieldMapError, match="takes no radar"):
+    with pytest.raises(MapError, match="takes no radar"):
         YieldMapNetwork(SMALL)(*series(), radar, radar_days)
 
 
 def test_a_side_that_does_not_halve_is_told() -> None:
-    with pytest.raises(YieldMapError, match="multiples of 4"):
+    with pytest.raises(MapError, match="multiples of 4"):
         YieldMapNetwork(SMALL)(*series(side=18))
 
 
 def test_names_that_are_none_are_told() -> None:
-    with pytest.raises(YieldMapError, match="no encoder 'vgg'"):
+    with pytest.raises(MapError, match="no encoder 'vgg'"):
         YieldMapNetwork(NetworkSettings(encoder="vgg"))
-    with pytest.raises(YieldMapError, match="five levels"):
+    with pytest.raises(MapError, match="five levels"):
         NetworkSettings(form="fpn", encoder="small")
