@@ -10,7 +10,6 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.utils.data import Dataset
 
 from models.maps.errors import MapError
 from models.yields.pixels.losses import PointLabels, density_weights
@@ -105,7 +104,7 @@ class Weighing:
     rare: bool = False
 
 
-class Tiles(Dataset[tuple[Scene, Tensor, Tensor]]):
+class Tiles:
     """Training tiles with normalised yields and weights.
 
     Args:

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
 import pytorch_lightning as pl
 import torch
+from pytorch_lightning.callbacks import Checkpoint
 from torch import Tensor
-from torch.utils.data import DataLoader
 
 from models.maps.errors import MapError
 from models.yields.pixels.batches import Augmentation, Batch, Collate, Encoding, Tiles, Weighing
@@ -146,7 +147,7 @@ def run(module: pl.LightningModule, epochs: int, keep_every: int, folder: Path |
         devices=1,
         max_epochs=epochs,
         logger=False,
-        enable_checkpointing=False,
+        enable_checkpointing=folder is not None,
         enable_progress_bar=False,
         enable_model_summary=False,
         num_sanity_val_steps=0,
@@ -157,7 +158,7 @@ def run(module: pl.LightningModule, epochs: int, keep_every: int, folder: Path |
     trainer.fit(module, ckpt_path=str(last) if last is not None and last.is_file() else None)
 
 
-class _Keep(pl.Callback):
+class _Keep(Checkpoint):
     """Keeps where a training is, whole or not at all."""
 
     def __init__(self, folder: Path, every: int) -> None:
@@ -177,12 +178,9 @@ class _Fit(pl.LightningModule):
         super().__init__()
         self.network, self.data, self.settings, self.seed = network, data, settings, seed
 
-    def train_dataloader(self) -> DataLoader[Any]:
-        return epoch_loader(
-            self.data,
-            self.settings.batch,
-            Collate(self.data.encoding, self.settings.augmentation, self.seed + 7919 * self.current_epoch),
-            self.seed + 7919 * self.current_epoch,
+    def train_dataloader(self) -> EpochBatches:
+        return EpochBatches(
+            self.data, self.settings.batch, self.settings.augmentation, self.seed + 7919 * self.current_epoch
         )
 
     def on_train_epoch_start(self) -> None:
@@ -199,21 +197,38 @@ class _Fit(pl.LightningModule):
         return loss
 
     def configure_optimizers(self) -> Any:
-        steps = math.ceil(len(self.data) / self.settings.batch) * self.settings.epochs
+        steps = batches_of(len(self.data), self.settings.batch) * self.settings.epochs
         return optimizer_of(self.network, self.settings, steps)
 
 
-def epoch_loader(data: Tiles, batch: int, collate: Collate, seed: int) -> DataLoader[Any]:
-    """Batches of one epoch in an order of the seed's; a last batch of one tile is left out, it has no variance."""
-    alone = len(data) % batch == 1 and len(data) > 1
-    return DataLoader(
-        data,
-        batch,
-        shuffle=True,
-        generator=torch.Generator().manual_seed(seed),
-        collate_fn=collate,
-        drop_last=alone,
-    )
+class EpochBatches:
+    """Batches of one epoch, the same each time they are asked for; a last batch of one tile is left out.
+
+    A tile alone has no variance for batch normalisation.
+
+    Args:
+        data: the tiles.
+        batch: how many at a time.
+        augmentation: what is changed at random.
+        seed: of order and augmentation.
+    """
+
+    def __init__(self, data: Tiles, batch: int, augmentation: Augmentation, seed: int) -> None:
+        self.data, self.batch, self.augmentation, self.seed = data, batch, augmentation, seed
+
+    def __len__(self) -> int:
+        return batches_of(len(self.data), self.batch)
+
+    def __iter__(self) -> Iterator[Batch]:
+        order = np.random.default_rng(self.seed).permutation(len(self.data)).tolist()
+        collate = Collate(self.data.encoding, self.augmentation, self.seed)
+        for number in range(len(self)):
+            yield collate([self.data[at] for at in order[number * self.batch : (number + 1) * self.batch]])
+
+
+def batches_of(tiles: int, batch: int) -> int:
+    """How many batches an epoch has."""
+    return max(1, math.ceil(tiles / batch) - (tiles % batch == 1))
 
 
 def optimizer_of(network: torch.nn.Module, settings: TrainingSettings, steps: int) -> Any:
