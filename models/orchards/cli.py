@@ -13,9 +13,9 @@ import click
 
 if TYPE_CHECKING:
     from models.maps.rasters import BaseMask
+    from models.maps.runs import Work
     from models.orchards.comparison import Compared, Region, Run
     from models.orchards.evaluation import Validation
-    from models.orchards.mapping import Work
     from models.orchards.points import LabelledPoints
     from models.orchards.yearly import YearOfOrchards
 
@@ -250,7 +250,7 @@ def _base(cropland: Path | None, classes: tuple[int, ...]) -> BaseMask | None:
 def _work(memory_mb: int, threads: int | None, scheduler: str | None) -> Work:
     import os
 
-    from models.orchards.mapping import Work
+    from models.maps.runs import Work
 
     return Work(memory_mb, threads or os.cpu_count() or 1, scheduler)
 

@@ -9,10 +9,11 @@ from pathlib import Path
 from models.maps.blocks import block_of
 from models.maps.rasters import BaseMask, FeatureRasters
 from models.maps.resampling import Interval
+from models.maps.runs import Work
 from models.orchards.accuracy import differences
 from models.orchards.area import M2_PER_HA
 from models.orchards.evaluation import Evaluation, Validation, evaluate
-from models.orchards.mapping import MapSettings, Work, map_orchards, training_points
+from models.orchards.mapping import MapSettings, map_orchards, training_points
 from models.orchards.points import LabelledPoints
 
 TABLE_6_PLANS = ("1", "2", "3")

@@ -2,13 +2,8 @@
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
-import json
-import os
 import shutil
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from math import isfinite
 from pathlib import Path
@@ -21,7 +16,8 @@ import sklearn
 from models.maps.blocks import block_of
 from models.maps.errors import MapError
 from models.maps.rasters import BaseMask, FeatureRasters
-from models.orchards import cluster
+from models.maps.runs import Told, Work, alone, hashed, identity, make_tiles, open_store, write_json
+from models.maps.tiles import windows
 from models.orchards.area import M2_PER_HA, MU_PER_HA
 from models.orchards.blocks import split
 from models.orchards.classifiers import fit
@@ -32,10 +28,9 @@ from models.orchards.plans import columns_of, groups_of_plan
 from models.orchards.points import LabelledPoints
 from models.orchards.polygons import write_polygons
 from models.orchards.style import qgis_style, quick_look
-from models.orchards.tiles import TileJob, TileStore, tile_side, windows
+from models.orchards.tiles import TileJob, tile_side
 
 MAP, STYLE, POLYGONS, QUICK_LOOK, RECORD = "orchards.tif", "orchards.qml", "orchards.gpkg", "orchards.png", "map.json"
-_TILES, _PLAN = "tiles", "tiles/map.json"
 
 
 @dataclass(frozen=True)
@@ -57,21 +52,6 @@ class MapSettings:
     smallest_ha: float = 0.05
 
 
-@dataclass(frozen=True)
-class Work:
-    """What a map is made with; none of it changes the map.
-
-    Attributes:
-        memory_mb: what a tile may take.
-        threads: to classify with on this machine.
-        scheduler: address of a Dask cluster's scheduler; this machine where None.
-    """
-
-    memory_mb: int = 512
-    threads: int = os.cpu_count() or 1
-    scheduler: str | None = None
-
-
 @dataclass(frozen=True, eq=False)
 class OrchardMap:
     """A finished map.
@@ -91,9 +71,6 @@ class OrchardMap:
     evaluation: Evaluation
     resumed: int
     tiles: int
-
-
-Told = Callable[[str, int, int], None]
 
 
 def map_orchards(
@@ -127,8 +104,8 @@ def map_orchards(
     next(split(trained_on.orchard, blocks, validation.folds, validation.seed))
     plan = _plan(chosen, trained_on, settings)
     out.mkdir(parents=True, exist_ok=True)
-    with _alone(out):
-        store = _store(out, plan)
+    with alone(out):
+        store = open_store(out, plan)
         told("training", 0, 1)
         classifier = fit(
             settings.classifier,
@@ -139,7 +116,7 @@ def map_orchards(
         )
         job = TileJob(chosen, classifier, settings.base)
         every = list(windows(chosen.grid, tile_side(len(names), work.memory_mb)))
-        resumed = _make_tiles(job, every, store, work, told)
+        resumed = make_tiles(job, every, store, work, told)
         told("judging the classifier on blocks it has not seen", 0, 1)
         evaluation = evaluate(trained_on, settings.classifier, settings.plan, validation)
         told("joining tiles", 0, 1)
@@ -150,7 +127,7 @@ def map_orchards(
         (out / QUICK_LOOK).write_bytes(quick_look(out / MAP))
         finished = OrchardMap(out, areas, orchards, evaluation, resumed, len(every))
         record = _record(finished, plan, classifier.chosen)
-        _write_json(out / RECORD, record)
+        write_json(out / RECORD, record)
         write_page(out, out / MAP, out / POLYGONS, record)
         shutil.rmtree(store.folder)
     return finished
@@ -190,7 +167,7 @@ def _plan(features: FeatureRasters, points: LabelledPoints, settings: MapSetting
         "classifier": settings.classifier,
         "plan": settings.plan,
         "features": list(features.names),
-        "rasters": [{"path": path, **_identity(path)} for path in paths],
+        "rasters": [{"path": path, **identity(path)} for path in paths],
         "base_mask_classes": list(settings.base.classes) if settings.base else None,
         "points": {
             "number": len(points),
@@ -200,56 +177,7 @@ def _plan(features: FeatureRasters, points: LabelledPoints, settings: MapSetting
         "validation": asdict(settings.validation),
         "versions": {"scikit-learn": sklearn.__version__, "numpy": np.__version__, "gdal": rasterio.__gdal_version__},
     }
-    return decided | {"sha256": hashlib.sha256(json.dumps(decided, sort_keys=True).encode()).hexdigest()}
-
-
-def _identity(path: str) -> dict[str, int]:
-    try:
-        status = Path(path).stat()
-    except OSError as error:
-        raise MapError(f"{path} cannot be read: {error}") from error
-    return {"bytes": status.st_size, "changed_ns": status.st_mtime_ns}
-
-
-@contextmanager
-def _alone(out: Path) -> Iterator[None]:
-    """One run at a time in a folder; the lock goes with the process, however that ends."""
-    with (out / ".lock").open("w") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise MapError(f"another run is mapping into {out}; wait for it or take another folder") from None
-        yield
-
-
-def _store(out: Path, plan: dict[str, Any]) -> TileStore:
-    (out / _TILES).mkdir(exist_ok=True)
-    path = out / _PLAN
-    if path.exists():
-        earlier = json.loads(path.read_text(encoding="utf-8"))
-        if earlier["sha256"] != plan["sha256"]:
-            differ = ", ".join(key for key in plan if key != "sha256" and plan[key] != earlier.get(key))
-            raise MapError(
-                f"{out} holds the unfinished tiles of another map ({differ} differ); take another folder, or remove "
-                f"{out / _TILES} to give that map up"
-            )
-    else:
-        _write_json(path, plan)
-    return TileStore(out / _TILES)
-
-
-def _make_tiles(job: TileJob, every: list[Any], store: TileStore, work: Work, told: Told) -> int:
-    missing = [window for window in every if store.read(window) is None]
-    resumed = len(every) - len(missing)
-    told("mapping", resumed, len(every))
-    if work.scheduler is None:
-        made = cluster.here(job, missing, work.threads)
-    else:
-        made = cluster.on_cluster(job, missing, work.scheduler)
-    for done, (window, tile) in enumerate(made, resumed + 1):
-        store.write(window, tile)
-        told("mapping", done, len(every))
-    return resumed
+    return hashed(decided)
 
 
 def _record(finished: OrchardMap, plan: dict[str, Any], chosen: dict[str, Any]) -> dict[str, Any]:
@@ -266,9 +194,3 @@ def _record(finished: OrchardMap, plan: dict[str, Any], chosen: dict[str, Any]) 
         "settings": chosen,
         "made_of": plan,
     }
-
-
-def _write_json(path: Path, content: dict[str, Any]) -> None:
-    partial = path.with_suffix(".partial")
-    partial.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
-    partial.replace(path)

@@ -11,7 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from models.orchards.cog import CLASS_BAND, read_overview
+from models.maps.cog import read_overview
+from models.orchards.cog import CLASS_BAND
 from models.orchards.tiles import ORCHARD, OTHER, OUTSIDE, UNKNOWN
 
 _LONGEST_PX = 1600

@@ -1,29 +1,25 @@
-"""Tiles of a map: windows sized to memory, each classified alone and kept as a file of its own."""
+"""Tiles of an orchard map: sized to memory, each classified alone."""
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 from rasterio.windows import Window
 
 from models.maps.errors import MapError
-from models.maps.rasters import BaseMask, FeatureRasters, Grid
+from models.maps.rasters import BaseMask, FeatureRasters
+from models.maps.tiles import BLOCK_PX, Tile
 from models.orchards.classifiers import Fitted
 
 OTHER, ORCHARD, OUTSIDE, UNKNOWN = 0, 1, 2, 255
-BLOCK_PX = 256
 _LARGEST_PX = 4096
 # a pixel's bands are held as read, once more as rows of the classifier, and in parts in its copies
 _BYTES_A_BAND = 12
 _BYTES_A_PIXEL = 64
 _CHUNK = 16_384
-Tile = NDArray[np.uint8]
 
 
 def tile_side(bands: int, memory_mb: int) -> int:
@@ -44,13 +40,6 @@ def tile_side(bands: int, memory_mb: int) -> int:
     return min(side, _LARGEST_PX)
 
 
-def windows(grid: Grid, side: int) -> Iterator[Window]:
-    """Windows that cover a grid, row by row."""
-    for row in range(0, grid.height, side):
-        for column in range(0, grid.width, side):
-            yield Window(column, row, min(side, grid.width - column), min(side, grid.height - row))
-
-
 @dataclass(frozen=True, eq=False)
 class TileJob:
     """What it takes to classify any tile; it can be sent to a worker that sees the same files.
@@ -65,7 +54,7 @@ class TileJob:
     classifier: Fitted
     base: BaseMask | None
 
-    def classify(self, window: Window, threads: int = 1) -> Tile:
+    def make(self, window: Window, threads: int = 1) -> Tile:
         """Classify the pixels of a window, each alone, so that the result does not depend on the tiles.
 
         Args:
@@ -99,35 +88,3 @@ class TileJob:
         alone = self.classifier.name == "knn"
         with ThreadPoolExecutor(1 if alone else threads) as pool:
             return np.concatenate(list(pool.map(self.classifier.orchard_probability, chunks)))
-
-
-@dataclass(frozen=True)
-class TileStore:
-    """Finished tiles in a folder; a tile is there whole or not at all.
-
-    Attributes:
-        folder: of the tiles of one map.
-    """
-
-    folder: Path
-
-    def _path(self, window: Window) -> Path:
-        at = f"{int(window.row_off)}-{int(window.col_off)}-{int(window.height)}-{int(window.width)}"
-        return self.folder / f"{at}.npy"
-
-    def read(self, window: Window) -> Tile | None:
-        """A finished tile, or None."""
-        try:
-            tile: Tile = np.load(self._path(window), allow_pickle=False)
-        except (FileNotFoundError, ValueError, EOFError):
-            return None
-        return tile if tile.shape == (2, window.height, window.width) and tile.dtype == np.uint8 else None
-
-    def write(self, window: Window, tile: Tile) -> None:
-        """Keep a finished tile, safe against being stopped at any moment."""
-        partial = self._path(window).with_suffix(".partial")
-        with partial.open("wb") as file:
-            np.save(file, tile, allow_pickle=False)
-            file.flush()
-            os.fsync(file.fileno())
-        partial.replace(self._path(window))

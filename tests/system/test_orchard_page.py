@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser
 
-from models.orchards.mapping import OrchardMap, Work
+from models.maps.runs import Work
+from models.orchards.mapping import OrchardMap
 from models.orchards.page import PAGE
 from tests.models.orchards.conftest import make_map
 from tests.models.orchards.drawn_region import draw_region

@@ -45,8 +45,9 @@ class NetworkSettings:
         radar_bands: of a second series, by Sentinel-1; 0 for none. It is joined by attention of its own.
         cloud_mask: whether a stack says where each date was clear; attention always knows.
         uncertainty: whether the yield decoder also gives the variance of each pixel.
-        straight: whether yields also follow the joined bands of a pixel and its neighbours by a straight line; with
-            few labels one is hard to beat.
+        straight: whether the network begins at a straight line of the stacked bands of a pixel and its neighbours,
+            which :mod:`models.yields.pixels.straight` fits, and learns what the line leaves; with few labels a line is
+            hard to beat.
         width: of the small encoder.
         dropout: of the small encoder.
     """
@@ -68,6 +69,8 @@ class NetworkSettings:
     def __post_init__(self) -> None:
         if self.form not in FORMS:
             raise MapError(f"there is no network {self.form!r}; take one of {', '.join(FORMS)}")
+        if self.straight and (self.over_time != "stack" or not self.yields):
+            raise MapError("a straight line needs stacked dates and yields; take over_time stack, or no line")
         if self.form == "fpn" and self.encoder == "small":
             raise MapError("the feature pyramid needs an encoder of five levels; take densenet161 as its authors")
 
@@ -138,7 +141,9 @@ class YieldMapNetwork(nn.Module):
         self.radar = TimeAttention(s.radar_bands, s.time_width) if s.radar_bands else None
         channels += s.time_width if s.radar_bands else 0
         self.body = _pyramid(s, channels) if s.form == "fpn" else _TwoDecoders(s, channels)
-        self.straight = _StraightLine(channels) if s.straight and s.yields else None
+        self.straight = StraightLine(s.dates * (s.bands + s.cloud_mask)) if s.straight else None
+        if s.straight and isinstance(self.body, _TwoDecoders):
+            self.body.begin_at_nothing()
 
     def forward(
         self,
@@ -178,25 +183,29 @@ class YieldMapNetwork(nn.Module):
             return Maps(yields, log_variance, None, ())
         result: Maps = maps
         if self.straight is not None and result.yields is not None:
-            seen = clear.any(1, keepdim=True).to(joined.dtype)
-            result = result._replace(yields=result.yields + self.straight(joined, seen))
+            line = self.straight(self.over_time(images, clear, days), clear)
+            result = result._replace(yields=result.yields + line)
         return result
 
 
-class _StraightLine(nn.Module):
-    """A weighted sum of the channels of a pixel and of the mean of its clear neighbours; 0 before training."""
+class StraightLine(nn.Module):
+    """A weighted sum of the channels of a pixel and of the mean of its clear neighbours; it is fitted, not trained."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
-        self.sum = nn.Conv2d(2 * channels, 1, 1)
-        nn.init.zeros_(self.sum.weight)
-        nn.init.zeros_(self.sum.bias)
+        self.weight = nn.Parameter(torch.zeros(2 * channels), requires_grad=False)
+        self.bias = nn.Parameter(torch.zeros(()), requires_grad=False)
 
-    def forward(self, joined: Tensor, seen: Tensor) -> Tensor:
-        """(B, C, H, W) channels and (B, 1, H, W) where they were seen, to (B, H, W)."""
-        near = F.avg_pool2d(joined * seen, 3, 1, 1) / F.avg_pool2d(seen, 3, 1, 1).clamp(min=1 / 9)
-        line: Tensor = self.sum(torch.cat([joined, near], 1))
-        return line[:, 0]
+    @staticmethod
+    def channels(stacked: Tensor, clear: Tensor) -> Tensor:
+        """(B, 2·C, H, W): stacked bands (B, C, H, W), and their mean over the neighbours that were ever clear."""
+        seen = clear.any(1, keepdim=True).to(stacked.dtype)
+        near = F.avg_pool2d(stacked * seen, 3, 1, 1) / F.avg_pool2d(seen, 3, 1, 1).clamp(min=1 / 9)
+        return torch.cat([stacked, near], 1)
+
+    def forward(self, stacked: Tensor, clear: Tensor) -> Tensor:
+        """(B, C, H, W) bands and (B, T, H, W) where they were clear, to (B, H, W)."""
+        return torch.einsum("bchw,c->bhw", self.channels(stacked, clear), self.weight) + self.bias
 
 
 class _TwoDecoders(nn.Module):
@@ -218,6 +227,11 @@ class _TwoDecoders(nn.Module):
         self.heads = nn.ModuleDict({task: SegmentationHead(widths[-1], number) for task, number in outputs.items()})
         heard = settings.form == "mt-cyp-net"
         self.consistency = nn.ModuleList(TaskConsistency(width) for width in widths) if heard else None
+
+    def begin_at_nothing(self) -> None:
+        """Let the yield decoder say 0 until it has learned something."""
+        for weight in self.heads[YIELDS].parameters():
+            nn.init.zeros_(weight)
 
     def forward(self, image: Tensor) -> Maps:
         features = self.encoder(image)

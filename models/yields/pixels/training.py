@@ -21,6 +21,7 @@ from models.yields.pixels.losses import LossSettings, loss_terms
 from models.yields.pixels.network import NetworkSettings, YieldMapNetwork
 from models.yields.pixels.scales import BandScale, YieldScale
 from models.yields.pixels.scenes import Points, Scene
+from models.yields.pixels.straight import fit_line
 from models.yields.training import DivergedError
 
 _LAST = "last.ckpt"
@@ -123,6 +124,9 @@ def train(
     if not tiles:
         raise MapError("there are no tiles with labels to train on")
     encoding = fit_encoding(tiles, network, per_crop=settings.per_crop)
+    if network.straight:
+        line, tiles = fit_line(tiles, encoding, network)
+        start = {**(start or {}), **line}
     data = Tiles(tiles, encoding, settings.weighing)
     with torch.random.fork_rng(devices=[]), warnings.catch_warnings():
         warnings.filterwarnings("ignore", module="pytorch_lightning")  # advice on loaders and loggers
@@ -234,12 +238,11 @@ def batches_of(tiles: int, batch: int) -> int:
 def optimizer_of(network: torch.nn.Module, settings: TrainingSettings, steps: int) -> Any:
     """Optimiser with its learning rate's course: a linear warm-up, then half a cosine to zero."""
     rate, decay = settings.learning_rate, settings.weight_decay
+    learned = [weight for weight in network.parameters() if weight.requires_grad]
     if settings.optimizer == "sgd":
-        optimizer: torch.optim.Optimizer = torch.optim.SGD(
-            network.parameters(), lr=rate, momentum=0.9, weight_decay=decay
-        )
+        optimizer: torch.optim.Optimizer = torch.optim.SGD(learned, lr=rate, momentum=0.9, weight_decay=decay)
     else:
-        optimizer = torch.optim.AdamW(network.parameters(), lr=rate, weight_decay=decay)
+        optimizer = torch.optim.AdamW(learned, lr=rate, weight_decay=decay)
 
     def course(step: int) -> float:
         if step < settings.warm_up:

@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 
 from models.maps.rasters import BaseMask, open_features
+from models.maps.runs import Work
 from models.orchards.evaluation import Validation
-from models.orchards.mapping import MapSettings, OrchardMap, Work, map_orchards
+from models.orchards.mapping import MapSettings, OrchardMap, map_orchards
 from models.orchards.points import read_points
 from tests.models.orchards.drawn_region import Region, draw_region
 

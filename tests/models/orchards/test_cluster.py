@@ -14,7 +14,8 @@ import pytest
 from distributed import Client
 
 from models.maps.errors import ClusterError
-from models.orchards.mapping import MAP, OrchardMap, Work
+from models.maps.runs import Work
+from models.orchards.mapping import MAP, OrchardMap
 from tests.models.orchards.command import ENVIRONMENT, run_map
 from tests.models.orchards.conftest import make_map
 from tests.models.orchards.drawn_region import Region
@@ -66,7 +67,7 @@ def test_a_cluster_makes_the_same_bytes(region: Region, made: OrchardMap, tmp_pa
 
 
 def test_a_cluster_without_workers_is_told(monkeypatch: pytest.MonkeyPatch, region: Region, tmp_path: Path) -> None:
-    monkeypatch.setattr("models.orchards.cluster._CONNECT_SECONDS", 3)
+    monkeypatch.setattr("models.maps.cluster._CONNECT_SECONDS", 3)
     with _cluster(tmp_path, workers=0) as address, pytest.raises(ClusterError, match="has no workers"):
         make_map(region, tmp_path / "map", Work(scheduler=address))
 
@@ -74,6 +75,6 @@ def test_a_cluster_without_workers_is_told(monkeypatch: pytest.MonkeyPatch, regi
 def test_an_address_without_a_scheduler_is_told(
     monkeypatch: pytest.MonkeyPatch, region: Region, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr("models.orchards.cluster._CONNECT_SECONDS", 1)
+    monkeypatch.setattr("models.maps.cluster._CONNECT_SECONDS", 1)
     with pytest.raises(ClusterError, match=r"there is no Dask scheduler at tcp://127\.0\.0\.1:9"):
         make_map(region, tmp_path / "map", Work(scheduler="tcp://127.0.0.1:9"))

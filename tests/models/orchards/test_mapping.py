@@ -12,8 +12,9 @@ import pytest
 import rasterio
 
 from models.maps.errors import MapError
+from models.maps.runs import Work
 from models.orchards.classifiers import CLASSIFIERS
-from models.orchards.mapping import MAP, POLYGONS, QUICK_LOOK, RECORD, STYLE, OrchardMap, Work
+from models.orchards.mapping import MAP, POLYGONS, QUICK_LOOK, RECORD, STYLE, OrchardMap
 from models.orchards.page import PAGE
 from models.orchards.tiles import ORCHARD, OTHER, OUTSIDE, UNKNOWN
 from tests.models.orchards.conftest import make_map

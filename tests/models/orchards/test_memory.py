@@ -18,7 +18,8 @@ from models.maps.blocks import block_of
 from models.orchards.mapping import training_points
 from models.orchards.points import read_points
 from models.maps.rasters import BaseMask, open_features
-from models.orchards.tiles import TileJob, TileStore, tile_side, windows
+from models.maps.tiles import TileStore, windows
+from models.orchards.tiles import TileJob, tile_side
 features, points, cover, out = map(Path, sys.argv[1:])
 rasters = open_features([features])
 trained_on = training_points(rasters, read_points(points))
@@ -27,7 +28,7 @@ classifier = fit("cart", trained_on.features, trained_on.orchard, blocks)
 job, store = TileJob(rasters, classifier, BaseMask(str(cover), (40,))), TileStore(out)
 every = list(windows(rasters.grid, tile_side(len(rasters.names), 16)))
 for window in every:
-    store.write(window, job.classify(window))
+    store.write(window, job.make(window))
 write_map(out / "map.tif", rasters.grid, store, every, {})
 (peak,) = (line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmHWM"))
 print(int(peak.split()[1]) // 1024)

@@ -10,7 +10,8 @@ from rasterio.windows import Window
 
 from models.maps.errors import MapError
 from models.maps.rasters import Grid
-from models.orchards.tiles import TileStore, tile_side, windows
+from models.maps.tiles import TileStore, windows
+from models.orchards.tiles import tile_side
 
 
 @pytest.mark.parametrize(

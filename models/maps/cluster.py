@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from rasterio.windows import Window
 
 from models.maps.errors import ClusterError, MapError
-from models.orchards.tiles import Tile, TileJob
+from models.maps.tiles import Tile, TileJob
 
 _CONNECT_SECONDS = 20
 # a tile beyond those being made waits at each worker, so that none idles; more would only fill memory here
@@ -20,10 +20,10 @@ def here(job: TileJob, windows: Sequence[Window], threads: int) -> Iterator[tupl
     Args:
         job: what to do.
         windows: of the tiles.
-        threads: to classify with.
+        threads: to compute with.
     """
     for window in windows:
-        yield window, job.classify(window, threads)
+        yield window, job.make(window, threads)
 
 
 def on_cluster(job: TileJob, windows: Sequence[Window], scheduler: str) -> Iterator[tuple[Window, Tile]]:
@@ -60,7 +60,7 @@ def on_cluster(job: TileJob, windows: Sequence[Window], scheduler: str) -> Itera
         def send() -> None:
             window = next(waiting, None)
             if window is not None:
-                future = client.submit(_classify, sent, window, pure=False)
+                future = client.submit(_make, sent, window, pure=False)
                 at[future.key] = window
                 running.add(future)
 
@@ -81,5 +81,5 @@ def on_cluster(job: TileJob, windows: Sequence[Window], scheduler: str) -> Itera
             yield window, tile
 
 
-def _classify(job: TileJob, window: Window) -> Tile:
-    return job.classify(window)
+def _make(job: TileJob, window: Window) -> Tile:
+    return job.make(window)
