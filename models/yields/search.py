@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import math
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -53,27 +54,74 @@ def tune(candidate: Candidate, rows: Samples, trials: int, seed: int) -> Tuned:
     """
     if not candidate.tunable:
         return untuned(candidate, rows, candidate.default, seed)
-    found: dict[int, tuple[Parameters, FloatArray]] = {}
+    said: dict[int, FloatArray] = {}
+
+    def judged(parameters: Parameters) -> Iterator[float]:
+        for predicted in _year_by_year(candidate, rows, parameters, seed):
+            said[id(parameters)] = predicted
+            yield _weighted_rmse(rows, predicted)
+
+    found = best_settings(candidate.name, candidate.suggest, candidate.default, judged, trials, seed)
+    return Tuned(found.parameters, said[id(found.parameters)], found.score, found.trials)
+
+
+@dataclass(frozen=True, eq=False)
+class Found:
+    """The best of a search.
+
+    Attributes:
+        parameters: settings, the very object that was judged.
+        score: what it was judged by in the end, lower is better.
+        trials: that were run.
+    """
+
+    parameters: Parameters
+    score: float
+    trials: int
+
+
+def best_settings(
+    name: str,
+    suggest: Callable[[Trial], Parameters],
+    default: Parameters,
+    judged: Callable[[Parameters], Iterator[float]],
+    trials: int,
+    seed: int,
+) -> Found:
+    """Search settings; a trial whose first parts are worse than most is given up.
+
+    Args:
+        name: of the model, for messages.
+        suggest: settings of a trial.
+        default: settings that are tried first.
+        judged: scores of settings over one part of the data, two, and so on; the last one counts. Lower is better.
+        trials: how many to try.
+        seed: of the search.
+
+    Raises:
+        DivergedError: no trial trained.
+    """
+    found: dict[int, Parameters] = {}
 
     def objective(trial: Trial) -> float:
-        parameters = candidate.suggest(trial)
-        for step, predicted in enumerate(_year_by_year(candidate, rows, parameters, seed)):
-            trial.report(_weighted_rmse(rows, predicted), step)
+        parameters = suggest(trial)
+        score = math.inf
+        for step, score in enumerate(judged(parameters)):
+            trial.report(score, step)
             if trial.should_prune():
                 raise optuna.TrialPruned
-        found[trial.number] = parameters, predicted
-        return _weighted_rmse(rows, predicted)
+        found[trial.number] = parameters
+        return score
 
     study = optuna.create_study(
         sampler=optuna.samplers.TPESampler(seed=seed, n_startup_trials=_STARTUP),
         pruner=optuna.pruners.MedianPruner(n_startup_trials=_STARTUP, n_warmup_steps=0),
     )
-    study.enqueue_trial(dict(candidate.default))
+    study.enqueue_trial(dict(default))
     study.optimize(objective, n_trials=trials, catch=(DivergedError,))
     if not found:
-        raise DivergedError(f"none of {trials} trials of {candidate.name} trained; look at the features' scales")
-    parameters, left_out = found[study.best_trial.number]
-    return Tuned(parameters, left_out, study.best_value, len(study.trials))
+        raise DivergedError(f"none of {trials} trials of {name} trained; look at the features' scales")
+    return Found(found[study.best_trial.number], study.best_value, len(study.trials))
 
 
 def untuned(candidate: Candidate, rows: Samples, parameters: Parameters, seed: int) -> Tuned:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import NamedTuple
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from sklearn.linear_model import Ridge
 from torch import Tensor
 
 from models.yields.pixels.batches import Encoding
@@ -42,14 +42,15 @@ def fit_line(
     rows = np.concatenate([_rows(tile, encoding, network) for tile in tiles])
     yields = encoding.yields.normalised(joined.yields, joined.crop)
     fold = _dealt(joined.field)
-    left_out = {shrinkage: _left_out(rows, yields, fold, shrinkage) for shrinkage in _SHRINKAGE}
+    sums = [_Sums.of(rows[fold == number], yields[fold == number]) for number in range(_FOLDS)]
+    left_out = {shrinkage: _left_out(rows, fold, sums, shrinkage) for shrinkage in _SHRINKAGE}
     best = min(left_out, key=lambda shrinkage: float(((left_out[shrinkage] - yields) ** 2).mean()))
-    line = Ridge(best).fit(rows, yields)
-    moved = encoding.yields.widths(joined.crop) * (line.predict(rows) - left_out[best])
+    slopes, level = _Sums.joined(sums).line(best)
+    moved = encoding.yields.widths(joined.crop) * (rows @ slopes + level - left_out[best])
     parts = np.split(moved, np.cumsum([len(tile.points) for tile in tiles])[:-1])
     weights = {
-        "straight.weight": torch.tensor(line.coef_, dtype=torch.float32),
-        "straight.bias": torch.tensor(float(line.intercept_)),
+        "straight.weight": torch.tensor(slopes, dtype=torch.float32),
+        "straight.bias": torch.tensor(level, dtype=torch.float32),
     }
     return weights, [
         replace(tile, points=replace(tile.points, yields=tile.points.yields + part))
@@ -74,10 +75,35 @@ def _dealt(field: NDArray[np.int64]) -> NDArray[np.int64]:
     return np.asarray(order[group] % _FOLDS)
 
 
-def _left_out(rows: FloatArray, yields: FloatArray, fold: NDArray[np.int64], shrinkage: float) -> FloatArray:
+def _left_out(rows: FloatArray, fold: NDArray[np.int64], sums: Sequence[_Sums], shrinkage: float) -> FloatArray:
     """(n,) what lines say of points whose fold they were not fitted to."""
-    said = np.empty(len(yields))
+    said = np.empty(len(rows))
     for number in np.unique(fold):
-        test = fold == number
-        said[test] = Ridge(shrinkage).fit(rows[~test], yields[~test]).predict(rows[test])
+        slopes, level = _Sums.joined([own for other, own in enumerate(sums) if other != number]).line(shrinkage)
+        said[fold == number] = rows[fold == number] @ slopes + level
     return said
+
+
+class _Sums(NamedTuple):
+    """What a ridge regression needs of its rows; sums of parts are the sums of the whole."""
+
+    number: float
+    rows: FloatArray
+    yields: float
+    squares: FloatArray
+    products: FloatArray
+
+    @classmethod
+    def of(cls, rows: FloatArray, yields: FloatArray) -> _Sums:
+        return cls(len(rows), rows.sum(0), float(yields.sum()), rows.T @ rows, rows.T @ yields)
+
+    @classmethod
+    def joined(cls, parts: Sequence[_Sums]) -> _Sums:
+        return cls(*(sum(column) for column in zip(*parts, strict=True)))
+
+    def line(self, shrinkage: float) -> tuple[FloatArray, float]:
+        """Slopes and level."""
+        mean, level = self.rows / self.number, self.yields / self.number
+        squares = self.squares - self.number * np.outer(mean, mean)
+        slopes = np.linalg.solve(squares + shrinkage * np.eye(len(mean)), self.products - self.number * mean * level)
+        return np.asarray(slopes, np.float64), level - float(mean @ slopes)
