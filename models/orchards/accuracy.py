@@ -7,6 +7,7 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import NDArray
 
+from models.maps import accuracy
 from models.maps.resampling import Interval, Matrix, limits, resampled
 
 SCORES = ("overall", "kappa", "users", "producers", "f1", "share_difference")
@@ -19,7 +20,7 @@ def confusion(reference: NDArray[np.bool_], mapped: NDArray[np.bool_]) -> Matrix
         reference: (n,) whether an orchard is there.
         mapped: (n,) whether the map says so.
     """
-    return np.bincount(2 * mapped.astype(np.int64) + reference, minlength=4).reshape(2, 2)
+    return accuracy.confusion(reference.astype(np.int64), mapped.astype(np.int64), 2)
 
 
 def scores(matrix: NDArray[np.integer]) -> dict[str, NDArray[np.float64]]:
@@ -32,21 +33,12 @@ def scores(matrix: NDArray[np.integer]) -> dict[str, NDArray[np.float64]]:
         ``overall`` accuracy; Cohen's ``kappa``; ``users`` and ``producers`` accuracy and ``f1`` of orchards;
         ``share_difference``, the mapped share of orchards less the true one. Each (...).
     """
-    counts = matrix.astype(np.float64)
-    total = counts.sum((-2, -1))
-    hits = counts[..., 1, 1]
-    mapped, there = counts[..., 1, :].sum(-1), counts[..., :, 1].sum(-1)
+    found = accuracy.scores(matrix)
+    mapped, there = matrix[..., 1, :].sum(-1), matrix[..., :, 1].sum(-1)
     with np.errstate(invalid="ignore", divide="ignore"):
-        overall = (counts[..., 0, 0] + hits) / total
-        by_chance = (mapped * there + (total - mapped) * (total - there)) / total**2
-        return {
-            "overall": overall,
-            "kappa": (overall - by_chance) / (1 - by_chance),
-            "users": hits / mapped,
-            "producers": hits / there,
-            "f1": 2 * hits / (mapped + there),
-            "share_difference": (mapped - there) / total,
-        }
+        share_difference = (mapped - there) / matrix.sum((-2, -1))
+    of_orchards = {name: found[name][..., 1] for name in ("users", "producers", "f1")}
+    return {"overall": found["overall"], "kappa": found["kappa"], **of_orchards, "share_difference": share_difference}
 
 
 def _by_block(reference: NDArray[np.bool_], mapped: NDArray[np.bool_], blocks: NDArray[np.int64]) -> Matrix:

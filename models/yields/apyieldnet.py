@@ -9,8 +9,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from models.standardise import Standardise
 from models.yields.fusion import Fusion, GroupedFusion, MeanFusion, Tokens
-from models.yields.normalising import RevIN, Standardise
+from models.yields.normalising import RevIN
 from models.yields.spectral import MaskGradient, SpectralLayer
 from models.yields.temporal import MultiScale, Padding, TemporalConvolutions
 

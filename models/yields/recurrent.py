@@ -8,8 +8,8 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
+from models.standardise import Standardise
 from models.yields.apyieldnet import Scales
-from models.yields.normalising import Standardise
 
 Cell = Literal["lstm", "gru", "bilstm"]
 _COUNTY_WIDTH = 8

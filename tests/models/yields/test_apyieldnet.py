@@ -13,9 +13,10 @@ import pytest
 import torch
 from torch import Tensor
 
+from models.standardise import Standardise
 from models.yields.apyieldnet import APYieldNet, NetworkSettings, Scales
 from models.yields.fusion import ChannelPooling, GroupedFusion, SelfAttention
-from models.yields.normalising import RevIN, Standardise
+from models.yields.normalising import RevIN
 from models.yields.temporal import TemporalConvolutions
 from tests.models.networks import largest_difference
 

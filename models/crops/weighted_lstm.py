@@ -1,0 +1,232 @@
+"""The weighted LSTM: a weak training set by class shares, reliable samples where map and network agree, final training.
+
+Weikmann, Paris, Bruzzone: A recurrent deep learning model for large scale crop type mapping using time series of
+Sentinel-2 images. What the paper leaves open is decided here and said where it is decided.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from models.crops.pixel_networks import Build, FitSettings, Scales, fit, predict_logits, probabilities
+from models.crops.sampling import Counts, counts_by_class, stratified
+from models.crops.series import CropError, FloatArray, IntArray, PixelSeries
+from models.crops.stacked_lstm import UNITS, StackedLSTM
+from models.crops.training import TrainingSettings
+
+RELIABLE_QUANTILE = 0.25
+
+
+def stacked_lstm(units: tuple[int, ...] = UNITS, dropout: float = 0.0) -> Build:
+    """Builds the paper's network."""
+    return lambda scales, _steps, classes: StackedLSTM(scales, classes, units, dropout)
+
+
+@dataclass(frozen=True)
+class WeightedSettings:
+    """What decides a weighted LSTM.
+
+    Attributes:
+        counts: pixels of each class in the weak and in the final training set.
+        training: the loop of each stage.
+        batch: pixels a step.
+        units: of the three layers.
+        dropout: between them; the paper has none.
+        weak_plain: whether the first stage ends with the plain loss too; the paper says so of the final stage only.
+        judges: 1 lets the first network judge the pixels it learned from, as in the paper, whose map has far more
+            pixels than its weak set. With few pixels a network remembers wrong labels; 2 or more networks then
+            each learn from the other parts of the weak set and judge their own.
+        quantile: of a class's confidences, interpolated linearly, above which a pixel is reliable.
+        confidences: taken over pixels where thematic map and network agree, or over all the network gives the class.
+        jitter: augmentation, see :class:`models.crops.pixel_networks.FitSettings`.
+        level: likewise.
+        dropped: likewise.
+    """
+
+    counts: Counts = field(default_factory=Counts)
+    training: TrainingSettings = field(default_factory=TrainingSettings)
+    batch: int = 512
+    units: tuple[int, ...] = UNITS
+    dropout: float = 0.0
+    weak_plain: bool = False
+    judges: int = 1
+    quantile: float = RELIABLE_QUANTILE
+    confidences: Literal["agreeing", "predicted"] = "agreeing"
+    jitter: float = 0.0
+    level: float = 0.0
+    dropped: float = 0.0
+
+    def stage(self, *, weighted: bool) -> FitSettings:
+        """How one loss is trained with."""
+        return FitSettings(self.training, self.batch, weighted, self.jitter, self.level, self.dropped)
+
+
+@dataclass(frozen=True, eq=False)
+class WeightedLSTM:
+    """What the stages left.
+
+    Attributes:
+        first: network of the weak set.
+        final: network of the final training set.
+        weak: positions of the weak set.
+        reliable: (n,) whether a pixel is reliable.
+        chosen: positions of the final training set.
+    """
+
+    first: nn.Module
+    final: nn.Module
+    weak: IntArray
+    reliable: NDArray[np.bool_]
+    chosen: IntArray
+
+
+def weak_set(pixels: PixelSeries, counts: Counts, seed: int) -> IntArray:
+    """Step 3: positions of a stratified random draw, each class by its share of the thematic map."""
+    return stratified(pixels.label, counts_by_class(pixels.counts(), counts), seed)
+
+
+def reliable_pixels(
+    label: IntArray,
+    found: FloatArray,
+    quantile: float = RELIABLE_QUANTILE,
+    confidences: Literal["agreeing", "predicted"] = "agreeing",
+) -> NDArray[np.bool_]:
+    """Step 6: where the network says what the thematic map says, and is confident for the class.
+
+    Args:
+        label: (n,) classes of the thematic map.
+        found: (n, classes) probabilities.
+        quantile: of the confidences of a class, interpolated linearly; a pixel has to be at it or above.
+        confidences: whether they are of the pixels where both agree, or of all that the network gives the class.
+
+    Returns:
+        (n,) about ``1 - quantile`` of the agreeing pixels of each class, when confidences are of those.
+    """
+    mapped, confidence = found.argmax(1), found.max(1)
+    agreeing = mapped == label
+    reliable = np.zeros(len(label), bool)
+    for index in range(found.shape[1]):
+        of_class = (agreeing if confidences == "agreeing" else np.ones_like(agreeing)) & (mapped == index)
+        if of_class.any():
+            # a quantile in double precision may lie a hair above single precision's own values
+            least = np.float32(np.quantile(confidence[of_class].astype(np.float64), quantile, method="linear"))
+            reliable |= agreeing & (mapped == index) & (confidence >= least)
+    return reliable
+
+
+def train_weighted_lstm(
+    pixels: PixelSeries,
+    validation: PixelSeries | None,
+    settings: WeightedSettings,
+    seed: int,
+    folder: Path | None = None,
+    told: Callable[[str], None] = lambda _stage: None,
+) -> WeightedLSTM:
+    """Steps 3 to 7.
+
+    Args:
+        pixels: of the training patches, labelled by the thematic map.
+        validation: of the validation patches, which decide when each stage stops; None trains all epochs.
+        settings: of all steps.
+        seed: of everything random.
+        folder: where stages are kept; finished ones are not done again, an unfinished one is gone on with.
+        told: is told the stage.
+
+    Raises:
+        CropError: a class without a reliable pixel.
+        DivergedError: a loss that is no longer finite.
+    """
+    build = stacked_lstm(settings.units, settings.dropout)
+    weak = weak_set(pixels, settings.counts, seed)
+
+    def stage(name: str, on: PixelSeries, *, plain: bool) -> nn.Module:
+        told(name)
+        return two_losses(build, on, validation, settings, seed, None if folder is None else folder / name, plain=plain)
+
+    first = stage("first", pixels.take(weak), plain=settings.weak_plain)
+    found = probabilities(predict_logits(first, pixels.values))
+    if settings.judges > 1:
+        part = np.random.default_rng((seed, 2)).permutation(len(weak)) % settings.judges
+        for index in range(settings.judges):
+            judge = stage(f"judge-{index}", pixels.take(weak[part != index]), plain=settings.weak_plain)
+            own = weak[part == index]
+            found[own] = probabilities(predict_logits(judge, pixels.values[own]))
+    reliable = reliable_pixels(pixels.label, found, settings.quantile, settings.confidences)
+    # counts are of the thematic map's shares, as in step 3, of as many pixels as are reliable
+    wanted = counts_by_class(pixels.counts(), settings.counts)
+    candidates = np.flatnonzero(reliable)
+    chosen = candidates[stratified(pixels.label[candidates], wanted, seed)]
+    for name in (pixels.legend[index] for index in np.unique(pixels.label)):
+        if not (pixels.label[chosen] == pixels.legend.index(name)).any():
+            raise CropError(
+                f"no pixel of {name} is reliable: the network never says it where the thematic map "
+                "does; raise the minimum of the counts, or merge the class with another"
+            )
+    final = stage("final", pixels.take(chosen), plain=True)
+    return WeightedLSTM(first, final, weak, reliable, chosen)
+
+
+def two_losses(
+    build: Build,
+    pixels: PixelSeries,
+    validation: PixelSeries | None,
+    settings: WeightedSettings,
+    seed: int,
+    folder: Path | None = None,
+    *,
+    plain: bool = True,
+) -> nn.Module:
+    """Step 5: train with the weighted loss; then, with ``plain``, go on from these weights with the plain one.
+
+    Args:
+        build: makes the network.
+        pixels: to fit to.
+        validation: pixels that decide when to stop; None trains all epochs.
+        settings: of the loop.
+        seed: of everything random.
+        folder: where each loss is kept.
+        plain: whether the second loss follows, so that the outputs are probabilities again.
+    """
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        network = build(Scales.of(pixels), len(pixels.steps), pixels.classes)
+    for name, weighted in (("weighted", True), ("plain", False))[: 2 if plain else 1]:
+        _fit_or_load(network, pixels, validation, settings.stage(weighted=weighted), seed, folder, name)
+    return network
+
+
+def _fit_or_load(
+    network: nn.Module,
+    pixels: PixelSeries,
+    validation: PixelSeries | None,
+    settings: FitSettings,
+    seed: int,
+    folder: Path | None,
+    name: str,
+) -> None:
+    done = None if folder is None else folder / f"{name}.pt"
+    if done is not None and done.is_file():
+        network.load_state_dict(torch.load(done, weights_only=True))
+        network.eval()
+        return
+    fit(network, pixels, validation, settings, seed, None if folder is None else folder / name)
+    if done is not None:
+        partial = done.with_suffix(".partial")
+        torch.save(network.state_dict(), partial)
+        partial.replace(done)
+
+
+def with_label_noise(pixels: PixelSeries, share: float, seed: int) -> PixelSeries:
+    """Labels of which a share is replaced by another class at random, to see what the steps make of it."""
+    random = np.random.default_rng(seed)
+    wrong = random.random(len(pixels)) < share
+    other = (pixels.label + random.integers(1, pixels.classes, len(pixels))) % pixels.classes
+    return replace(pixels, label=np.where(wrong, other, pixels.label))
