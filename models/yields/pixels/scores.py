@@ -7,6 +7,7 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import NDArray
 
+from models.maps.accuracy import scores
 from models.maps.resampling import Interval, limits
 
 FloatArray = NDArray[np.float64]
@@ -53,24 +54,23 @@ def _interval(values: FloatArray) -> Interval:
     return Interval(float(values[0]), *limits(values[1:], _LEVEL))
 
 
-def crop_scores(counts: NDArray[np.integer]) -> dict[str, float]:
+def crop_scores(matrix: NDArray[np.integer]) -> dict[str, float]:
     """Figures of a crop map over the classes that are there.
 
     Args:
-        counts: (classes, classes), map in rows and truth in columns.
+        matrix: see :func:`models.maps.accuracy.confusion`.
 
     Returns:
-        ``accuracy``; ``mIoU``; ``precision``, the paper's mAcc as it is printed, TP/(TP+FP); ``recall``, averaged over
-        classes; NaN without any pixel. A class that is never said has a precision of 0.
+        ``accuracy``; ``mIoU``; ``precision``, the paper's mAcc as it is printed, TP/(TP+FP); ``recall``: the last three
+        averaged over classes; NaN without any pixel. A class that is never said has a precision of 0.
     """
-    hits, said, there = np.diag(counts).astype(float), counts.sum(1), counts.sum(0)
-    present = there > 0
+    present = matrix.sum(0) > 0
     if not present.any():
         return dict.fromkeys(("accuracy", "mIoU", "precision", "recall"), float("nan"))
-    hits, said, there = hits[present], said[present], there[present]
+    found = scores(matrix)
     return {
-        "accuracy": float(hits.sum() / counts.sum()),
-        "mIoU": float((hits / (said + there - hits)).mean()),
-        "precision": float((hits / np.maximum(said, 1)).mean()),
-        "recall": float((hits / there).mean()),
+        "accuracy": float(found["overall"]),
+        "mIoU": float(found["iou"][present].mean()),
+        "precision": float(np.nan_to_num(found["users"][present]).mean()),
+        "recall": float(found["producers"][present].mean()),
     }
