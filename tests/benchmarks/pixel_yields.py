@@ -116,7 +116,7 @@ def _bavarian_tiles(data: Path, labels: str = "grid") -> tuple[list[Scene], list
     """Whole fields as published, to be judged on, and tiles to train on."""
     scenes = bavaria(data)
     learned = scenes if labels == "grid" else bavaria(data, "cleaned")
-    return scenes, [tile for scene in learned for tile in tiles(scene, TILE_PX) if tile.labelled]
+    return scenes, [tile for scene in learned for tile in tiles(scene, TILE_PX, 0.0) if tile.labelled]
 
 
 def _judged(mapper: Callable[[Scene], Any], scenes: Sequence[Scene], fields: set[int]) -> dict[str, Any]:

@@ -55,7 +55,7 @@ def load(path: Path) -> tuple[list[Trained], tuple[str, ...], tuple[int, ...]]:
         MapError: no such file, or another one.
     """
     try:
-        content: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+        content: Any = torch.load(path, map_location="cpu", weights_only=True)
     except FileNotFoundError:
         raise MapError(f"there is no checkpoint {path}; train one: pomona train mt-cyp-net") from None
     except Exception as error:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -52,7 +54,7 @@ def explain(trained: Trained, scene: Scene, crop: int | None = None) -> NDArray[
 
 
 def _last_features(trained: Trained) -> nn.Module:
-    body = trained.network.body
+    body: Any = trained.network.body
     if getattr(body, "consistency", None) is not None:
         last: nn.Module = body.consistency[-1].shared
         return last

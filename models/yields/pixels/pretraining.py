@@ -7,7 +7,7 @@ image modelling, Xie et al. 2022, arXiv:2111.09886, on the encoder that is train
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,7 @@ from torch.nn import functional as F
 
 from models.maps.errors import MapError
 from models.yields.pixels.batches import Augmentation, Batch, Encoding, Tiles, Weighing
-from models.yields.pixels.network import NetworkSettings, YieldMapNetwork
+from models.yields.pixels.network import Maps, NetworkSettings, YieldMapNetwork
 from models.yields.pixels.scales import BandScale, YieldScale
 from models.yields.pixels.scenes import Scene
 from models.yields.pixels.training import EpochBatches, TrainingSettings, batches_of, optimizer_of, run
@@ -92,7 +92,7 @@ class _Guess(pl.LightningModule):
         self.network, self.data, self.settings, self.seed = network, data, settings, seed
         self.random = np.random.default_rng(seed)
 
-    def train_dataloader(self) -> Iterator[Batch] | EpochBatches:
+    def train_dataloader(self) -> EpochBatches:
         return EpochBatches(self.data, self.settings.batch, Augmentation(), self.seed + 7919 * self.current_epoch)
 
     def on_train_epoch_start(self) -> None:
@@ -111,7 +111,7 @@ def guess_loss(network: YieldMapNetwork, batch: Batch, hidden: Tensor) -> Tensor
     """Squared error of the bands of hidden pixels; 0 with a gradient where nothing is hidden."""
     shown = batch.clear & ~hidden
     images = batch.images * shown[:, :, None]
-    maps = network(images, shown, batch.days, batch.radar, batch.radar_days)
+    maps: Maps = network(images, shown, batch.days, batch.radar, batch.radar_days)
     assert maps.crops is not None
     said = maps.crops[:, :-1].unflatten(1, batch.images.shape[1:3])
     mask = hidden[:, :, None].expand_as(said)

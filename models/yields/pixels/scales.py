@@ -51,12 +51,6 @@ class YieldScale:
             ranges.append((float(own.min()), float(own.max())) if len(own) and np.ptp(own) > 0 else every)
         return cls(tuple(low for low, _ in ranges), tuple(high for _, high in ranges))
 
-    def raised(self, by: FloatArray) -> YieldScale:
-        """The scale with each crop's zero moved up by a share (crops,) of its width."""
-        low, high = np.array(self.low), np.array(self.high)
-        shift = by * (high - low)
-        return YieldScale(tuple((low + shift).tolist()), tuple((high + shift).tolist()))
-
     def normalised(self, yields: FloatArray, crop: NDArray[np.integer]) -> FloatArray:
         """(…) yields of crops on the scale of the training, 0 to 1 for what was seen."""
         low, width = self._of(crop)

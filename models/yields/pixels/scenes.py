@@ -180,12 +180,11 @@ class Scene:
         return bool(len(self.points)) or bool((self.crops != UNLABELLED).any())
 
 
-def starts(length: int, side: int, overlap: float) -> list[int]:
-    """Where tiles begin along an axis: evenly, the last one at the far edge where the axis is longer than a tile.
+def step_of(side: int, overlap: float) -> int:
+    """How far tiles lie apart.
 
     Args:
-        length: of the axis in px.
-        side: of a tile.
+        side: of a tile in px.
         overlap: share of a side that neighbours share.
 
     Raises:
@@ -194,13 +193,29 @@ def starts(length: int, side: int, overlap: float) -> list[int]:
     step = int(side * (1 - overlap))
     if not 0 <= overlap < 1 or step < 1:
         raise MapError(f"tiles of {side} px cannot overlap by {overlap:g}; take a share of 0 to below 1")
+    return step
+
+
+def starts(length: int, side: int, overlap: float) -> list[int]:
+    """Where windows begin along an axis so that none reaches beyond it, where it is longer than a window.
+
+    Args:
+        length: of the axis in px.
+        side: of a window.
+        overlap: share of a side that neighbours share at least.
+    """
     last = max(0, length - side)
-    return sorted({*range(0, last, step), last})
+    return sorted({*range(0, last, step_of(side, overlap)), last})
 
 
 def tiles(scene: Scene, side: int = TILE_PX, overlap: float = OVERLAP) -> Iterator[Scene]:
-    """Cut a scene with a sliding window."""
+    """Cut a scene to learn from; neighbours share just the overlap, so that no label counts for more than others.
+
+    The last tile of a row reaches beyond the scene rather than back over its neighbour.
+    """
     height, width = scene.shape
-    for row in starts(height, side, overlap):
-        for column in starts(width, side, overlap):
+    step = step_of(side, overlap)
+    shared = side - step
+    for row in range(0, max(1, height - shared), step):
+        for column in range(0, max(1, width - shared), step):
             yield scene.window(row, column, side)

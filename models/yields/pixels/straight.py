@@ -17,19 +17,14 @@ from models.yields.pixels.over_time import Stack
 from models.yields.pixels.scenes import Points, Scene
 
 FloatArray = NDArray[np.float64]
-_SHRINKAGE = (1e2, 3e2, 1e3, 3e3, 1e4, 3e4)
-_FOLDS = 5
-# how large a crop's own column is beside bands of deviation 1: the larger, the less its level is shrunk
-_LEVEL = 3.0
+_SHRINKAGE = (3e2, 1e3, 3e3, 1e4)
+_FOLDS = 10
 
 
 def fit_line(
     tiles: Sequence[Scene], encoding: Encoding, network: NetworkSettings
-) -> tuple[dict[str, Tensor], Encoding, list[Scene]]:
+) -> tuple[dict[str, Tensor], list[Scene]]:
     """Fit the line, and say what it leaves to learn.
-
-    The same reflectance is another yield in another crop: each crop has a level of its own beside the line. It goes to
-    the scale of the yields, by which maps are restored for the crop that is known or found.
 
     On the fields that it was fitted to a line leaves less than on new ones. So each yield is moved by what lines do
     that were fitted without its field less what the line of all does: what then remains of it is what remains where
@@ -41,23 +36,20 @@ def fit_line(
         network: the form that takes the line.
 
     Returns:
-        Weights of the network's line, the encoding with the crops' levels, and the tiles with moved yields.
+        Weights of the network's line, and the tiles with moved yields.
     """
     joined = Points.joined([tile.points for tile in tiles])
-    channels = np.concatenate([_rows(tile, encoding, network) for tile in tiles])
-    crops = _LEVEL * np.eye(encoding.classes - 1)[joined.crop]
-    rows = np.concatenate([channels, crops], 1)
+    rows = np.concatenate([_rows(tile, encoding, network) for tile in tiles])
     yields = encoding.yields.normalised(joined.yields, joined.crop)
     fold = _dealt(joined.field)
     sums = [_Sums.of(rows[fold == number], yields[fold == number]) for number in range(_FOLDS)]
     left_out = {shrinkage: _left_out(rows, fold, sums, shrinkage) for shrinkage in _SHRINKAGE}
     best = min(left_out, key=lambda shrinkage: float(((left_out[shrinkage] - yields) ** 2).mean()))
     slopes, level = _Sums.joined(sums).line(best)
-    levels = _LEVEL * slopes[channels.shape[1] :]
     moved = encoding.yields.widths(joined.crop) * (rows @ slopes + level - left_out[best])
     parts = np.split(moved, np.cumsum([len(tile.points) for tile in tiles])[:-1])
     weights = {
-        "straight.weight": torch.tensor(slopes[: channels.shape[1]], dtype=torch.float32),
+        "straight.weight": torch.tensor(slopes, dtype=torch.float32),
         "straight.bias": torch.tensor(level, dtype=torch.float32),
     }
     raised = replace(encoding, yields=encoding.yields.raised(levels))

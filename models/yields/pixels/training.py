@@ -125,7 +125,7 @@ def train(
         raise MapError("there are no tiles with labels to train on")
     encoding = fit_encoding(tiles, network, per_crop=settings.per_crop)
     if network.straight:
-        line, encoding, tiles = fit_line(tiles, encoding, network)
+        line, tiles = fit_line(tiles, encoding, network)
         start = {**(start or {}), **line}
     data = Tiles(tiles, encoding, settings.weighing)
     with torch.random.fork_rng(devices=[]), warnings.catch_warnings():
