@@ -113,8 +113,9 @@ def guess_loss(network: YieldMapNetwork, batch: Batch, hidden: Tensor) -> Tensor
     images = batch.images * shown[:, :, None]
     maps: Maps = network(images, shown, batch.days, batch.radar, batch.radar_days)
     assert maps.crops is not None
-    said = maps.crops[:, :-1].unflatten(1, batch.images.shape[1:3])
+    said = maps.crops[:, :-1].reshape(batch.images.shape)
     mask = hidden[:, :, None].expand_as(said)
     if not mask.any():
         return 0 * said.sum()
-    return F.mse_loss(said[mask], batch.images[mask])
+    loss: Tensor = F.mse_loss(said[mask], batch.images[mask])
+    return loss

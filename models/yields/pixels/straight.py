@@ -52,15 +52,10 @@ def fit_line(
         "straight.weight": torch.tensor(slopes, dtype=torch.float32),
         "straight.bias": torch.tensor(level, dtype=torch.float32),
     }
-    raised = replace(encoding, yields=encoding.yields.raised(levels))
-    return (
-        weights,
-        raised,
-        [
-            replace(tile, points=replace(tile.points, yields=tile.points.yields + part))
-            for tile, part in zip(tiles, parts, strict=True)
-        ],
-    )
+    return weights, [
+        replace(tile, points=replace(tile.points, yields=tile.points.yields + part))
+        for tile, part in zip(tiles, parts, strict=True)
+    ]
 
 
 def _rows(tile: Scene, encoding: Encoding, network: NetworkSettings) -> FloatArray:
