@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
@@ -37,6 +38,48 @@ class Prediction:
     crop: NDArray[np.uint8]
 
 
+@dataclass(frozen=True)
+class Area:
+    """A part of a scene, and the windows that say something of it.
+
+    Windows lie where they would lie for the whole scene, so that a pixel is the same in whatever part it is mapped.
+
+    Attributes:
+        row: first one.
+        column: first one.
+        height: rows.
+        width: columns.
+        rows: where windows begin.
+        columns: where windows begin.
+        side: of a window.
+    """
+
+    row: int
+    column: int
+    height: int
+    width: int
+    rows: tuple[int, ...]
+    columns: tuple[int, ...]
+    side: int
+
+    @classmethod
+    def of(cls, shape: tuple[int, int], part: tuple[int, int, int, int], side: int, overlap: float, step: int) -> Area:
+        """Windows of a part (row, column, height, width) of a scene of a shape.
+
+        Args:
+            shape: rows and columns of the scene.
+            part: of it.
+            side: of a window, at most; a window larger than the scene would be mostly nothing.
+            overlap: share of a window that neighbours share.
+            step: what a side has to be a multiple of.
+        """
+        side = min(-(-side // step) * step, -(-max(shape) // step) * step)
+        row, column, height, width = part
+        rows = tuple(at for at in starts(shape[0], side, overlap) if at < row + height and at + side > row)
+        columns = tuple(at for at in starts(shape[1], side, overlap) if at < column + width and at + side > column)
+        return cls(row, column, height, width, rows, columns, side)
+
+
 def predict(
     members: Sequence[Trained],
     scene: Scene,
@@ -54,30 +97,43 @@ def predict(
         overlap: share of a window that neighbours share.
         known: (H, W) crops that are known, :data:`UNLABELLED` where not; yields are mapped back with them.
     """
-    said = [_of_member(member, scene, side, overlap) for member in members]
-    first = members[0]
-    # members may have scales of their own; what they say is joined in yields where all know the crop
-    shares = np.mean([shares for _, _, shares in said], axis=0)
-    crop = _crop(shares, scene.shape, known)
+    step = stride(members[0].network.settings.encoder)
+    area = Area.of(scene.shape, (0, 0, *scene.shape), side, overlap, step)
+    return predict_area(members, scene.window, area, known)
+
+
+def predict_area(
+    members: Sequence[Trained],
+    window: Callable[[int, int, int], Scene],
+    area: Area,
+    known: NDArray[np.uint8] | None = None,
+    *,
+    threads: int = 1,
+) -> Prediction:
+    """Map a part of a scene.
+
+    Args:
+        members: networks of one training's settings.
+        window: gives the part of the scene from a row and a column on, with a side.
+        area: what to map.
+        known: (H, W) crops of the area that are known.
+        threads: among which windows are shared; the map does not depend on them.
+    """
+    said = _blended(members, window, area, threads)
+    shape = area.height, area.width
+    shares = np.mean([layers[2:] for layers in said], axis=0)
+    crop = _crop(shares, shape, known)
     place = np.where(crop == UNLABELLED, 0, crop)
-    yields = np.stack(
-        [
-            member.encoding.yields.restored(normalised, place)
-            for member, (normalised, _, _) in zip(members, said, strict=True)
-        ]
-    )
-    own = np.stack(
-        [
-            variance * member.encoding.yields.widths(place) ** 2
-            for member, (_, variance, _) in zip(members, said, strict=True)
-        ]
-    )
-    between = yields.var(0) if len(members) > 1 else np.zeros(scene.shape)
-    expected = np.where(np.isnan(own).all(0), np.nan if len(members) == 1 else 0.0, np.nan_to_num(own).mean(0))
+    # members may have scales of their own; what they say is joined in yields
+    scales = [member.encoding.yields for member in members]
+    yields = np.stack([scale.restored(layers[0], place) for scale, layers in zip(scales, said, strict=True)])
+    own = np.stack([layers[1] * scale.widths(place) ** 2 for scale, layers in zip(scales, said, strict=True)])
+    variance = own.mean(0)
+    if len(members) > 1:
+        variance = np.nan_to_num(variance) + yields.var(0)
     mean = yields.mean(0)
-    normalised = np.asarray(first.encoding.yields.normalised(mean, place))
-    variance = (expected + between) / first.encoding.yields.widths(place) ** 2
-    return Prediction(normalised, variance, shares, mean, np.sqrt(expected + between), crop)
+    normalised = np.asarray(scales[0].normalised(mean, place))
+    return Prediction(normalised, variance / scales[0].widths(place) ** 2, shares, mean, np.sqrt(variance), crop)
 
 
 def _crop(shares: FloatArray, shape: tuple[int, int], known: NDArray[np.uint8] | None) -> NDArray[np.uint8]:
@@ -91,26 +147,36 @@ def blending(side: int) -> FloatArray:
     return np.outer(ramp, ramp)
 
 
-def _of_member(trained: Trained, scene: Scene, side: int, overlap: float) -> tuple[FloatArray, FloatArray, FloatArray]:
-    """Normalised yields, their variance and shares of the crops, blended over windows."""
-    height, width = scene.shape
-    step = stride(trained.network.settings.encoder)
-    # a window larger than the scene would be mostly nothing
-    fits = -(-max(height, width) // step) * step
-    side = min(-(-side // step) * step, fits)
-    settings = trained.network.settings
+def _blended(
+    members: Sequence[Trained], window: Callable[[int, int, int], Scene], area: Area, threads: int
+) -> list[FloatArray]:
+    """What each member says of an area: (2 + crops, height, width) normalised yields, their variance, shares."""
+    settings = members[0].network.settings
     layers = 2 + (settings.classes - 1 if settings.crops else 0)
-    sums, weights = np.zeros((layers, height, width)), np.zeros((height, width))
-    window_weights = blending(side)
-    for row in starts(height, side, overlap):
-        for column in starts(width, side, overlap):
-            layered = _window(trained, scene.window(row, column, side))
-            rows, columns = slice(row, min(row + side, height)), slice(column, min(column + side, width))
-            inside = slice(0, rows.stop - row), slice(0, columns.stop - column)
-            sums[:, rows, columns] += (layered * window_weights)[:, inside[0], inside[1]]
-            weights[rows, columns] += window_weights[inside]
-    blended = sums / weights
-    return blended[0], blended[1], blended[2:]
+    sums = [np.zeros((layers, area.height, area.width)) for _ in members]
+    weights, window_weights = np.zeros((area.height, area.width)), blending(area.side)
+    places = [(row, column) for row in area.rows for column in area.columns]
+
+    def say(place: tuple[int, int]) -> list[FloatArray]:
+        seen = window(*place, area.side)
+        return [_window(member, seen) for member in members]
+
+    with ThreadPoolExecutor(threads) as pool:
+        # summed in one order, whichever is done first
+        for (row, column), said in zip(places, pool.map(say, places), strict=True):
+            down = _meeting(row, area.row, area.height, area.side)
+            across = _meeting(column, area.column, area.width, area.side)
+            (rows, rows_here), (columns, columns_here) = down, across
+            weights[rows_here, columns_here] += window_weights[rows, columns]
+            for own, summed in zip(said, sums, strict=True):
+                summed[:, rows_here, columns_here] += (own * window_weights)[:, rows, columns]
+    return [summed / weights for summed in sums]
+
+
+def _meeting(start: int, first: int, length: int, side: int) -> tuple[slice, slice]:
+    """Where a window and an area meet along an axis: in the window, and in the area."""
+    low, high = max(start, first), min(start + side, first + length)
+    return slice(low - start, high - start), slice(low - first, high - first)
 
 
 def _window(trained: Trained, window: Scene) -> FloatArray:

@@ -68,7 +68,8 @@ def pixel_features(scene: Scene, row: NDArray[np.integer], column: NDArray[np.in
         row: (n,).
         column: (n,).
     """
-    images = scene.images[:, :, row, column].reshape(-1, len(row)).T
+    dates, bands = scene.images.shape[:2]
+    images = scene.images[:, :, row, column].reshape(dates * bands, len(row)).T
     crop = scene.crops[row, column].astype(np.float32)
     return np.concatenate([images, crop[:, None]], 1, dtype=np.float32)
 
