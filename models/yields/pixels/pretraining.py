@@ -22,7 +22,7 @@ from models.maps.errors import MapError
 from models.yields.pixels.batches import Augmentation, Batch, Encoding, Tiles, Weighing
 from models.yields.pixels.network import Maps, NetworkSettings, YieldMapNetwork
 from models.yields.pixels.scales import BandScale, YieldScale
-from models.yields.pixels.scenes import Scene
+from models.yields.pixels.scenes import Points, Scene
 from models.yields.pixels.training import EpochBatches, TrainingSettings, batches_of, optimizer_of, run
 
 _SQUARE_PX = 4
@@ -49,6 +49,7 @@ def pretrain(
     Raises:
         MapError: no tiles, or tiles of different numbers of dates.
     """
+    tiles = [replace(tile, points=Points.none()) for tile in tiles]
     dates = {tile.images.shape[0] for tile in tiles}
     if len(dates) != 1:
         raise MapError(f"pre-training needs tiles of one number of dates and there are {sorted(dates)}; choose dates")
