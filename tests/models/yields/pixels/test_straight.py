@@ -36,10 +36,10 @@ def test_a_network_that_has_learned_nothing_is_the_line() -> None:
     trained = train(cut, CROPS, _NETWORK, _NOTHING_LEARNED)
     images, clear, _ = (values[None] for values in trained.encoding.inputs(cut[0]))
     stacked = images.flatten(1, 2)
-    line = torch.einsum("bchw,c->bhw", StraightLine.channels(stacked, clear), trained.network.straight.weight)
-    expected = trained.encoding.yields.restored(
-        (line[0] + trained.network.straight.bias).double().numpy(), cut[0].crops * 0
-    )
+    weights = trained.network.state_dict()
+    line = torch.einsum("bchw,c->bhw", StraightLine.channels(stacked, clear), weights["straight.weight"])[0]
+    line += weights["straight.bias"]
+    expected = trained.encoding.yields.restored(line.double().numpy(), cut[0].crops * 0)
     np.testing.assert_allclose(predict([trained], cut[0], known=cut[0].crops * 0).yields, expected, rtol=1e-4)
     said = predict([trained], scene("new", seed=5)).yields
     points = scene("new", seed=5).points
