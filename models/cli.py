@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from models.crop_commands import train_weighted_lstm
 from models.labelled_photos import LABELS
 
 
@@ -151,6 +152,7 @@ def _network_command(name: str) -> click.Command:
 
 
 train.add_command(_network_command("yolo-a"))
+train.add_command(train_weighted_lstm)
 
 
 @train.command("protocol")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -17,6 +18,8 @@ from models.crops.splits import patch_of
 from models.maps.blocks import block_of
 
 BLOCK_KM = 20.0
+# a band and a month, with its year and day or without
+_COLUMN = re.compile(r"([A-Za-z0-9]+)_(\d\d|\d{4}-\d\d(?:-\d\d)?)")
 
 
 def read_table(path: Path, label: str = "crop", region: str | None = None) -> PixelSeries:
@@ -40,9 +43,9 @@ def read_table(path: Path, label: str = "crop", region: str | None = None) -> Pi
     for needed in (label, *([region] if region else [])):
         if needed not in table:
             raise CropError(f"{path} has no column {needed!r}; it has {', '.join(map(str, table.columns[:12]))}")
-    pairs = [str(c).split("_", 1) for c in table.columns if "_" in str(c)]
-    bands = tuple(dict.fromkeys(pair[0] for pair in pairs))
-    steps = tuple(sorted({pair[1] for pair in pairs}))
+    pairs = [found.groups() for column in table.columns if (found := _COLUMN.fullmatch(str(column)))]
+    bands = tuple(dict.fromkeys(band for band, _ in pairs))
+    steps = tuple(sorted({step for _, step in pairs}))
     columns = [f"{band}_{step}" for step in steps for band in bands]
     if not columns or (missing := [column for column in columns if column not in table]):
         lacking = missing[0] if columns else "BAND_STEP"

@@ -134,7 +134,11 @@ def ms_resnet(scales: Scales, _steps: int, classes: int) -> nn.Module:
 
 
 class StarCell(nn.Module):
-    """``h_t = tanh((1 - k_t) h_{t-1} + k_t z_t)``, ``z = tanh(W_z x)``, ``k = sigmoid(W_x x + W_h h_{t-1})``."""
+    """A layer of STAR.
+
+    ``h_t = tanh((1 - k_t) h_{t-1} + k_t z_t)``, with ``z_t = tanh(W_z x_t)`` and the gate
+    ``k_t = sigmoid(W_x x_t + W_h h_{t-1})``.
+    """
 
     def __init__(self, inside: int, width: int) -> None:
         super().__init__()
@@ -143,6 +147,7 @@ class StarCell(nn.Module):
         nn.init.orthogonal_(self.of_state.weight)
 
     def forward(self, series: Tensor) -> Tensor:
+        """(B, steps, width) states of (B, steps, inside)."""
         candidates, gates = self.of_input(series).chunk(2, -1)
         candidates = torch.tanh(candidates)
         state = torch.zeros_like(candidates[:, 0])

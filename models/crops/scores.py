@@ -48,7 +48,7 @@ class Judged:
 
     Attributes:
         reference: (n,) classes that are there.
-        mapped: (seeds, n) classes that each training says.
+        mapped: (seeds, n) classes that each training says; -1 where that training was not tested.
         blocks: (n,) the spatial block of each pixel.
         classes: how many there are.
     """
@@ -63,7 +63,8 @@ class Judged:
         _, block = np.unique(self.blocks, return_inverse=True)
         made = np.zeros((len(self.mapped), int(block.max()) + 1, self.classes, self.classes), np.int64)
         for seed, mapped in enumerate(self.mapped):
-            np.add.at(made[seed], (block, mapped, self.reference), 1)
+            tested = mapped >= 0
+            np.add.at(made[seed], (block[tested], mapped[tested], self.reference[tested]), 1)
         return made
 
 

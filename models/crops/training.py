@@ -10,12 +10,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-import pytorch_lightning as pl
 import torch
-from pytorch_lightning.callbacks import Callback, EarlyStopping, ModelCheckpoint
 from torch import Tensor, nn
 from torch.nn import functional
 
+from models.crops.lightning import pl
 from models.crops.series import IntArray
 
 for _name in ("pytorch_lightning", "lightning.pytorch", "pytorch_lightning.utilities.rank_zero"):
@@ -99,14 +98,16 @@ def train(
         warnings.filterwarnings("ignore", message=".*treespec.*", category=FutureWarning)
         module = _Fit(network, task, settings, seed)
         best = _BestWeights()
-        callbacks: list[Callback] = [best]
+        callbacks: list[pl.Callback] = [best]
         if task.validate is not None and settings.patience:
-            callbacks.append(EarlyStopping("validation", patience=settings.patience, check_finite=False))
+            callbacks.append(pl.callbacks.EarlyStopping("validation", patience=settings.patience, check_finite=False))
         last = None
         if folder is not None:
             last = folder / LAST if (folder / LAST).is_file() else None
             callbacks.append(
-                ModelCheckpoint(folder, LAST.removesuffix(".ckpt"), enable_version_counter=False, save_top_k=1)
+                pl.callbacks.ModelCheckpoint(
+                    folder, LAST.removesuffix(".ckpt"), enable_version_counter=False, save_top_k=1
+                )
             )
         trainer = pl.Trainer(
             accelerator="auto",
@@ -250,7 +251,7 @@ class _Epoch:
         return iter(self.batches(self.epoch))
 
 
-class _BestWeights(Callback):
+class _BestWeights(pl.Callback):
     """Keeps the weights with the best validation; they travel with the checkpoint."""
 
     def __init__(self) -> None:

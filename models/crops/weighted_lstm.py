@@ -37,6 +37,7 @@ class WeightedSettings:
     Attributes:
         counts: pixels of each class in the weak and in the final training set.
         training: the loop of each stage.
+        plain: the loop of the plain loss that goes on from the weighted one's weights; ``training`` where None.
         batch: pixels a step.
         units: of the three layers.
         dropout: between them; the paper has none.
@@ -53,6 +54,7 @@ class WeightedSettings:
 
     counts: Counts = field(default_factory=Counts)
     training: TrainingSettings = field(default_factory=TrainingSettings)
+    plain: TrainingSettings | None = None
     batch: int = 512
     units: tuple[int, ...] = UNITS
     dropout: float = 0.0
@@ -66,7 +68,8 @@ class WeightedSettings:
 
     def stage(self, *, weighted: bool) -> FitSettings:
         """How one loss is trained with."""
-        return FitSettings(self.training, self.batch, weighted, self.jitter, self.level, self.dropped)
+        training = self.training if weighted or self.plain is None else self.plain
+        return FitSettings(training, self.batch, weighted, self.jitter, self.level, self.dropped)
 
 
 @dataclass(frozen=True, eq=False)

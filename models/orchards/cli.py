@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from models.crop_commands import map_crops_command
+
 if TYPE_CHECKING:
     from models.maps.rasters import BaseMask
     from models.maps.runs import Work
@@ -27,7 +29,10 @@ _PATH = click.Path(path_type=Path)
 
 @click.group("map")
 def map_() -> None:
-    """Map where the orchards are, and what fields yield."""
+    """Map where the orchards are, which crops stand where, and what fields yield."""
+
+
+map_.add_command(map_crops_command)
 
 
 def _options(*options: Callable[[_Command], _Command]) -> Callable[[_Command], _Command]:

@@ -10,8 +10,8 @@ from rasterio.windows import Window
 
 from models.maps.cog import Layers, join_tiles
 from models.maps.rasters import Grid
+from models.maps.surface import row_areas_m2
 from models.maps.tiles import Tile, TileStore
-from models.orchards.surface import row_areas_m2
 from models.orchards.tiles import ORCHARD, OTHER, OUTSIDE, UNKNOWN
 
 CLASS_BAND, CONFIDENCE_BAND = 1, 2

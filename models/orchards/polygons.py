@@ -12,9 +12,9 @@ from exactextract.raster import RasterioRasterSource
 from rasterio.features import shapes
 from shapely.geometry import shape
 
+from models.maps.surface import GEOD
 from models.orchards.area import M2_PER_HA, MU_PER_HA
 from models.orchards.cog import CLASS_BAND, CONFIDENCE_BAND
-from models.orchards.surface import GEOD
 from models.orchards.tiles import ORCHARD
 
 LAYER = "orchards"

@@ -13,11 +13,11 @@ from rasterio.errors import RasterioIOError
 
 from models.maps.errors import MapError
 from models.maps.rasters import FeatureRasters, grid_of
+from models.maps.surface import row_areas_m2
 from models.maps.tiles import windows
 from models.orchards.area import M2_PER_HA, AreaEstimate, stratified_area
 from models.orchards.cog import CLASS_BAND
 from models.orchards.points import LabelledPoints
-from models.orchards.surface import row_areas_m2
 from models.orchards.tiles import ORCHARD, OTHER, OUTSIDE
 
 _WINDOW_PX = 2048
