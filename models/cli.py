@@ -8,6 +8,7 @@ import click
 
 from models.crop_commands import train_weighted_lstm
 from models.labelled_photos import LABELS
+from models.yield_commands import train_mt_cyp_net
 
 
 class _Networks(click.Group):
@@ -153,6 +154,7 @@ def _network_command(name: str) -> click.Command:
 
 train.add_command(_network_command("yolo-a"))
 train.add_command(train_weighted_lstm)
+train.add_command(train_mt_cyp_net)
 
 
 @train.command("protocol")
@@ -189,77 +191,3 @@ def train_protocol(data: Path, weights: Path | None, out: Path, only: tuple[str,
         raise click.UsageError(str(error)) from error
     if failed:
         raise click.ClickException(f"{', '.join(failed)} did not train")
-
-
-@train.command("mt-cyp-net")
-@click.option("--data", required=True, type=click.Path(path_type=Path), help="Folder with a folder for each scene.")
-@click.option("--crop", "crops", required=True, multiple=True, help="Name of a crop in the labels; one for each.")
-@click.option("--out", required=True, type=click.Path(path_type=Path), help="Folder of the network; resumed if begun.")
-@click.option(
-    "--form",
-    default="mt-cyp-net",
-    show_default=True,
-    type=click.Choice(("mt-cyp-net", "mt-cyp-net-hard", "cy-unet", "cc-unet", "fpn")),
-    help="Both tasks, both without consistency, one of them, or the paper's peer.",
-)
-@click.option(
-    "--encoder",
-    default="small",
-    show_default=True,
-    type=click.Choice(("small", "resnet50", "densenet161", "resnest50d")),
-    help="The small one is for few fields and slow machines.",
-)
-@click.option("--paper", is_flag=True, help="Epochs, optimiser, loss and scales as in the paper.")
-@click.option("--attention", is_flag=True, help="Join dates by attention, which takes any dates, instead of a stack.")
-@click.option("--indices", is_flag=True, help="Vegetation indices behind the bands.")
-@click.option("--radar", is_flag=True, help="Sentinel-1 too: radar-DATE.tif with VV and VH in each scene.")
-@click.option("--straight", is_flag=True, help="Begin at a straight line fitted to the stack; for few labels.")
-@click.option("--uncertainty", is_flag=True, help="Learn a variance for each pixel.")
-@click.option("--clean", "clean_points", is_flag=True, help="Yields are a combine harvester's points: clean them.")
-@click.option("--pretrain", "pretrain_epochs", default=0, type=click.IntRange(0), help="Epochs without labels first.")
-@click.option("--members", default=1, show_default=True, type=click.IntRange(1), help="Networks; a map is their mean.")
-@click.option("--epochs", type=click.IntRange(1), help="[default: 20; with --paper 300]")
-@click.option("--tile", "side", default=64, show_default=True, type=click.IntRange(8), help="Side in px; paper: 256.")
-@click.option("--seed", default=0, show_default=True, type=click.IntRange(0))
-def train_mt_cyp_net(
-    data: Path,
-    crops: tuple[str, ...],
-    out: Path,
-    form: str,
-    encoder: str,
-    paper: bool,
-    attention: bool,
-    indices: bool,
-    radar: bool,
-    straight: bool,
-    uncertainty: bool,
-    clean_points: bool,
-    pretrain_epochs: int,
-    members: int,
-    epochs: int | None,
-    side: int,
-    seed: int,
-) -> None:
-    """Train MT-CYP-Net: yield and crop of every pixel from few points.
-
-    A scene is a folder with an image for each date (2023-08-20.tif, bands described B02 and so on), yields.gpkg (points
-    or sampled blocks) and crops.gpkg. Stop it any time and run it again to go on.
-
-    \b
-    Example:
-      pomona train mt-cyp-net --data scenes --crop soybean --crop maize \\
-        --out runs/yield
-    """
-    from models.yields.pixels.course import Course, train_course
-    from models.yields.pixels.network import NetworkSettings
-
-    chosen = {"form": form, "encoder": encoder, "straight": straight, "uncertainty": uncertainty}
-    network = NetworkSettings(
-        **chosen,  # type: ignore[arg-type]
-        classes=len(crops) + 1,
-        over_time="attention" if attention else "stack",
-        radar_bands=2 if radar else 0,
-    )
-    course = Course(network, crops, paper, epochs, members, pretrain_epochs, indices, clean_points, side, seed)
-    file, tiles = train_course(data, course, out, lambda said: click.echo(said, err=True))
-    click.echo(f"{file}: trained on {tiles} tiles with labels")

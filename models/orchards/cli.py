@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from models.crop_commands import map_crops_command
+from models.yield_commands import map_yield_command
 
 if TYPE_CHECKING:
     from models.maps.rasters import BaseMask
@@ -33,6 +34,7 @@ def map_() -> None:
 
 
 map_.add_command(map_crops_command)
+map_.add_command(map_yield_command)
 
 
 def _options(*options: Callable[[_Command], _Command]) -> Callable[[_Command], _Command]:
@@ -134,52 +136,6 @@ def map_orchards_command(
     click.echo(f"mapped {ha:,.1f} ha ({15 * ha:,.0f} mu) of orchards, {made.orchards:,} outlined")
     click.echo(f"overall accuracy on unseen blocks {overall.value:.3f} ({overall.low:.3f} to {overall.high:.3f})")
     click.echo(f"page: {out / PAGE}")
-
-
-@map_.command("yield")
-@click.option("--images", "folders", required=True, multiple=True, type=_PATH, help="Folder of a scene's dated images.")
-@click.option("--network", "checkpoint", required=True, type=_PATH, help="What pomona train mt-cyp-net has made.")
-@click.option("--indices", is_flag=True, help="Vegetation indices behind the bands, as in the training.")
-@click.option("--window", "side", default=256, show_default=True, type=click.IntRange(8), help="Side in px.")
-@click.option("--overlap", default=0.1, show_default=True, type=click.FloatRange(0, 0.9), help="Of windows.")
-@click.option("--explain", is_flag=True, help="A further band: where the network looked (Grad-CAM).")
-@_work_options
-@click.option("--out", required=True, type=_PATH, help="Folder of the maps; an unfinished one is gone on with.")
-def map_yield_command(
-    folders: tuple[Path, ...],
-    checkpoint: Path,
-    indices: bool,
-    side: int,
-    overlap: float,
-    explain: bool,
-    memory_mb: int,
-    threads: int | None,
-    scheduler: str | None,
-    out: Path,
-) -> None:
-    """Map yield, crop and uncertainty of each pixel of a scene: GeoTIFF.
-
-    Stop it any time and run it again to go on. Several scenes each get a folder in the one of the maps.
-
-    \b
-    Example:
-      pomona map yield --images scenes/farm --network runs/yield/network.pt \\
-        --out map
-    """
-    from models.yields.pixels.layers import open_scene
-    from models.yields.pixels.mapping import MAP, YieldMapSettings, map_yield
-
-    settings = YieldMapSettings(side, overlap, explain)
-    for folder in folders:
-        into = out / folder.name if len(folders) > 1 else out
-        with _progress() as told:
-            scene = open_scene(folder, indices=indices)
-            made = map_yield(scene, checkpoint, settings, _work(memory_mb, threads, scheduler), into, told)
-        if made.resumed:
-            click.echo(f"went on with {made.resumed} of {made.tiles} tiles that were there")
-        for crop, found in made.record["crops"].items():
-            click.echo(f"{crop}: {found['ha']:,.1f} ha, mean yield {found['mean_yield']:.2f}")
-        click.echo(f"map: {into / MAP}")
 
 
 _region_options = _options(
