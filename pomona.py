@@ -29,7 +29,7 @@ _COMMANDS: dict[str, _Entry] = {
     "evaluate": _Entry("export.cli", "device", "Measure a model bundle on labelled data."),
     "export": _Entry("export.cli", "train", "Make a model bundle of a trained network."),
     "harvest": _Entry("device.cli", "device", "Record a weighed harvest."),
-    "map": _Entry("models.orchards.cli", "earth", "Map orchards and crops.", "map_"),
+    "map": _Entry("models.orchards.cli", "earth", "Map orchards, crops and yields.", "map_"),
     "models": _Entry("device.cli", "device", "Show the models of this device, build engines, take over a prior."),
     "page": _Entry("device.cli", "device", "Serve the pages for phone and desktop."),
     "plan": _Entry("device.cli", "device", "Plan a visit: how many trees to photograph, and which."),

@@ -9,6 +9,7 @@ import click
 from models.crop_commands import train_weighted_lstm
 from models.crop_transfer_commands import train_lstm_mtl, train_recurrent_unet
 from models.labelled_photos import LABELS
+from models.pixel_yield_commands import train_mt_cyp_net
 from models.yield_commands import train_apyieldnet, yields
 
 __all__ = ["train", "yields"]
@@ -160,6 +161,7 @@ train.add_command(train_apyieldnet)
 train.add_command(train_weighted_lstm)
 train.add_command(train_lstm_mtl)
 train.add_command(train_recurrent_unet)
+train.add_command(train_mt_cyp_net)
 
 
 @train.command("protocol")

@@ -86,7 +86,7 @@ def train_weighted_lstm(
         judges=judges,
     )
     pixels = _pixels(data, label, legend, erode_px)
-    with _progress() as told:
+    with progress() as told:
         report = run(
             pixels,
             settings,
@@ -172,7 +172,7 @@ def map_crops_command(
     from models.crops.mapping import MAP, map_crops
     from models.maps.runs import Work
 
-    with _progress() as told:
+    with progress() as told:
         made = map_crops(model, composites, out, Work(memory_mb, threads or os.cpu_count() or 1, scheduler), told)
     if as_json:
         click.echo(json.dumps({"map": str(out / MAP), "areas_ha": made.areas_ha, "resumed": made.resumed}))
@@ -185,7 +185,7 @@ def map_crops_command(
 
 
 @contextmanager
-def _progress() -> Iterator[Callable[[str, int, int], None]]:
+def progress() -> Iterator[Callable[[str, int, int], None]]:
     """What is being done, on a terminal only."""
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from models.crop_commands import map_crops_command
+from models.pixel_yield_commands import map_yield_command
 
 if TYPE_CHECKING:
     from models.maps.rasters import BaseMask
@@ -29,10 +30,11 @@ _PATH = click.Path(path_type=Path)
 
 @click.group("map")
 def map_() -> None:
-    """Map where the orchards are, and which crops stand where."""
+    """Map where the orchards are, which crops stand where, and what fields yield."""
 
 
 map_.add_command(map_crops_command)
+map_.add_command(map_yield_command)
 
 
 def _options(*options: Callable[[_Command], _Command]) -> Callable[[_Command], _Command]:
