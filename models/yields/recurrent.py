@@ -76,7 +76,7 @@ class RecurrentNetwork(nn.Module):
         x = self.features(season)
         ends = [last_state(self.recurrent, x)]
         if self.recurrent.bidirectional:
-            ends.append(last_state(self.recurrent, x.flip(1), "_reverse"))
+            ends.append(last_state(self.recurrent, x, "_reverse"))
         read = torch.cat(ends, dim=1)
         code = ((year - self.first_year) / self.years)[:, None]
         about = [self.county(county), code, self.area(torch.log1p(area_ha)[:, None])]
@@ -85,14 +85,15 @@ class RecurrentNetwork(nn.Module):
 
 
 def last_state(recurrent: nn.RNNBase, x: Tensor, direction: str = "") -> Tensor:
-    """(B, width) state of an LSTM or GRU of one layer after the last of (B, T, C) steps.
+    """(B, width) state of an LSTM or GRU of one layer after all of (B, T, C) steps.
 
     Step by step in plain operations, of which many networks can be trained at once; torch's own cannot.
 
     Args:
         recurrent: holds the weights.
-        x: the series, in the order in which it is read.
-        direction: of the weights; "_reverse" for the second half of a bidirectional network.
+        x: the series.
+        direction: of the weights; "_reverse" for the half of a bidirectional network that reads from the last step to
+            the first.
     """
     input_weight, state_weight, input_bias, state_bias = (
         getattr(recurrent, f"{name}_l0{direction}") for name in ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
@@ -100,7 +101,8 @@ def last_state(recurrent: nn.RNNBase, x: Tensor, direction: str = "") -> Tensor:
     is_lstm = isinstance(recurrent, nn.LSTM)
     given = F.linear(x, input_weight, input_bias + state_bias if is_lstm else input_bias)
     state = memory = torch.zeros_like(x[:, 0, :1]).expand(-1, recurrent.hidden_size)
-    for step in given.unbind(1):
+    steps = given.unbind(1)
+    for step in reversed(steps) if direction else steps:
         if is_lstm:
             gates = step + F.linear(state, state_weight)
             enter, forget, value, leave = gates.chunk(4, dim=1)

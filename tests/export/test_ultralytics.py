@@ -13,6 +13,8 @@ from PIL import Image
 from export.runtime.bundle import BUNDLES, GraphPrecision, open_bundle
 from export.runtime.counter import Counter
 from export.runtime.engines.onnx_runtime import OnnxRuntimeEngine, OnnxRuntimeSettings
+from export.runtime.manifest import MANIFEST
+from export.runtime.manifest_file import read_manifest
 from export.runtime.photos import Photo
 from tests.drawing import draw_discs
 from tests.processes import run_python
@@ -32,6 +34,7 @@ PRECISIONS: dict[GraphPrecision, str] = {"float32": "model.onnx", "int8": "model
 GRAPHS: list[tuple[str, GraphPrecision]] = [
     (folder.name, precision)
     for folder in sorted(path.parent for path in BUNDLES.glob("*/manifest.json"))
+    if read_manifest(folder / MANIFEST).task == "detection"
     for precision, graph in PRECISIONS.items()
     if (folder / graph).exists()
 ]
