@@ -161,7 +161,7 @@ def _share(data: Path, candidate: Candidate, share: float, seed: int) -> dict[st
 
 
 def _bavaria_jobs(data: Path) -> Iterator[Job]:
-    for candidate in [*networks()[1:], *tree_candidates(), *networks()[:1]]:
+    for candidate in [*networks(), *tree_candidates()]:
         for fold in range(FOLDS):
             yield Job("bavaria", candidate.name, str(fold), partial(_by_field, data, candidate, fold, TRIALS))
 

@@ -17,7 +17,8 @@ from models.yields.pixels.over_time import Stack
 from models.yields.pixels.scenes import Points, Scene
 
 FloatArray = NDArray[np.float64]
-_SHRINKAGE = (3e2, 1e3, 3e3, 1e4)
+# as shares of the number of yields; with less, tens of fields are followed too closely
+_SHRINKAGE = (0.1, 0.3, 1.0)
 _FOLDS = 10
 
 
@@ -43,7 +44,8 @@ def fit_line(
     yields = encoding.yields.normalised(joined.yields, joined.crop)
     fold = _dealt(joined.field)
     sums = [_Sums.of(rows[fold == number], yields[fold == number]) for number in range(_FOLDS)]
-    left_out = {shrinkage: _left_out(rows, fold, sums, shrinkage) for shrinkage in _SHRINKAGE}
+    tried = [share * len(rows) for share in _SHRINKAGE]
+    left_out = {shrinkage: _left_out(rows, fold, sums, shrinkage) for shrinkage in tried}
     best = min(left_out, key=lambda shrinkage: float(((left_out[shrinkage] - yields) ** 2).mean()))
     slopes, level = _Sums.joined(sums).line(best)
     moved = encoding.yields.widths(joined.crop) * (rows @ slopes + level - left_out[best])
