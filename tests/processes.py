@@ -26,7 +26,7 @@ def run_python(code: str, *arguments: object, blocked: Sequence[str] = ()) -> su
         cwd=ROOT,
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=300,
         check=False,
     )
 
