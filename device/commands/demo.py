@@ -82,10 +82,11 @@ def demo(
             with clock.step("sync to the server"):
                 story.send(store, device)
                 held = json.loads(processes.pomona("server", "holdings", "--folder", server, "--json"))
-            before, learned = story.visit_of(store).estimate, ""
+            before, learned, released = story.visit_of(store).estimate, "", False
             if truth is not None and story.can_learn():
                 with clock.step("learn and release"):
-                    learned = story.learn(folder, server)
+                    learned, released = story.learn(folder, server)
+            if released:
                 with clock.step("install, estimate, sync"):
                     story.install(device)
                     story.make_estimate(store, predictions)
@@ -95,7 +96,7 @@ def demo(
                 story.draw_overlays(store, story.visit_of(store), folder / "overlays", progress)
             _show(store, held, truth, folder, by_hand)
             if learned and before is not None:
-                _print_loop(before, story.visit_of(store).estimate, learned)
+                _print_loop(before, story.visit_of(store).estimate, learned, released=released)
             elif truth is not None:
                 click.echo("To see the server learn from this orchard: pip install '.[yields]', and run it again.")
     return 2 if report.failed else 0
@@ -204,7 +205,7 @@ def _print_truth(store: Store, visit: VisitSummary, truth: Truth, by_hand: int) 
     )
 
 
-def _print_loop(before: YieldView, after: YieldView | None, learned: str) -> None:
+def _print_loop(before: YieldView, after: YieldView | None, learned: str, *, released: bool) -> None:
     """The closed loop: what the orchard taught the server's model, and what that makes of the orchard."""
     from device.demo.story import UNIT
 
@@ -212,6 +213,9 @@ def _print_loop(before: YieldView, after: YieldView | None, learned: str) -> Non
     click.echo()
     click.echo("The server learned from its statistics and this orchard, and the gate compared both models:")
     click.echo(f"  {learned}")
+    if not released:
+        click.echo("The gate kept the model in use.")
+        return
     for name, view in (("before", before), ("after", after)):
         click.echo(
             f"{name + ':':<8} predicted {view.predicted_orchard:,.0f} {UNIT}, counted trees say x "
