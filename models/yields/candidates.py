@@ -134,8 +134,6 @@ def apyieldnet(
     members: int,
     name: str = "APYieldNet",
     augment: Augment | None = None,
-    *,
-    search_revin: bool = False,
     **switches: Any,
 ) -> Candidate:
     """The paper's network for the features of a table.
@@ -145,18 +143,10 @@ def apyieldnet(
         members: networks in the end.
         name: as tables show it.
         augment: adds rows to what is fitted to.
-        search_revin: whether the search decides if each season's own level and spread are taken out of its series.
         **switches: of :class:`models.yields.apyieldnet.NetworkSettings`.
     """
     graph = NetworkSettings(group_sizes=table.group_sizes, steps=len(table.months), **switches)
-    network = _network(name, partial(_apyieldnet, graph), augment, members)
-    if not search_revin:
-        return network
-
-    def suggest(trial: Trial) -> dict[str, Any]:
-        return {**network.suggest(trial), "revin": trial.suggest_categorical("revin", [True, False])}
-
-    return replace(network, suggest=suggest, default={**network.default, "revin": graph.revin})
+    return _network(name, partial(_apyieldnet, graph), augment, members)
 
 
 def on_county_effects(candidate: Candidate, name: str) -> Candidate:
@@ -308,8 +298,7 @@ def _network(
 
 def _apyieldnet(graph: NetworkSettings, parameters: Parameters, encoding: Encoding) -> nn.Module:
     own = {"width": parameters["width"], "dropout": parameters["dropout"], "counties": len(encoding.counties)}
-    revin = parameters.get("revin", graph.revin)
-    return APYieldNet(replace(graph, **own, revin=revin), encoding.scales)
+    return APYieldNet(replace(graph, **own), encoding.scales)
 
 
 def _recurrent(cell: Cell, features: int, parameters: Parameters, encoding: Encoding) -> nn.Module:

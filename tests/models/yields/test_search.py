@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 import pytest
-from optuna.trial import FixedTrial
 
 from models.yields.augmentation import AugmentationSettings, augment
 from models.yields.candidates import (
@@ -23,7 +21,6 @@ from models.yields.candidates import (
     wide_and_deep,
 )
 from models.yields.conformal import half_width
-from models.yields.graphs import graph_of
 from models.yields.linear import Predictor, fit_county_effects, fit_county_mean, fit_last_year, fit_ridge
 from models.yields.samples import Samples, samples_of
 from models.yields.search import tune, tune_each
@@ -198,20 +195,6 @@ def test_what_effects_leave_is_judged_by_years_they_were_not_fitted_to() -> None
     own = (rows.county == "county 2") & (rows.year == 2020)
     others = rows.yields[(rows.county == "county 2") & (rows.year != 2020)].mean()
     assert given[0].yields[own][0] == pytest.approx(rows.yields[own][0] - others)
-
-
-def _fixed(parameters: Mapping[str, Any]) -> Any:
-    return FixedTrial(dict(parameters))
-
-
-def test_the_search_may_leave_revin_out() -> None:
-    rows = samples_of(_table())
-    candidate = apyieldnet(_table(), 1, search_revin=True)
-    with_it, without = (candidate.fit(rows, {**_quick(candidate), "revin": revin}, 0) for revin in (True, False))
-    assert (graph_of(with_it).graph.revin is None, graph_of(without).graph.revin is None) == (False, True)
-    asked = [candidate.suggest(_fixed({**candidate.default, "revin": revin})) for revin in (True, False)]
-    assert [parameters["revin"] for parameters in asked] == [True, False]
-    assert "revin" not in apyieldnet(_table(), 1).default
 
 
 def test_members_are_averaged() -> None:
