@@ -144,8 +144,8 @@ def draw_skills(shown: Mapping[str, Sequence[float]]) -> Figure:
         axes.set_title(f"{name}: skill, %")
         axes.set_xlim(0.8, len(steps_of) + 0.2)
         axes.set_xlabel("known until week, from April" if "week" in steps_of[0] else "known until the end of")
-    for height, model, colour in ((0.86, WIDE_AND_DEEP, BLUE), (0.72, WIDE_ALONE, ORANGE)):
-        panels[0].text(0.02, height, model, color=colour, transform=panels[0].transAxes)
+    for height, model, colour in ((0.2, WIDE_AND_DEEP, BLUE), (0.06, WIDE_ALONE, ORANGE)):
+        panels[0].text(0.99, height, model, ha="right", color=colour, transform=panels[0].transAxes)
     return figure
 
 
