@@ -5,7 +5,6 @@ Real processes: whatever happens, the old model serves or the new one, and the n
 
 from __future__ import annotations
 
-import os
 import signal
 import subprocess
 import sys
@@ -20,6 +19,7 @@ from device.store import Store
 from tests.drawing import save_photo
 from tests.processes import ROOT
 from tests.releases import Releases
+from tests.system.faults.apart import need_apart, run_apart
 
 # dies of SIGKILL right before the n-th change of the disk, of which Python itself tells, and says at which it was
 KILLED = """
@@ -170,23 +170,15 @@ def test_a_full_disk_is_named_and_leaves_what_was_there(
     trusting: Releases, home: Path, tmp_path: Path, fetched: bool
 ) -> None:
     """Nothing is begun without room for counts; and where the disk filled up meanwhile, unpacking says so."""
+    need_apart()
     Store(home).close()
     trusting.add("1.1.0")
     (archive,) = trusting.repository.targets.iterdir()
     mounted = tmp_path / "mounted"
     mounted.mkdir()
     sha256 = archive.name.split(".")[0] if fetched else ""
-    done = subprocess.run(
-        ["unshare", "-rm", "sh", "-c", FULL, "sh", mounted, tmp_path, sys.executable, trusting.source, sha256],
-        cwd=ROOT,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
-    if done.stderr.startswith(("unshare:", "mount:")):
-        pytest.skip("may not mount")
+    words = ["sh", "-c", FULL, "sh", mounted, tmp_path, sys.executable, trusting.source, sha256]
+    done = run_apart(words, timeout_s=120)
     assert done.returncode == 1, done.stderr
     said = "discs-1.1.0 cannot be unpacked: No space left on device" if fetched else "MB are left for counts"
     assert said in done.stderr

@@ -21,20 +21,23 @@ def is_apart() -> bool:
 
 
 def apart(words: Sequence[object]) -> list[str]:
-    """The command that runs Python with these words apart; without root rights as a user who has them in there."""
+    """The command that runs a program apart; without root rights as a user who has them in there."""
     rights = [] if os.geteuid() == 0 else ["--map-root-user"]
     with_loopback = ["sh", "-c", 'ip link set lo up && exec "$@"', "sh"]
-    return ["unshare", "--mount", "--net", *rights, *with_loopback, sys.executable, *map(str, words)]
+    return ["unshare", "--mount", "--net", *rights, *with_loopback, *map(str, words)]
 
 
 def need_apart() -> None:
     """Skip the test that asks where nothing can run apart."""
-    if subprocess.run(apart(["-c", ""]), capture_output=True, check=False).returncode:
-        pytest.skip("needs root, or a kernel that lets users make namespaces")
+    if subprocess.run(apart(["true"]), capture_output=True, check=False).returncode:
+        pytest.skip(
+            "needs a disk and a network of its own: run it as root, or let users make namespaces, on Ubuntu with "
+            "sysctl kernel.apparmor_restrict_unprivileged_userns=0"
+        )
 
 
 def run_apart(words: Sequence[object], timeout_s: float | None = None) -> subprocess.CompletedProcess[str]:
-    """Run Python with these words apart; its output is captured."""
+    """Run a program apart; its output is captured."""
     environment = {**os.environ, _IS_APART: "yes", "PYTHONPATH": str(ROOT)}
     return subprocess.run(
         apart(words), env=environment, cwd=ROOT, capture_output=True, text=True, check=False, timeout=timeout_s
@@ -44,5 +47,5 @@ def run_apart(words: Sequence[object], timeout_s: float | None = None) -> subpro
 def go_apart(words: Sequence[object]) -> None:
     """Become the same program apart."""
     os.environ[_IS_APART] = "yes"
-    command = apart(words)
+    command = apart([sys.executable, *words])
     os.execvp(command[0], command)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -198,6 +199,6 @@ def test_a_disk_that_is_nearly_full_is_left_to_the_records(
 def test_a_disk_that_fills_up_keeps_what_was_confirmed(tmp_path: Path) -> None:
     """SYNC-128: on a real file system that is full in the middle of a chunk."""
     need_apart()
-    done = run_apart(["-m", "tests.cloud_sync.server.https.full_disk", tmp_path / "disk"], timeout_s=60)
+    done = run_apart([sys.executable, "-m", "tests.cloud_sync.server.https.full_disk", tmp_path / "disk"], timeout_s=60)
     assert done.returncode == 0, done.stderr
     assert done.stdout == "confirmed 1000000, there 1000000, refused: No space left on device\n"

@@ -24,8 +24,6 @@ def _cut() -> list[Scene]:
 
 @pytest.mark.parametrize("candidate", tree_candidates(), ids=lambda candidate: str(candidate.name))
 def test_trees_learn_pixels(candidate: Candidate) -> None:
-    if candidate.name in {"XGBoost", "LightGBM"}:
-        pytest.importorskip(candidate.name.lower())
     new = scene("new", seed=7)
     mapper = candidate.fit(_cut(), candidate.default, 0)
     said = mapper(new)
