@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
+
+from models.progress import progress_bar
 
 if TYPE_CHECKING:
     from models.crops.series import PixelSeries
@@ -86,7 +87,7 @@ def train_weighted_lstm(
         judges=judges,
     )
     pixels = _pixels(data, label, legend, erode_px)
-    with progress() as told:
+    with progress_bar() as told:
         report = run(
             pixels,
             settings,
@@ -172,7 +173,7 @@ def map_crops_command(
     from models.crops.mapping import MAP, map_crops
     from models.maps.runs import Work
 
-    with progress() as told:
+    with progress_bar() as told:
         made = map_crops(model, composites, out, Work(memory_mb, threads or os.cpu_count() or 1, scheduler), told)
     if as_json:
         click.echo(json.dumps({"map": str(out / MAP), "areas_ha": made.areas_ha, "resumed": made.resumed}))
@@ -182,20 +183,3 @@ def map_crops_command(
     for name, area in sorted(made.areas_ha.items(), key=lambda pair: -pair[1]):
         click.echo(f"{name}: {area:,.1f} ha")
     click.echo(f"map: {out / MAP}")
-
-
-@contextmanager
-def progress() -> Iterator[Callable[[str, int, int], None]]:
-    """What is being done, on a terminal only."""
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
-
-    console = Console(stderr=True)
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=console, disable=not console.is_terminal, transient=True) as progress:
-        task = progress.add_task("reading", total=None)
-
-        def told(stage: str, done: int, steps: int) -> None:
-            progress.update(task, description=stage, completed=done, total=steps or None)
-
-        yield told

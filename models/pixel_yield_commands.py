@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from models.crop_commands import progress
+from models.progress import progress_bar
 
 _PATH = click.Path(path_type=Path)
 
@@ -126,7 +126,7 @@ def map_yield_command(
     settings = YieldMapSettings(side, overlap, explain)
     for folder in folders:
         into = out / folder.name if len(folders) > 1 else out
-        with progress() as told:
+        with progress_bar() as told:
             scene = open_scene(folder, indices=indices)
             made = map_yield(scene, checkpoint, settings, work, into, told)
         if made.resumed:

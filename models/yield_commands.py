@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+
+from models.progress import progress_bar
 
 if TYPE_CHECKING:
     from models.yields.runs import YieldRun, YieldTraining
@@ -144,8 +145,8 @@ def train_apyieldnet(
         jobs=jobs,
     )
     _show_table(rows_to_train_on(table, training.hold_out))
-    with _progress() as tell:
-        run = train_yields(training, tell)
+    with progress_bar() as told:
+        run = train_yields(training, told)
     page = write_run_page(out, run, _settings(training))
     _show_run(run)
     click.echo(f"results: {page}")
@@ -214,21 +215,6 @@ def _show_run(run: YieldRun) -> None:
         click.echo(f"{MODELS[name]} has a lower error, but cannot run on a device.")
     season = run.fitted.seasons[0]
     click.echo(f"{season.candidate}, fitted to all years; 90 % interval ± {season.half_width_kg_per_ha:,.0f} kg/ha")
-
-
-@contextmanager
-def _progress() -> Iterator[Callable[[int, int, str], None]]:
-    """A bar on a terminal; a line for each step in a pipe."""
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-    if not sys.stderr.isatty():
-        yield lambda done, total, step: click.echo(f"{done}/{total} {step}", err=True)
-        return
-    columns = (BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(), TextColumn("{task.description}"))
-    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
-        task = progress.add_task("")
-        yield lambda done, total, step: progress.update(task, completed=done, total=total, description=step)
 
 
 @click.group()

@@ -16,6 +16,7 @@ from torch.nn import functional
 
 from models.crops.lightning import pl
 from models.crops.series import IntArray
+from models.trainer import quiet_trainer
 
 for _name in ("pytorch_lightning", "lightning.pytorch", "pytorch_lightning.utilities.rank_zero"):
     logging.getLogger(_name).setLevel(logging.ERROR)  # devices found, and advice
@@ -110,19 +111,13 @@ def train(
                     folder, LAST.removesuffix(".ckpt"), enable_version_counter=False, save_top_k=1
                 )
             )
-        trainer = pl.Trainer(
-            accelerator="auto",
-            devices=1,
-            max_epochs=settings.epochs,
-            logger=False,
-            enable_checkpointing=folder is not None,
-            enable_progress_bar=False,
-            enable_model_summary=False,
-            num_sanity_val_steps=0,
-            reload_dataloaders_every_n_epochs=1,
-            gradient_clip_val=settings.clip,
+        trainer = quiet_trainer(
+            settings.epochs,
+            callbacks,
+            keeps=folder is not None,
+            reload=True,
+            clip=settings.clip,
             precision=settings.precision,
-            callbacks=callbacks,
         )
         trainer.fit(module, ckpt_path=last)
     if not bool(torch.isfinite(module.last_loss)):

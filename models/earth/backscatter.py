@@ -12,13 +12,12 @@ import xarray as xr
 from dask.delayed import delayed
 from numpy.typing import NDArray
 from odc.geo.geobox import GeoBox, GeoboxTiles
-from odc.geo.xr import xr_coords
 
 from models.earth.cache import BlockCache
 from models.earth.errors import EarthInputError, SceneError
 from models.earth.reading import read_layer
 from models.earth.scenes import Scene
-from models.earth.stack import CHUNK_PX, by_day, tile_at, try_each
+from models.earth.stack import CHUNK_PX, by_day, placed, tile_at, try_each
 
 POLARISATIONS = ("VV", "VH")
 # power of land is between about -35 and +5 dB; digital numbers of uncalibrated products are in the hundreds
@@ -104,10 +103,7 @@ def stack_backscatter(scenes: Iterable[Scene], stacking: RadarStacking) -> xr.Da
             for day in days
         ]
         variables[name] = (("time", *stacking.grid.dimensions), da.block(blocks), {"units": "1"})
-    moments = np.array([day[0].day.isoformat() for day in days], dtype="datetime64[ns]")
-    stacked = xr.Dataset(variables, coords={"time": moments, **xr_coords(stacking.grid)})
-    renamed: xr.Dataset = stacked.rename(dict(zip(stacking.grid.dimensions, ("y", "x"), strict=True)))
-    return renamed
+    return placed(variables, days, stacking.grid)
 
 
 def _read_day(

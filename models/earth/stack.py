@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from typing import Any
@@ -79,9 +79,20 @@ def stack_scenes(scenes: Iterable[Scene], stacking: Stacking) -> xr.Dataset:
         kind: type = np.bool_ if name == CLEAR else np.float32
         rows = [[[_part(block, number, shape, kind) for block, shape in row] for row in of_day] for of_day in blocks]
         variables[name] = (("time", *stacking.grid.dimensions), da.block(rows), {"units": "1"})
+    return placed(variables, days, stacking.grid)
+
+
+def placed(variables: Mapping[str, Any], days: Sequence[Sequence[Scene]], grid: GeoBox) -> xr.Dataset:
+    """Arrays with their days and places.
+
+    Args:
+        variables: by name, dimensions (time and those of the grid), array and attributes.
+        days: scenes of each day.
+        grid: of the arrays.
+    """
     moments = np.array([day[0].day.isoformat() for day in days], dtype="datetime64[ns]")
-    stacked = xr.Dataset(variables, coords={"time": moments, **xr_coords(stacking.grid)})
-    renamed: xr.Dataset = stacked.rename(dict(zip(stacking.grid.dimensions, ("y", "x"), strict=True)))
+    stacked = xr.Dataset(variables, coords={"time": moments, **xr_coords(grid)})
+    renamed: xr.Dataset = stacked.rename(dict(zip(grid.dimensions, ("y", "x"), strict=True)))
     return renamed
 
 

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,6 +12,7 @@ import click
 
 from models.crop_commands import map_crops_command
 from models.pixel_yield_commands import map_yield_command
+from models.progress import progress_bar
 
 if TYPE_CHECKING:
     from models.maps.rasters import BaseMask
@@ -125,7 +125,7 @@ def map_orchards_command(
     validation = _validation(block_km, folds, seed)
     settings = MapSettings(classifier, plan, validation, _base(cropland, cropland_classes), smallest_ha)
     labelled = _points(points, label, orchard_values)
-    with _progress() as told:
+    with progress_bar() as told:
         made = map_orchards(
             open_features(features), labelled, settings, _work(memory_mb, threads, scheduler), out, told
         )
@@ -286,7 +286,7 @@ def _compare(runs: list[Run], options: dict[str, Any]) -> None:
     points = _points(options["points"], options["label"], options["orchard_values"])
     validation = _validation(options["block_km"], options["folds"], options["seed"])
     region = _region(options)
-    with _progress() as told:
+    with progress_bar() as told:
         compared = compare(points, runs, validation, region, told)
     if options["as_json"]:
         click.echo(json.dumps({"runs": [_run_json(one, options["reference_ha"]) for one in compared]}))
@@ -347,20 +347,3 @@ def _print_table(head: list[str], rows: list[list[str]]) -> None:
     console = Console()
     console.width = max(console.width, _TABLE_WIDTH)  # a figure cut short is worse than a line that wraps
     console.print(table)
-
-
-@contextmanager
-def _progress() -> Iterator[Callable[[str, int, int], None]]:
-    """What is being done, on a terminal only."""
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-    console = Console(stderr=True)
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=console, disable=not console.is_terminal, transient=True) as progress:
-        task = progress.add_task("reading", total=None)
-
-        def told(stage: str, done: int, steps: int) -> None:
-            progress.update(task, description=stage, completed=done, total=steps)
-
-        yield told

@@ -10,7 +10,7 @@ import hashlib
 import json
 import multiprocessing
 import os
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
@@ -21,6 +21,7 @@ import numpy as np
 import torch
 
 from models.code_commit import code_commit
+from models.progress import Told
 from models.yields.augmentation import Protocol
 from models.yields.candidates import Candidate, Parameters
 from models.yields.comparison import Outcome, run_on_splits
@@ -39,7 +40,6 @@ RUN, RESULTS = "run.json", "results.json"
 _LEFT_OUT = "left-out"
 _LEAST_YEARS, _LEAST_COUNTIES = 3, 2
 _SHORTEST = 3  # months of the shortest season that a model is made for
-Tell = Callable[[int, int, str], None]
 
 
 class RunError(ValueError):
@@ -133,12 +133,12 @@ def rows_to_train_on(path: Path, hold_out: Collection[int] = ()) -> YieldTable:
     return table
 
 
-def train_yields(training: YieldTraining, tell: Tell) -> YieldRun:
+def train_yields(training: YieldTraining, told: Told) -> YieldRun:
     """Compare, choose, fit and save; what an earlier run in the folder has done is taken over.
 
     Args:
         training: see there.
-        tell: is told how many steps are done, how many there are, and which one it was.
+        told: called with the step, how many are done, and how many there are.
 
     Raises:
         TableError: there is no table, or it cannot be used.
@@ -148,19 +148,19 @@ def train_yields(training: YieldTraining, tell: Tell) -> YieldRun:
     names = _names(training)
     _begin(training)
     splits = [split.name for split in leave_year_out(table)]
-    _work(training, [_Step(name, None, split) for name in names for split in splits], tell)
+    _work(training, [_Step(name, None, split) for name in names for split in splits], told)
     outcomes = {name: _outcome(training, table, name) for name in names}
     rmse = {name: _rmse(table, outcome) for name, outcome in outcomes.items()}
     chosen, passed_over = _choose(training, table, rmse)
     months = early_months(table) if training.in_season else ()
-    _work(training, [_Step(chosen, month, split) for month in months for split in splits], tell)
+    _work(training, [_Step(chosen, month, split) for month in months for split in splits], told)
     in_season = {month: _outcome(training, table, chosen, month) for month in months}
-    tell(0, 1, f"fitting {MODELS[chosen]} to all years")
+    told(f"fitting {MODELS[chosen]} to all years", 0, 1)
     fitted = _fit(training, table, chosen, outcomes[chosen], in_season)
     save_fitted(training.output, fitted)
     run = YieldRun(table, outcomes, rmse, chosen, passed_over, in_season, fitted)
     _write(training.output / RESULTS, _results(run))
-    tell(1, 1, "done")
+    told("done", 1, 1)
     return run
 
 
@@ -220,13 +220,13 @@ def _begin(training: YieldTraining) -> None:
     _write(file, wanted)
 
 
-def _work(training: YieldTraining, steps: list[_Step], tell: Tell) -> None:
+def _work(training: YieldTraining, steps: list[_Step], told: Told) -> None:
     """Do what is not done yet."""
     todo = [step for step in steps if not step.file(training.output).is_file()]
     done = len(steps) - len(todo)
 
     def say(step: _Step) -> None:
-        tell(done, len(steps), f"{MODELS[step.model]} without {step.split}")
+        told(f"{MODELS[step.model]} without {step.split}", done, len(steps))
 
     if training.jobs == 1:
         for step in todo:

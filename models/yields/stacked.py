@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torch.func import functional_call, vmap
 from torch.utils.data import DataLoader
 
+from models.trainer import quiet_trainer
 from models.yields.encoding import Encoding
 from models.yields.samples import Samples
 
@@ -52,16 +53,7 @@ def train_stack(
     data = [_padded(column) for column in zip(*map(_columns, encodings, parts), strict=True)]
     fit = _Stack(networks, data, settings, steps)
     loader: DataLoader[Any] = DataLoader(order.reshape(len(parts), steps, batch).transpose(0, 1), batch_size=None)  # type: ignore[arg-type]
-    trainer = pl.Trainer(
-        accelerator="auto",
-        devices=1,
-        max_epochs=1,
-        logger=False,
-        enable_checkpointing=False,
-        enable_progress_bar=False,
-        enable_model_summary=False,
-    )
-    trainer.fit(fit, loader)
+    quiet_trainer(epochs=1).fit(fit, loader)
     fit.cpu().hand_back(networks)
     return fit.last_losses
 

@@ -16,6 +16,7 @@ from pytorch_lightning.callbacks import Callback, EarlyStopping
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, TensorDataset
 
+from models.trainer import quiet_trainer
 from models.yields.encoding import Encoding
 from models.yields.graphs import GraphPredictor
 from models.yields.samples import Samples
@@ -102,17 +103,7 @@ def train_network(
         network = build(encoding)
         best = _BestWeights()
         stop = EarlyStopping("validation", patience=settings.patience, check_finite=True)
-        trainer = pl.Trainer(
-            accelerator="auto",
-            devices=1,
-            max_epochs=settings.epochs,
-            logger=False,
-            enable_checkpointing=False,
-            enable_progress_bar=False,
-            enable_model_summary=False,
-            num_sanity_val_steps=0,
-            callbacks=[best, stop],
-        )
+        trainer = quiet_trainer(settings.epochs, [best, stop])
         module = _Fit(network, settings)
         trainer.fit(
             module, _loader(encoding, rows, settings.batch, seed), _loader(encoding, validation, len(validation), None)

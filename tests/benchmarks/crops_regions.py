@@ -33,6 +33,7 @@ from models.crops.splits import Split, by_blocks, folds
 from models.crops.training import TrainingSettings
 from models.maps.accuracy import confusion
 from tests.benchmarks.crops_regions_page import OURS, SEEDS, SIZES, write_page
+from tests.benchmarks.kept import keep
 from tests.benchmarks.region_sets import STEPS, maize_of_france, rice_of_an_giang, rice_of_two_states
 
 OUT = Path("docs/results/lstm-mtl.md")
@@ -194,7 +195,7 @@ def choose(data: Path, runs: Path) -> None:
                 for seed in CHOOSING
                 for mapper in mappers
             ]
-            _keep(file, {"f1": found})
+            keep(file, {"f1": found})
             print(f"choose: {size} labels, {name}: {np.mean(found):.3f}", flush=True)
 
 
@@ -223,7 +224,7 @@ def labels(data: Path, runs: Path) -> None:
                 began = time.perf_counter()
                 mapped = mapper(draw(pixels, pool, count, seed), test, seed)
                 seconds = time.perf_counter() - began
-                _keep(file, {"mapped": mapped.tolist(), "seconds": seconds})
+                keep(file, {"mapped": mapped.tolist(), "seconds": seconds})
                 print(f"labels: {size} {name} {seed}: {_region_f1(test, mapped):.3f} in {seconds:.0f} s", flush=True)
 
 
@@ -247,7 +248,7 @@ def season(data: Path, runs: Path) -> None:
                 kept = {"mapped": [_at(network, test, given, known).tolist() for known in range(1, STEPS + 1)]}
             else:
                 kept = {"importance": importance(network, test, _means(given)).tolist()}
-            _keep(file, kept)
+            keep(file, kept)
             print(f"season: {kind} {seed}", flush=True)
 
 
@@ -273,7 +274,7 @@ def fusion(data: Path, runs: Path) -> None:
                 test = there.take(split.test)
                 mapped[split.test] = by_network(settings, 200)(given, test, seed)
                 forest[split.test] = by_forest(400, "sqrt")(given, test, seed)
-            _keep(file, {OURS: mapped.tolist(), "random forest": forest.tolist()})
+            keep(file, {OURS: mapped.tolist(), "random forest": forest.tolist()})
             print(f"fusion: {which} {seed}: {_region_f1(pixels, mapped):.3f}", flush=True)
 
 
@@ -301,7 +302,7 @@ def angiang(data: Path, runs: Path) -> None:
             mapped = np.zeros(len(pixels), np.int64)
             for train, test in an_giang_folds(pixels):
                 mapped[test] = mapper(pixels.take(train), pixels.take(test), seed)
-            _keep(file, {"mapped": mapped.tolist()})
+            keep(file, {"mapped": mapped.tolist()})
             print(f"angiang: {name} {seed}: {(mapped == pixels.label).mean():.3f}", flush=True)
 
 
@@ -312,13 +313,6 @@ STEPS_OF_WORK: Mapping[str, Callable[[Path, Path], None]] = {
     "fusion": fusion,
     "angiang": angiang,
 }
-
-
-def _keep(file: Path, found: Mapping[str, object]) -> None:
-    file.parent.mkdir(parents=True, exist_ok=True)
-    partial = file.with_suffix(".partial")
-    partial.write_text(json.dumps(found), encoding="utf-8")
-    partial.replace(file)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -9,7 +9,6 @@ is there. ``angiang`` needs POMONA_DATA. Some hours on a busy machine of two cor
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -29,6 +28,7 @@ from models.crops.training import TrainingSettings
 from models.crops.transfer import fine_tuned, random_start, with_bands
 from models.crops.unet_run import load, save
 from tests.benchmarks.crops_transfer_page import BANDS, FEATURES, LABELS, METHODS, SEEDS, cell_file, write_page
+from tests.benchmarks.kept import keep
 from tests.benchmarks.simulated_countries import PERIODS, SOURCE, TARGETS, draw
 
 OUT = Path("docs/results/recurrent-unet.md")
@@ -121,7 +121,7 @@ def _cell(runs: Path, cell: tuple[str, str, str, int, int], train: PatchSeries, 
     method, *_, seed = cell
     maps = maps_of(method, runs, train, tests, seed)
     matrices = {c.name: by_place(t, m).tolist() for c, t, m in zip(TARGETS, tests, maps, strict=True)}
-    _keep(file, matrices)
+    keep(file, matrices)
     found = " ".join(f"{c.name} {iou(t, m):.3f}" for c, t, m in zip(TARGETS, tests, maps, strict=True))
     print(f"{' '.join(map(str, cell))}: {found} in {time.perf_counter() - began:.0f} s", flush=True)
 
@@ -170,18 +170,11 @@ def angiang(runs: Path) -> None:
                     continue
                 given, on = train.with_bands(BANDS[features]), test.with_bands(BANDS[features])
                 (mapped,) = maps_of(method, runs, given, [on], seed)
-                _keep(file, {"An Giang": by_place(on, mapped).tolist()})
+                keep(file, {"An Giang": by_place(on, mapped).tolist()})
                 print(f"An Giang {method} {features} {seed}: {iou(on, mapped):.3f}", flush=True)
 
 
 STEPS_OF_WORK: Mapping[str, Callable[[Path], None]] = {"pretrain": pretrain, "tune": tune, "angiang": angiang}
-
-
-def _keep(file: Path, found: Mapping[str, object]) -> None:
-    file.parent.mkdir(parents=True, exist_ok=True)
-    partial = file.with_suffix(".partial")
-    partial.write_text(json.dumps(found), encoding="utf-8")
-    partial.replace(file)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

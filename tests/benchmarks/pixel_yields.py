@@ -10,7 +10,6 @@ docs/results/mt-cyp-net.md is written from all that is there; without a name it 
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -29,6 +28,7 @@ from models.yields.pixels.losses import LossSettings
 from models.yields.pixels.network import NetworkSettings
 from models.yields.pixels.scenes import Scene, tiles
 from models.yields.pixels.trees import tree_candidates
+from tests.benchmarks.kept import keep
 from tests.benchmarks.pixel_crops import CROP_RUNS
 from tests.benchmarks.pixel_yield_sets import BAVARIAN_CROPS, bavaria
 from tests.benchmarks.pixel_yields_page import write_page
@@ -217,12 +217,7 @@ TABLES: Mapping[str, Callable[[Path], Iterator[Job]]] = {
 
 def _run(job: Job, runs: Path) -> None:
     torch.set_num_threads(1)
-    file = job.file(runs)
-    file.parent.mkdir(parents=True, exist_ok=True)
-    kept = {"name": job.name, **job.run()}
-    partial_file = file.with_suffix(f".{os.getpid()}.partial")
-    partial_file.write_text(json.dumps(kept), encoding="utf-8")
-    partial_file.replace(file)
+    keep(job.file(runs), {"name": job.name, **job.run()})
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

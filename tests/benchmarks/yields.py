@@ -45,6 +45,7 @@ from models.yields.importers import (
 from models.yields.samples import Samples
 from models.yields.splits import Split, hold_out_years, leave_year_out
 from models.yields.table import YieldTable
+from tests.benchmarks.kept import keep
 from tests.benchmarks.yields_page import (
     ABLATIONS,
     AUGMENTATIONS,
@@ -207,13 +208,8 @@ def _run(data: Path, runs: Path, set_name: str, name: str) -> float:
         chosen = _read(_file(runs, set_name, OURS if name in ABLATIONS else WIDE_AND_DEEP)).parameters
         outcome = run_on_splits(variant, table, splits, 1, chosen=chosen, intervals=False)
     seconds, processor = time.perf_counter() - began, time.process_time() - began_processor
-    file = _file(runs, set_name, name)
-    file.parent.mkdir(parents=True, exist_ok=True)
-    partial_file = file.with_suffix(".partial")
-    partial_file.write_text(
-        json.dumps(outcome.as_dict() | {"seconds": seconds, "processor_seconds": processor}), encoding="utf-8"
-    )
-    partial_file.replace(file)
+    kept = outcome.as_dict() | {"seconds": seconds, "processor_seconds": processor}
+    keep(_file(runs, set_name, name), kept)
     return seconds
 
 

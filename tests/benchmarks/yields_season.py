@@ -27,6 +27,7 @@ from models.yields.comparison import Outcome, run_on_splits
 from models.yields.scores import Interval, paired_skill, rmse
 from models.yields.splits import leave_year_out
 from models.yields.table import YieldTable
+from tests.benchmarks.kept import keep
 from tests.benchmarks.yields import MEMBERS, SETS, TRIALS
 from tests.benchmarks.yields_page import WIDE_ALONE, WIDE_AND_DEEP, wrapped
 from tests.dark_svg import BLUE, FAINT, ORANGE, STYLE, draw, save
@@ -78,11 +79,7 @@ def _run(data: Path, runs: Path, set_name: str, model: str, steps: int) -> None:
     table = cut(SETS[set_name].read(data / "satellite"), steps)
     make, trials = MODELS[model]
     outcome = run_on_splits(make(table), table, leave_year_out(table), trials)
-    file = _file(runs, set_name, model, steps)
-    file.parent.mkdir(parents=True, exist_ok=True)
-    partial = file.with_suffix(".partial")
-    partial.write_text(json.dumps(outcome.as_dict()), encoding="utf-8")
-    partial.replace(file)
+    keep(_file(runs, set_name, model, steps), outcome.as_dict())
     print(f"{set_name}: {model}, {steps} steps", flush=True)
 
 

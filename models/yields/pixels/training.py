@@ -16,6 +16,7 @@ from pytorch_lightning.callbacks import Checkpoint
 from torch import Tensor
 
 from models.maps.errors import MapError
+from models.trainer import quiet_trainer
 from models.yields.pixels.batches import Augmentation, Batch, Collate, Encoding, Tiles, Weighing
 from models.yields.pixels.losses import LossSettings, loss_terms
 from models.yields.pixels.network import NetworkSettings, YieldMapNetwork
@@ -146,19 +147,7 @@ def run(module: pl.LightningModule, epochs: int, keep_every: int, folder: Path |
     last = None if folder is None else folder / _LAST
     if folder is not None:
         callbacks.append(_Keep(folder, keep_every))
-    trainer = pl.Trainer(
-        accelerator="auto",
-        devices=1,
-        max_epochs=epochs,
-        logger=False,
-        enable_checkpointing=folder is not None,
-        enable_progress_bar=False,
-        enable_model_summary=False,
-        num_sanity_val_steps=0,
-        reload_dataloaders_every_n_epochs=1,
-        callbacks=callbacks,
-        gradient_clip_val=5.0,
-    )
+    trainer = quiet_trainer(epochs, callbacks, keeps=folder is not None, reload=True, clip=5.0)
     trainer.fit(module, ckpt_path=str(last) if last is not None and last.is_file() else None)
 
 

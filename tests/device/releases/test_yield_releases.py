@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 from cloud_sync.errors import WrongContentError
@@ -22,10 +20,10 @@ from device.releases.source import FolderSource
 from device.sampled_visits import find_visit
 from device.store import Store
 from export.build.yields import build_yield_bundle
-from export.runtime.bundle import YieldBundle, sha256_of
+from export.runtime.bundle import YieldBundle
 from export.runtime.counter import Counter
 from tests.device.predicting import GANSU, gansu_table, photograph_west, season_file, write_season
-from tests.export.fitted_models import RECIPE, fitted
+from tests.export.fitted_models import RECIPE, fitted, spoil_sample
 from tests.releases import REASON, Releases
 
 
@@ -43,17 +41,6 @@ def bundles(tmp_path_factory: pytest.TempPathFactory) -> dict[str, YieldBundle]:
 def get(store: Store, releases: Releases, *, anywhere: bool = False) -> Installed:
     (done,) = install(store, FolderSource(releases.source), Wanted(anywhere=anywhere))
     return done
-
-
-def change_sample(folder: Path) -> None:
-    """Let a bundle be whole, and yet predict otherwise than its sample says."""
-    with np.load(folder / "model.npz") as held:
-        sample = dict(held)
-    sample["yield_kg_per_ha"] = sample["yield_kg_per_ha"] * 1.01
-    np.savez(folder / "model.npz", **sample)
-    manifest = json.loads((folder / "manifest.json").read_bytes())
-    manifest["files"]["model.npz"] = sha256_of(folder / "model.npz")
-    (folder / "manifest.json").write_text(json.dumps(manifest))
 
 
 def test_a_model_of_the_orchards_region_serves_until_the_next_and_can_be_taken_back(
@@ -108,7 +95,7 @@ def test_one_that_predicts_otherwise_here_is_refused(
     store: Store, trusting: Releases, bundles: dict[str, YieldBundle], tmp_path: Path
 ) -> None:
     shutil.copytree(bundles["1.0.0"].folder, tmp_path / "off")
-    change_sample(tmp_path / "off")
+    spoil_sample(tmp_path / "off", "model")
     release(trusting.repository, tmp_path / "off", ungated=REASON)
     with pytest.raises(InputError, match="predicts otherwise here than where it was built"):
         get(store, trusting)
@@ -134,7 +121,7 @@ def test_one_that_no_longer_starts_makes_way_for_the_one_before(
     for bundle in bundles.values():
         release(trusting.repository, bundle.folder, ungated=REASON)
         get(store, trusting)
-    change_sample(store.folder / "bundles" / bundles["1.1.0"].identity)
+    spoil_sample(store.folder / "bundles" / bundles["1.1.0"].identity, "model")
     season = write_season(tmp_path / "season.json", season_file())
 
     def predicted() -> ModelPredictions:
@@ -148,6 +135,6 @@ def test_one_that_no_longer_starts_makes_way_for_the_one_before(
     assert read_active(store, "yield").bundle == bundles["1.0.0"].identity
     assert not any("serves again" in note for note in predicted().notes)
     # nothing before, and nothing that comes with Pomona for this region: the model's own error is told
-    change_sample(store.folder / "bundles" / bundles["1.0.0"].identity)
+    spoil_sample(store.folder / "bundles" / bundles["1.0.0"].identity, "model")
     with pytest.raises(ValueError, match="predicts otherwise here"):
         predicted()

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 from export.runtime.bundle import Bundle, open_any_bundle, sha256_of
@@ -13,7 +11,7 @@ from export.runtime.errors import BundleError
 from export.runtime.self_test import try_bundle
 from tests.disc_bundle import make_disc_bundle, write_manifest
 from tests.drawing import save_photo
-from tests.export.fitted_models import drawn_bundle
+from tests.export.fitted_models import drawn_bundle, spoil_sample
 
 
 def with_photo(folder: Path, told: int) -> Path:
@@ -48,13 +46,7 @@ def test_one_that_predicts_otherwise_than_where_it_was_built_is_refused(tmp_path
     """Every graph computes its parity sample, also those of seasons that have only begun."""
     folder = drawn_bundle(tmp_path / "yields", "Ridge", 6).folder
     try_bundle(folder)
-    with np.load(folder / "model-06.npz") as held:
-        sample = dict(held)
-    sample["yield_kg_per_ha"] = sample["yield_kg_per_ha"] * 1.01
-    np.savez(folder / "model-06.npz", **sample)
-    manifest = json.loads((folder / "manifest.json").read_bytes())
-    manifest["files"]["model-06.npz"] = sha256_of(folder / "model-06.npz")
-    (folder / "manifest.json").write_text(json.dumps(manifest))
+    spoil_sample(folder, "model-06")
     with pytest.raises(BundleError, match=r"model-06\.onnx predicts otherwise here than where it was built"):
         try_bundle(folder)
 

@@ -26,7 +26,7 @@ def _training(folder: Path, table: YieldTable = TABLE, **changes: object) -> Yie
     return replace(plain, **changes)  # type: ignore[arg-type]
 
 
-def _silent(_done: int, _total: int, _step: str) -> None:
+def _silent(_step: str, _done: int, _total: int) -> None:
     pass
 
 
@@ -51,7 +51,7 @@ def test_a_stopped_run_goes_on_where_it_was(tmp_path: Path) -> None:
     training = _training(tmp_path)
     steps: list[str] = []
 
-    def stop(done: int, _total: int, step: str) -> None:
+    def stop(step: str, done: int, _total: int) -> None:
         steps.append(step)
         if done == 7:
             raise KeyboardInterrupt
@@ -59,7 +59,7 @@ def test_a_stopped_run_goes_on_where_it_was(tmp_path: Path) -> None:
     with pytest.raises(KeyboardInterrupt):
         train_yields(training, stop)
     after: list[str] = []
-    resumed = train_yields(training, lambda _done, _total, step: after.append(step))
+    resumed = train_yields(training, lambda step, _done, _total: after.append(step))
     assert not set(steps) & set(after)
     whole = train_yields(replace(training, output=tmp_path / "whole"), _silent)
     assert resumed.rmse == whole.rmse
