@@ -17,6 +17,8 @@ from models.yields.candidates import (
     on_county_effects,
     recurrent_candidates,
     sceptical_candidates,
+    wide_alone,
+    wide_and_deep,
 )
 from models.yields.paper_protocol import apyieldnet_by_paper
 from models.yields.samples import Samples
@@ -24,7 +26,8 @@ from models.yields.table import YieldTable
 
 Added = Literal["off", "noise", "mixup", "tvae"]
 ADDED: tuple[Added, ...] = ("off", "noise", "mixup", "tvae")
-OURS, ON_EFFECTS = "APYieldNet", "APYieldNet on county effects"
+OURS, ON_EFFECTS, WIDE_AND_DEEP = "APYieldNet", "APYieldNet on county effects", "APYieldNet, wide and deep"
+EFFECTS_AND_LINE = "County effects and a line"
 # as options name them, in the order of tables
 MODELS: Mapping[str, str] = {
     "lasso": "Lasso",
@@ -38,8 +41,10 @@ MODELS: Mapping[str, str] = {
     "county-effects": "County effects",
     "county-mean": "County mean",
     "last-year": "Last year's yield",
+    "effects-and-line": EFFECTS_AND_LINE,
     "apyieldnet": OURS,
     "apyieldnet-on-county-effects": ON_EFFECTS,
+    "apyieldnet-wide-and-deep": WIDE_AND_DEEP,
 }
 
 
@@ -76,8 +81,10 @@ def lineup(
         *linear_candidates(),
         *recurrent_candidates(table, members),
         *sceptical_candidates(),
+        wide_alone(EFFECTS_AND_LINE),
         ours,
         on_county_effects(ours, ON_EFFECTS),
+        wide_and_deep(ours, WIDE_AND_DEEP),
     ]
     by_title = {candidate.name: candidate for candidate in found}
     return {name: by_title[title] for name, title in MODELS.items()}

@@ -31,9 +31,9 @@ from models.yields.graphs import NoGraphError, graph_of
 from models.yields.lineup import MODELS, Added, lineup
 from models.yields.samples import samples_of
 from models.yields.scores import mae, mape, r_squared
-from models.yields.search import tune, untuned
+from models.yields.search import Tuned, tune, untuned
 from models.yields.splits import leave_year_out
-from models.yields.table import FloatArray, TableError, YieldTable
+from models.yields.table import TableError, YieldTable
 from models.yields.table_file import read_table
 
 RUN, RESULTS = "run.json", "results.json"
@@ -312,21 +312,21 @@ def _fit(
     candidate = _candidates(training, table)[name]
     found = tune(candidate, samples_of(table), training.trials, training.seed)
 
-    def season(until: YieldTable, left_out: FloatArray, judged: Outcome) -> FittedSeason:
+    def season(until: YieldTable, own: Tuned, judged: Outcome) -> FittedSeason:
         return fit_season(
             _candidates(training, until)[name],
             until,
-            found.parameters,
-            half_width_kg_per_ha=half_width(left_out - until.yield_kg_per_ha, until.year),
+            own.parameters,
+            half_width_kg_per_ha=half_width(own.left_out - until.yield_kg_per_ha, until.year),
             metrics=figures(until, judged),
             seed=training.seed,
         )
 
-    seasons = [season(table, found.left_out, outcome)]
+    seasons = [season(table, found, outcome)]
     for month, judged in in_season.items():
         until = table.months_until(month)
         own = untuned(_candidates(training, until)[name], samples_of(until), found.parameters, training.seed)
-        seasons.append(season(until, own.left_out, judged))
+        seasons.append(season(until, own, judged))
     sources = sorted({str(source) for source in table.source})
     return fitted_model(
         table,

@@ -18,6 +18,8 @@ from models.yields.candidates import (
     on_county_effects,
     recurrent_candidates,
     sceptical_candidates,
+    wide_alone,
+    wide_and_deep,
 )
 from models.yields.fitted import FittedModel, fit_season, fitted_model
 from models.yields.table import YieldTable
@@ -29,10 +31,11 @@ RECIPE = YieldRecipe("drawn", "1.0.0")
 def candidates(table: YieldTable) -> dict[str, Candidate]:
     """Every model that can be exported, by name; networks of two epochs."""
     pair = on_county_effects(apyieldnet(table, 2), "APYieldNet on county effects")
-    networks = [apyieldnet(table, 1), pair, *recurrent_candidates(table, 1)]
+    wide = wide_and_deep(apyieldnet(table, 2), "APYieldNet, wide and deep")
+    networks = [apyieldnet(table, 1), pair, wide, *recurrent_candidates(table, 1)]
     quick = [replace(c, default={**c.default, "epochs": 2}) for c in networks]
     plain = [c for c in sceptical_candidates() if c.name in ("County effects", "County mean")]
-    return {c.name: c for c in (*linear_candidates(), *plain, *quick)}
+    return {c.name: c for c in (*linear_candidates(), *plain, wide_alone("County effects and a line"), *quick)}
 
 
 def fitted(name: str, *last_months: int, table: YieldTable | None = None) -> FittedModel:

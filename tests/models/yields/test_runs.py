@@ -15,6 +15,7 @@ from models.yields.samples import samples_of
 from models.yields.simulated import Simulation, simulate_counties
 from models.yields.table import TableError, YieldTable
 from models.yields.table_file import write_table
+from tests.models.yields.tables import drawn_table
 
 TABLE = simulate_counties(Simulation(counties=6, first_year=2019, years=5))
 
@@ -45,6 +46,17 @@ def test_the_best_model_that_a_device_can_run_is_fitted_to_all_years_and_saved(t
     page = write_run_page(training.output, run, {"trials": 2}).read_text(encoding="utf-8")
     assert "Last year&#x27;s yield" in page
     assert page.count("<svg") == 3
+
+
+def test_a_season_that_has_only_begun_takes_of_its_line_what_its_own_months_bear_out(tmp_path: Path) -> None:
+    table = drawn_table(8, range(2016, 2024))
+    # October alone decides: in June there is nothing to see yet
+    table = table.with_yields(table.yield_kg_per_ha.mean() + 2000 * table.season[:, -1, 0])
+    training = _training(tmp_path, table, model="effects-and-line", compare=("effects-and-line",), in_season=True)
+    seasons = train_yields(training, _silent).fitted.seasons
+    shares = {season.months[-1]: season.parameters["line_share"] for season in seasons}
+    assert shares[10] > 0.7
+    assert shares[6] < 0.2
 
 
 def test_a_stopped_run_goes_on_where_it_was(tmp_path: Path) -> None:
