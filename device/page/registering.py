@@ -9,8 +9,10 @@ from fastapi import APIRouter
 from fastapi.responses import RedirectResponse, Response
 
 from calibration.errors import CalibrationError
-from calibration.units import AREA_UNITS, YIELD_UNITS, area_from_m2, area_to_m2
+from calibration.units import AREA_UNITS, M2_PER_HA, YIELD_UNITS, area_from_m2, area_to_m2
 from device.errors import InputError
+from device.names import clean_name
+from device.orchard_places import OrchardPlace, place_of
 from device.orchards import BlockSettings, all_blocks, find_block, register_block
 from device.page.context import Context, OpenedStore
 from device.page.failures import unknown_is_404
@@ -33,6 +35,9 @@ def form(store: OpenedStore, context: Context, block: str | None = None) -> Resp
             "trees": found.trees,
             "fruit_weight": found.fruit_weight_g,
         }
+        place = place_of(store, found.orchard)
+        numbers["county_area"] = place.county_area_ha
+        fields |= {"region": place.region or "", "county": place.county or "", "county_area_unit": "ha"}
         fields |= {name: number_text(value) for name, value in numbers.items() if value}
     return _form(store, context, fields)
 
@@ -58,7 +63,14 @@ def _register(store: Store, fields: Mapping[str, str]) -> str:
         trees=read_whole_number(fields, "trees", "the number of trees"),
         fruit_weight_g=read_number(fields, "fruit_weight", "the fruit weight"),
     )
-    return register_block(store, name, orchard, settings, unit).name
+    county_area = read_number(fields, "county_area", "the county's area")
+    county_area_unit = read_choice(fields, "county_area_unit", "the unit of the county's area", AREA_UNITS)
+    place = OrchardPlace(
+        region=clean_name(fields.get("region", "")) or None,
+        county=clean_name(fields.get("county", "")) or None,
+        county_area_ha=None if county_area is None else area_to_m2(county_area, county_area_unit) / M2_PER_HA,
+    )
+    return register_block(store, name, orchard, settings, unit, place).name
 
 
 def _form(store: Store, context: Context, fields: Mapping[str, str], problem: str | None = None) -> Response:

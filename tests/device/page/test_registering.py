@@ -12,6 +12,7 @@ import pytest
 from fastapi.testclient import TestClient
 from httpx2 import Response
 
+from device.orchard_places import place_of
 from device.orchards import BlockSettings, register_block
 from device.page import registering
 from device.store import Store
@@ -25,9 +26,13 @@ TYPED = {
     "trees": "1650",
     "fruit_weight": "210,5",
     "unit": "kg/mu",
+    "region": "Gansu",
+    "county": "Jingning",
+    "county_area": "1 000 000",
+    "county_area_unit": "mu",
 }
 
-TEXTS = ("name", "orchard", "area", "trees", "fruit_weight")
+TEXTS = ("name", "orchard", "area", "trees", "fruit_weight", "region", "county", "county_area")
 
 
 def blocks(client: TestClient) -> dict[str, Any]:
@@ -47,6 +52,16 @@ def test_a_block_is_registered(tmp_path: Path) -> None:
         assert block["area_m2"] == pytest.approx(20_000)
         assert (block["trees"], block["fruit_weight_g"], block["yield_unit"]) == (1650, 210.5, "kg/mu")
         assert 'value="South farm"' in client.get("/register").text  # offered for the next block
+
+
+def test_yield_models_learn_where_the_orchard_is(tmp_path: Path) -> None:
+    with browser(tmp_path) as client:
+        register(client)
+        register(client, name="B8", region="", county=" ", county_area="")  # what is left empty stays
+    with contextlib.closing(Store(tmp_path)) as store:
+        place = place_of(store, "South farm")
+    assert (place.region, place.county) == ("Gansu", "Jingning")
+    assert place.county_area_ha == pytest.approx(66_666.67, abs=0.01)
 
 
 def test_sending_it_twice_changes_nothing(tmp_path: Path) -> None:
@@ -74,7 +89,7 @@ def test_what_the_form_shows_of_a_block_can_be_sent_back(tmp_path: Path) -> None
         assert (before["area_m2"], before["trees"], before["fruit_weight_g"]) == (12_340, 1650, 0.125)
         form = client.get("/register?block=B7").text
         shown = {name: re.search(f'name="{name}" value="([^"]*)"', form)[1] for name in TEXTS}  # type: ignore[index]
-        assert register(client, **shown, area_unit="ha").url.path == "/blocks/B7"
+        assert register(client, **shown, area_unit="ha", county_area_unit="ha").url.path == "/blocks/B7"
         assert blocks(client)["B7"] == before
 
 
