@@ -276,7 +276,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
             names = [c.name for c in candidates if not options.only or c.name in options.only]
             todo = [name for name in names if not _file(options.runs, set_name, name).is_file()]
             with ProcessPoolExecutor(options.jobs) as pool:
-                running = {pool.submit(_run, data, options.runs, set_name, name): name for name in todo}
+                # the last take longest: begun first, they do not run alone at the end
+                running = {pool.submit(_run, data, options.runs, set_name, name): name for name in reversed(todo)}
                 for done in as_completed(running):
                     print(f"{set_name}: {running[done]} in {done.result():.0f} s", flush=True)
     write_page(_results(data, options.runs), list(SETS), (TRIALS, LINEAR_TRIALS), MEMBERS, OUT)
