@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -48,12 +49,19 @@ def export_to(out: Path, checkpoint: Path, data: Path, evaluation: Path, *more: 
     return CliRunner().invoke(export, ["yolo-a", *map(str, options), *more])
 
 
-def test_a_bundle_says_what_it_is_how_it_counts_and_how_well(tmp_path: Path, checkpoint: Path) -> None:
-    data = draw(tmp_path / "train", "held_3.png", "other_2.png")
-    done = export_to(tmp_path / "bundle", checkpoint, data, draw(tmp_path / "val", "any.png"))
+@pytest.fixture(scope="module")
+def exported(tmp_path_factory: pytest.TempPathFactory, checkpoint: Path) -> tuple[Path, Result]:
+    """Folder of a bundle, and what the command said."""
+    place = tmp_path_factory.mktemp("exported")
+    data = draw(place / "train", "held_3.png", "other_2.png")
+    return place / "bundle", export_to(place / "bundle", checkpoint, data, draw(place / "val", "any.png"))
+
+
+def test_a_bundle_says_what_it_is_how_it_counts_and_how_well(exported: tuple[Path, Result]) -> None:
+    folder, done = exported
     assert done.exit_code == 0, done.output
-    manifest = open_bundle(tmp_path / "bundle").manifest
-    assert f" in {tmp_path / 'bundle'}" in done.output
+    manifest = open_bundle(folder).manifest
+    assert f" in {folder}" in done.output
     assert manifest.labels == ("apple", "apple_flower")
     assert manifest.parity_px < 1e-3
     assert manifest.counting["apple"].stages["ripening"].trees == 2, "fixed on what is held out only"
@@ -111,9 +119,11 @@ def test_a_label_that_nothing_held_out_shows_is_named(tmp_path: Path, checkpoint
     assert "no apple_flower is labelled in the whole photos held out from training" in done.output
 
 
-def test_what_fails_leaves_no_bundle_and_one_that_is_there_as_it_was(tmp_path: Path, checkpoint: Path) -> None:
-    good = draw(tmp_path / "train", "held_3.png", "other_2.png")
-    assert export_to(tmp_path / "bundle", checkpoint, good, draw(tmp_path / "val", "any.png")).exit_code == 0
+def test_what_fails_leaves_no_bundle_and_one_that_is_there_as_it_was(
+    tmp_path: Path, checkpoint: Path, exported: tuple[Path, Result]
+) -> None:
+    shutil.copytree(exported[0], tmp_path / "bundle")
+    draw(tmp_path / "val", "any.png")
     before = {path.name: path.read_bytes() for path in (tmp_path / "bundle").iterdir()}
     assert set(before) == {"manifest.json", "model.onnx"}
     other = draw(tmp_path / "other", "other_2.png")
