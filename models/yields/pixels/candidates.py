@@ -18,7 +18,8 @@ from models.yields.pixels.network import NetworkSettings
 from models.yields.pixels.predicting import predict
 from models.yields.pixels.scenes import OVERLAP, Scene
 from models.yields.pixels.settings_search import best_settings
-from models.yields.pixels.training import TrainingSettings, train
+from models.yields.pixels.shares import SHARE_FOLDS, settle_share, with_share
+from models.yields.pixels.training import Trained, TrainingSettings, train
 
 FloatArray = NDArray[np.float64]
 # (H, W) yields of a scene in the unit of the points; crops that the scene knows may be used, yields may not
@@ -35,6 +36,7 @@ class Candidate:
         default: settings that are tried first.
         fit: makes a mapper from tiles, settings and a seed.
         members: fits whose mean maps in the end; each trial makes one.
+        settle: settings that follow from the best ones and from fields left out; from tiles, settings and a seed.
     """
 
     name: str
@@ -42,6 +44,7 @@ class Candidate:
     default: Parameters
     fit: Callable[[Sequence[Scene], Parameters, int], Mapper]
     members: int = 1
+    settle: Callable[[Sequence[Scene], Parameters, int], Parameters] | None = None
 
     def fit_members(self, tiles: Sequence[Scene], parameters: Parameters, seed: int) -> Mapper:
         """The mean of as many fits as the model has members."""
@@ -62,8 +65,11 @@ def tune(candidate: Candidate, tiles: Sequence[Scene], trials: int, folds: int, 
     Raises:
         DivergedError: no trial trained.
     """
-    if trials < 2:
-        return candidate.default
+    best = candidate.default if trials < 2 else _searched(candidate, tiles, trials, folds, seed)
+    return best if candidate.settle is None else candidate.settle(tiles, best, seed)
+
+
+def _searched(candidate: Candidate, tiles: Sequence[Scene], trials: int, folds: int, seed: int) -> Parameters:
 
     def judged(parameters: Parameters) -> Iterator[float]:
         squares: list[FloatArray] = []
@@ -83,6 +89,8 @@ def network_candidate(
 ) -> Candidate:
     """A network whose search is over the course of the training and the size of the small encoder.
 
+    Of one that begins at a straight line, as much is taken as fields left out bear out.
+
     Args:
         name: as tables show it.
         crops: names by index.
@@ -96,6 +104,7 @@ def network_candidate(
         {"epochs": training.epochs, "learning_rate": training.learning_rate, "width": network.width},
         partial(_fit, tuple(crops), network, training),
         members,
+        partial(_settled, tuple(crops), network, training) if network.straight else None,
     )
 
 
@@ -107,6 +116,19 @@ def _suggested(trial: Trial) -> Parameters:
     }
 
 
+def _trained(
+    crops: tuple[str, ...],
+    network: NetworkSettings,
+    training: TrainingSettings,
+    tiles: Sequence[Scene],
+    parameters: Parameters,
+    seed: int,
+) -> Trained:
+    own: dict[str, Any] = dict(parameters)
+    form = replace(network, width=own.pop("width"))
+    return train(tiles, crops, form, replace(training, **own), seed)
+
+
 def _fit(
     crops: tuple[str, ...],
     network: NetworkSettings,
@@ -116,14 +138,30 @@ def _fit(
     seed: int,
 ) -> Mapper:
     own: dict[str, Any] = dict(parameters)
-    form = replace(network, width=own.pop("width"))
-    trained = train(tiles, crops, form, replace(training, **own), seed)
+    share = own.pop("share", None)
+    trained = _trained(crops, network, training, tiles, own, seed)
+    if share is not None:
+        trained = with_share(trained, share)
 
     def mapped(scene: Scene) -> FloatArray:
         side = max(scene.shape)
         return predict([trained], scene, side=side, overlap=OVERLAP, known=scene.crops).yields
 
     return mapped
+
+
+def _settled(
+    crops: tuple[str, ...],
+    network: NetworkSettings,
+    training: TrainingSettings,
+    tiles: Sequence[Scene],
+    parameters: Parameters,
+    seed: int,
+) -> Parameters:
+    def fit(parts: Sequence[Scene], _fold: str) -> Trained:
+        return _trained(crops, network, training, parts, parameters, seed)
+
+    return {**parameters, "share": settle_share(tiles, fit, SHARE_FOLDS, seed)}
 
 
 # what the small network is trained with where nothing else is said: yields count for more than the paper lets them,

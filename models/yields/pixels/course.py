@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -13,10 +13,12 @@ from models.yields.pixels.candidates import SMALL_TRAINING
 from models.yields.pixels.checkpoint import save
 from models.yields.pixels.cleaning import CleaningSettings
 from models.yields.pixels.encoders import stride
-from models.yields.pixels.gathering import gather
+from models.yields.pixels.gathering import Gathered, gather
 from models.yields.pixels.network import NetworkSettings
 from models.yields.pixels.pretraining import pretrain
-from models.yields.pixels.training import TrainingSettings, train
+from models.yields.pixels.scenes import Scene
+from models.yields.pixels.shares import SHARE_FOLDS, settle_share, with_share
+from models.yields.pixels.training import Trained, TrainingSettings, train
 
 FILE = "network.pt"
 _EPOCHS = 20
@@ -93,6 +95,20 @@ def train_course(
         raise MapError(f"no label in {data} lies on its scene; look at their reference systems")
     dates = gathered.labelled[0].images.shape[0]
     network = replace(course.network, bands=len(gathered.bands), dates=dates)
+    members = _members(course, network, gathered, out, told)
+    if network.straight:
+        share = _share(course, network, gathered.labelled, out, told)
+        told(f"{share:.0%} of what networks add to the straight line is taken")
+        members = [with_share(member, share) for member in members]
+    stacked = network.over_time == "stack"
+    days = gathered.labelled[0].days.astype(int).tolist() if stacked else []
+    save(out / FILE, members, gathered.bands, days)
+    return out / FILE, len(gathered.labelled)
+
+
+def _members(
+    course: Course, network: NetworkSettings, gathered: Gathered, out: Path, told: Callable[[str], None]
+) -> list[Trained]:
     members = []
     for member in range(course.members):
         seed = course.seed + member
@@ -107,7 +123,15 @@ def train_course(
         members.append(
             train(gathered.labelled, course.crops, network, course.training, seed, folder=folder, start=start)
         )
-    stacked = network.over_time == "stack"
-    days = gathered.labelled[0].days.astype(int).tolist() if stacked else []
-    save(out / FILE, members, gathered.bands, days)
-    return out / FILE, len(gathered.labelled)
+    return members
+
+
+def _share(
+    course: Course, network: NetworkSettings, tiles: Sequence[Scene], out: Path, told: Callable[[str], None]
+) -> float:
+    def fit(parts: Sequence[Scene], fold: str) -> Trained:
+        told(f"what part of it holds on fields left out: {int(fold) + 1} of {SHARE_FOLDS}")
+        folder = out / f"left-out-{fold}"
+        return train(parts, course.crops, network, course.training, course.seed, folder=folder)
+
+    return settle_share(tiles, fit, SHARE_FOLDS, course.seed)

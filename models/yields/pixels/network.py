@@ -69,8 +69,8 @@ class NetworkSettings:
     def __post_init__(self) -> None:
         if self.form not in FORMS:
             raise MapError(f"there is no network {self.form!r}; take one of {', '.join(FORMS)}")
-        if self.straight and (self.over_time != "stack" or not self.yields):
-            raise MapError("a straight line needs stacked dates and yields; take over_time stack, or no line")
+        if self.straight and (self.over_time != "stack" or not self.yields or self.form == "fpn"):
+            raise MapError("a straight line needs stacked dates and a yield decoder; take over_time stack, or no line")
         if self.form == "fpn" and self.encoder == "small":
             raise MapError("the feature pyramid needs an encoder of five levels; take densenet161 as its authors")
 
@@ -140,10 +140,14 @@ class YieldMapNetwork(nn.Module):
             channels = s.dates * (s.bands + s.cloud_mask)
         self.radar = TimeAttention(s.radar_bands, s.time_width) if s.radar_bands else None
         channels += s.time_width if s.radar_bands else 0
-        self.body = _pyramid(s, channels) if s.form == "fpn" else _TwoDecoders(s, channels)
+        self.body: Any = _pyramid(s, channels) if s.form == "fpn" else _TwoDecoders(s, channels)
         self.straight = StraightLine(s.dates * (s.bands + s.cloud_mask)) if s.straight else None
-        if s.straight and isinstance(self.body, _TwoDecoders):
+        if s.straight:
             self.body.begin_at_nothing()
+
+    def scale_yields(self, factor: float) -> None:
+        """Let what is added to the straight line be so many times as much; a learned variance stays."""
+        self.body.scale_yields(factor)
 
     def forward(
         self,
@@ -232,6 +236,11 @@ class _TwoDecoders(nn.Module):
         """Let the yield decoder say 0 until it has learned something."""
         for weight in self.heads[YIELDS].parameters():
             nn.init.zeros_(weight)
+
+    def scale_yields(self, factor: float) -> None:
+        """Let the yield decoder say so many times as much; a learned variance stays."""
+        for weight in self.heads[YIELDS].parameters():
+            weight[0] *= factor
 
     def forward(self, image: Tensor) -> Maps:
         features = self.encoder(image)
