@@ -16,6 +16,7 @@ from models.crops.sources import open_composites, open_store
 from models.maps.errors import MapError
 from models.maps.runs import Work
 from tests.models.crops.drawn_tile import COLUMNS, MONTHS, ROWS, draw_tile, write_composites, write_model, write_store
+from tests.models.dask_cluster import dask_cluster
 
 SMALL = Work(memory_mb=16, threads=1)
 HOLE = (slice(70, 74), slice(100, 104))
@@ -74,6 +75,14 @@ def test_threads_tiles_and_source_change_nothing(made: CropMap, folder: Path, tm
         other = map_crops(folder / "model.onnx", folder / source, tmp_path / name, SMALL)
         assert other.tiles == 2
         assert np.array_equal(_read(made.folder / MAP), _read(other.folder / MAP))
+
+
+@pytest.mark.slow
+def test_a_cluster_makes_the_same_bytes(made: CropMap, folder: Path, tmp_path: Path) -> None:
+    with dask_cluster(tmp_path, workers=2) as address:
+        work = Work(memory_mb=16, threads=1, scheduler=address)
+        other = map_crops(folder / "model.onnx", folder / "composites", tmp_path / "map", work)
+    assert (other.folder / MAP).read_bytes() == (made.folder / MAP).read_bytes()
 
 
 def test_a_map_that_was_stopped_goes_on_and_is_byte_equal(made: CropMap, folder: Path, tmp_path: Path) -> None:

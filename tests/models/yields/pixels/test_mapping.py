@@ -29,6 +29,7 @@ from models.yields.pixels.network import NetworkSettings
 from models.yields.pixels.predicting import predict
 from models.yields.pixels.scenes import tiles
 from models.yields.pixels.training import TrainingSettings, train
+from tests.models.dask_cluster import dask_cluster
 from tests.models.yields.pixels.drawn import CROPS, scene
 from tests.models.yields.pixels.drawn_scene import BANDS, write_scene
 from tests.processes import ROOT
@@ -82,6 +83,14 @@ def test_the_map_is_the_prediction_of_the_whole_scene(folder: Path, whole: bytes
 
 def test_tiles_of_another_size_make_the_same_bytes(folder: Path, whole: bytes, tmp_path: Path) -> None:
     assert _map(folder, tmp_path / "map", memory_mb=512) == whole
+
+
+@pytest.mark.slow
+def test_a_cluster_makes_the_same_bytes(folder: Path, whole: bytes, tmp_path: Path) -> None:
+    with dask_cluster(tmp_path, workers=2) as address:
+        work = Work(memory_mb=16, threads=1, scheduler=address)
+        map_yield(open_scene(folder / "farm"), folder / "network.pt", SETTINGS, work, tmp_path / "map")
+    assert (tmp_path / "map" / MAP).read_bytes() == whole
 
 
 def _command(folder: Path, out: Path) -> list[str]:
