@@ -335,15 +335,9 @@ def _cluster(scheduler: str | None) -> Iterator[None]:
     if scheduler is None:
         yield
         return
-    from distributed import Client
+    from models.dask_client import connect
 
-    from models.earth.errors import EarthInputError
-
-    try:
-        client = Client(scheduler, timeout="10s")
-    except OSError as error:
-        raise EarthInputError(f"there is no Dask scheduler at {scheduler} ({error}); start one first") from error
-    with client:
+    with connect(scheduler, default=True):
         yield
 
 

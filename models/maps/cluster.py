@@ -6,10 +6,10 @@ from collections.abc import Iterator, Sequence
 
 from rasterio.windows import Window
 
-from models.maps.errors import ClusterError, MapError
+from models.dask_client import ClusterError, connect
+from models.maps.errors import MapError
 from models.maps.tiles import Tile, TileJob
 
-_CONNECT_SECONDS = 20
 # a tile beyond those being made waits at each worker, so that none idles; more would only fill memory here
 _TILES_AHEAD = 2
 
@@ -38,19 +38,10 @@ def on_cluster(job: TileJob, windows: Sequence[Window], scheduler: str) -> Itera
         ClusterError: no scheduler there, no worker, or workers that keep dying.
         MapError: a raster that a worker cannot read.
     """
-    from distributed import Client, as_completed  # noqa: PLC0415  (only where a cluster is used)
+    from distributed import as_completed  # noqa: PLC0415  (only where a cluster is used)
     from distributed.scheduler import KilledWorker  # noqa: PLC0415
 
-    try:
-        client = Client(scheduler, timeout=_CONNECT_SECONDS, set_as_default=False)
-    except (OSError, TimeoutError, ValueError) as error:
-        raise ClusterError(f"there is no Dask scheduler at {scheduler}: {error}") from error
-    with client:
-        try:
-            client.wait_for_workers(1, timeout=_CONNECT_SECONDS)
-        except TimeoutError as error:
-            message = f"the scheduler at {scheduler} has no workers; start some: dask worker {scheduler}"
-            raise ClusterError(message) from error
+    with connect(scheduler, default=False) as client:
         workers = sum(worker["nthreads"] for worker in client.scheduler_info(n_workers=-1)["workers"].values())
         sent = client.scatter(job, broadcast=True, hash=False)
         waiting = iter(windows)

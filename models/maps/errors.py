@@ -7,9 +7,3 @@ class MapError(ValueError):
     """Points, rasters or settings that cannot make a map; the message names them and the remedy."""
 
     exit_code = 2
-
-
-class ClusterError(RuntimeError):
-    """The Dask cluster cannot be reached, or lost what it was given."""
-
-    exit_code = 1

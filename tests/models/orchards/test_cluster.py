@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from models.maps.errors import ClusterError
+from models.dask_client import ClusterError
 from models.maps.runs import Work
 from models.orchards.mapping import MAP, OrchardMap
 from tests.models.dask_cluster import dask_cluster
@@ -23,7 +23,7 @@ def test_a_cluster_makes_the_same_bytes(region: Region, made: OrchardMap, tmp_pa
 
 
 def test_a_cluster_without_workers_is_told(monkeypatch: pytest.MonkeyPatch, region: Region, tmp_path: Path) -> None:
-    monkeypatch.setattr("models.maps.cluster._CONNECT_SECONDS", 3)
+    monkeypatch.setattr("models.dask_client._CONNECT_SECONDS", 3)
     with dask_cluster(tmp_path, workers=0) as address, pytest.raises(ClusterError, match="has no workers"):
         make_map(region, tmp_path / "map", Work(scheduler=address))
 
@@ -31,6 +31,6 @@ def test_a_cluster_without_workers_is_told(monkeypatch: pytest.MonkeyPatch, regi
 def test_an_address_without_a_scheduler_is_told(
     monkeypatch: pytest.MonkeyPatch, region: Region, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr("models.maps.cluster._CONNECT_SECONDS", 1)
+    monkeypatch.setattr("models.dask_client._CONNECT_SECONDS", 1)
     with pytest.raises(ClusterError, match=r"there is no Dask scheduler at tcp://127\.0\.0\.1:9"):
         make_map(region, tmp_path / "map", Work(scheduler="tcp://127.0.0.1:9"))
