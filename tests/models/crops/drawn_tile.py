@@ -58,7 +58,7 @@ def write_store(path: Path, values: NDArray[np.float32]) -> None:
         coords={
             "time": times,
             "y": TRANSFORM.f - 10 * (np.arange(ROWS) + 0.5),
-            "x": TRANSFORM.c + 10 * (np.arange(COLUMNS) + 0.5),
+            "x": TRANSFORM.c + 10 * (np.arange(values.shape[-1]) + 0.5),
         },
     )
     dataset.rio.write_crs(CRS).chunk({"time": 1, "y": 128, "x": 128}).to_zarr(path, zarr_format=2)
