@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from models.maps.resampling import Interval
 from models.yields.pixels.scores import crop_scores, yield_scores
+from tests.benchmarks.yields_page import wrapped
 
 OURS = "MT-CYP-Net (small)"
 _CROP_FIGURES = ("mIoU", "accuracy", "precision", "recall")
@@ -119,11 +120,24 @@ def _bavaria(rows: Mapping[str, Row]) -> str:
 31 fields of winter wheat and winter barley, 2018, twelve dates of Sentinel-2 with twelve bands and four indices; ten
 folds of whole fields, judged on every published yield. Settings of each model are searched on the training fields of
 each fold alone, by two folds of whole fields, with the same number of trials; the networks are the mean of three.
-Trees get the crop as a feature; networks map yields back by it. Intervals are of resampled fields.
+Trees get the crop as a feature; networks map yields back by it. Both networks begin at a straight line and take of what
+they add to it the share that fields left out bear out
+([how](../explanation/pixel-yields.md#what-differs-each-by-a-switch)). Intervals are of resampled fields.
 
 {text}
 
+{_shares_taken(rows)}
+
 {_by_crop(rows)}"""
+
+
+def _shares_taken(rows: Mapping[str, Row]) -> str:
+    said = [
+        f"{name} {', '.join(format(one['parameters']['share'], '.0%') for one in row.kept)}"
+        for name, row in rows.items()
+        if "share" in row.kept[0]["parameters"]
+    ]
+    return wrapped(f"Taken of what a network adds to its line, fold by fold: {'; '.join(said)}.")
 
 
 def _by_crop(rows: Mapping[str, Row]) -> str:
