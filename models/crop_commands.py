@@ -35,6 +35,9 @@ _PATH = click.Path(path_type=Path)
 @click.option("--optimizer", default="rmsprop", show_default=True, type=click.Choice(["rmsprop", "adamw"]))
 @click.option("--dropout", default=0.0, show_default=True, type=click.FloatRange(0, 1, max_open=True))
 @click.option("--judges", default=1, show_default=True, type=click.IntRange(1), help="2 or more where pixels are few.")
+@click.option("--indices", is_flag=True, help="See logarithms and vegetation indices, not the bands themselves.")
+@click.option("--kernel", is_flag=True, help="Average the final network with a kernel logistic regression.")
+@click.option("--map-shares", is_flag=True, help="Decide by the crops' shares of the data.")
 @click.option("--validation", default=0.15, show_default=True, type=click.FloatRange(0, 1, min_open=True))
 @click.option("--test", default=0.2, show_default=True, type=click.FloatRange(0, 1, min_open=True))
 @click.option("--seed", default=0, show_default=True, type=click.IntRange(0))
@@ -55,6 +58,9 @@ def train_weighted_lstm(
     optimizer: str,
     dropout: float,
     judges: int,
+    indices: bool,
+    kernel: bool,
+    map_shares: bool,
     validation: float,
     test: float,
     seed: int,
@@ -85,6 +91,9 @@ def train_weighted_lstm(
         batch=batch,
         dropout=dropout,
         judges=judges,
+        indices=indices,
+        kernel=kernel,
+        map_shares=map_shares,
     )
     pixels = _pixels(data, label, legend, erode_px)
     with progress_bar() as told:

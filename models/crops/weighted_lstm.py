@@ -16,9 +16,12 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
+from models.crops.committee import Committee, towards
+from models.crops.kernel import fit_kernel
 from models.crops.pixel_networks import Build, FitSettings, Scales, fit, predict_logits, probabilities
 from models.crops.sampling import Counts, counts_by_class, stratified
 from models.crops.series import CropError, FloatArray, IntArray, PixelSeries
+from models.crops.spectral import Spectra
 from models.crops.stacked_lstm import UNITS, StackedLSTM
 from models.crops.training import TrainingSettings
 
@@ -47,6 +50,11 @@ class WeightedSettings:
             each learn from the other parts of the weak set and judge their own.
         quantile: of a class's confidences, interpolated linearly, above which a pixel is reliable.
         confidences: taken over pixels where thematic map and network agree, or over all the network gives the class.
+        indices: whether networks see logarithms of the bands and vegetation indices, and not the bands themselves.
+        kernel: whether the final network's probabilities are averaged with those of a kernel logistic regression; the
+            paper has the network alone.
+        map_shares: whether the final network decides by the shares of the thematic map, and not by those of its
+            training set, in which rare classes are over-sampled; better on the whole, worse for rare classes.
         jitter: augmentation, see :class:`models.crops.pixel_networks.FitSettings`.
         level: likewise.
         dropped: likewise.
@@ -62,6 +70,9 @@ class WeightedSettings:
     judges: int = 1
     quantile: float = RELIABLE_QUANTILE
     confidences: Literal["agreeing", "predicted"] = "agreeing"
+    indices: bool = False
+    kernel: bool = False
+    map_shares: bool = False
     jitter: float = 0.0
     level: float = 0.0
     dropped: float = 0.0
@@ -173,8 +184,48 @@ def train_weighted_lstm(
                 f"no pixel of {name} is reliable: the network never says it where the thematic map "
                 "does; raise the minimum of the counts, or merge the class with another"
             )
-    final = stage("final", pixels.take(chosen), plain=True)
+    told("final")
+    final = committee(
+        build,
+        pixels.take(chosen),
+        validation,
+        settings,
+        seed,
+        None if folder is None else folder / "final",
+        shares=pixels.counts() / len(pixels) if settings.map_shares else None,
+    )
     return WeightedLSTM(first, final, weak, reliable, chosen)
+
+
+def committee(
+    build: Build,
+    pixels: PixelSeries,
+    validation: PixelSeries | None,
+    settings: WeightedSettings,
+    seed: int,
+    folder: Path | None = None,
+    *,
+    shares: NDArray[np.float64] | None = None,
+    plain: bool = True,
+) -> nn.Module:
+    """A network trained with both losses, and beside it what else the settings want, as one.
+
+    Args:
+        build: makes the network.
+        pixels: to fit to.
+        validation: pixels that decide when to stop; None trains all epochs.
+        settings: of the loop.
+        seed: of everything random.
+        folder: where each loss is kept.
+        shares: (classes,) of the place to map, which the network then decides by; None leaves the training set's.
+        plain: whether the plain loss follows the weighted one; with classes of equal size both are one.
+    """
+    members = [two_losses(build, pixels, validation, settings, seed, folder, plain=plain)]
+    if settings.kernel:
+        members.append(_built(lambda seen: fit_kernel(seen, seed), pixels, indices=settings.indices))
+    if len(members) == 1 and shares is None:
+        return members[0]
+    return Committee(members, None if shares is None else towards(shares, pixels.counts())).eval()
 
 
 def two_losses(
@@ -200,10 +251,21 @@ def two_losses(
     """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        network = build(Scales.of(pixels), len(pixels.steps), pixels.classes)
+        network = _built(_of_pixels(build), pixels, indices=settings.indices)
     for name, weighted in (("weighted", True), ("plain", False))[: 2 if plain else 1]:
         _fit_or_load(network, pixels, validation, settings.stage(weighted=weighted), seed, folder, name)
     return network
+
+
+def _of_pixels(build: Build) -> Callable[[PixelSeries], nn.Module]:
+    return lambda pixels: build(Scales.of(pixels), len(pixels.steps), pixels.classes)
+
+
+def _built(make: Callable[[PixelSeries], nn.Module], pixels: PixelSeries, *, indices: bool) -> nn.Module:
+    if not indices:
+        return make(pixels)
+    spectra = Spectra(pixels.bands)
+    return nn.Sequential(spectra, make(spectra.of(pixels)))
 
 
 def _fit_or_load(

@@ -14,7 +14,10 @@ from models.maps.accuracy import scores
 from models.maps.resampling import Interval
 
 FOREST = "Random forest"
-OURS = "Weighted LSTM"
+FOREST_TOO = "Random forest, indices"
+PAPERS = "Weighted LSTM"
+OURS = "Weighted LSTM, indices, kernel"
+BY_SHARES = ", by the map's shares"
 FIRST = "Weighted LSTM, first stage"
 FINAL = "Weighted LSTM, whole pipeline"
 NOISY = "A fifth of the labels wrong, no reliable samples"
