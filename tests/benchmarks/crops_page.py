@@ -120,11 +120,12 @@ def _promises(outcomes: Mapping[str, Outcome]) -> str:
             asked = f"{state.capitalize()}, at random: OA of {least} (forest {forest}, MCTNet {mctnet}), {how}"
             lines.append(_row([asked, str(len(outcome.mapped[name])), _interval(found), _kept(found, least)]))
     for key, outcome in outcomes.items():
-        if "random" not in key and OURS in outcome.mapped and FOREST in outcome.mapped:
-            for suffix in ("", BY_SHARES):
-                found = _difference(outcome, OURS + suffix, FOREST + suffix, overall)
-                asked = f"{outcome.title}{suffix}: OA above the forest's"
-                lines.append(_row([asked, str(len(outcome.mapped[OURS])), _signed(found), _kept(found, 0)]))
+        for suffix in ("", BY_SHARES):
+            if "random" in key or not {OURS + suffix, FOREST + suffix} <= outcome.mapped.keys():
+                continue
+            less = _difference(outcome, OURS + suffix, FOREST + suffix, overall)
+            asked = f"{outcome.title}{suffix}: OA above the forest's"
+            lines.append(_row([asked, str(len(outcome.mapped[OURS + suffix])), _signed(less), _kept(less, 0)]))
     if "joint" in outcomes:
         lines += _of_the_pipeline(outcomes["joint"])
     return "\n".join(lines) + "\n"
