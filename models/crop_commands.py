@@ -34,6 +34,7 @@ _PATH = click.Path(path_type=Path)
 @click.option("--learning-rate", default=1e-3, show_default=True, type=click.FloatRange(0, min_open=True))
 @click.option("--optimizer", default="rmsprop", show_default=True, type=click.Choice(["rmsprop", "adamw"]))
 @click.option("--dropout", default=0.0, show_default=True, type=click.FloatRange(0, 1, max_open=True))
+@click.option("--continued", is_flag=True, help="The final network goes on from the first one's weights.")
 @click.option("--judges", default=1, show_default=True, type=click.IntRange(1), help="2 or more where pixels are few.")
 @click.option("--indices", is_flag=True, help="See logarithms and vegetation indices, not the bands themselves.")
 @click.option("--kernel", is_flag=True, help="Average the final network with a kernel logistic regression.")
@@ -57,6 +58,7 @@ def train_weighted_lstm(
     learning_rate: float,
     optimizer: str,
     dropout: float,
+    continued: bool,
     judges: int,
     indices: bool,
     kernel: bool,
@@ -90,6 +92,7 @@ def train_weighted_lstm(
         ),
         batch=batch,
         dropout=dropout,
+        continued=continued,
         judges=judges,
         indices=indices,
         kernel=kernel,

@@ -16,7 +16,7 @@ from models.crops.sampling import stratified
 from models.crops.series import PixelSeries
 from models.standardise import Standardise
 
-CENTRES = 3000
+CENTRES = 2000
 _SMOOTHNESS = 30.0  # C: the inverse of the ridge; this and the width were chosen by folds inside training draws
 _ABSENT = -30.0  # logit of a class that was not trained on
 

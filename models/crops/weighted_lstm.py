@@ -45,6 +45,8 @@ class WeightedSettings:
         units: of the three layers.
         dropout: between them; the paper has none.
         weak_plain: whether the first stage ends with the plain loss too; the paper says so of the final stage only.
+        continued: whether the final network goes on from the first one's weights, with the plain loss alone, as the
+            paper may be read; otherwise it starts anew, with the weighted loss and then the plain one.
         judges: 1 lets the first network judge the pixels it learned from, as in the paper, whose map has far more
             pixels than its weak set. With few pixels a network remembers wrong labels; 2 or more networks then
             each learn from the other parts of the weak set and judge their own.
@@ -67,6 +69,7 @@ class WeightedSettings:
     units: tuple[int, ...] = UNITS
     dropout: float = 0.0
     weak_plain: bool = False
+    continued: bool = False
     judges: int = 1
     quantile: float = RELIABLE_QUANTILE
     confidences: Literal["agreeing", "predicted"] = "agreeing"
@@ -185,46 +188,35 @@ def train_weighted_lstm(
                 "does; raise the minimum of the counts, or merge the class with another"
             )
     told("final")
-    final = committee(
-        build,
-        pixels.take(chosen),
-        validation,
-        settings,
-        seed,
-        None if folder is None else folder / "final",
-        shares=pixels.counts() / len(pixels) if settings.map_shares else None,
-    )
+    place = None if folder is None else folder / "final"
+    start = first if settings.continued else None
+    trained = two_losses(build, pixels.take(chosen), validation, settings, seed, place, start=start)
+    shares = pixels.counts() / len(pixels) if settings.map_shares else None
+    final = committee(trained, pixels.take(chosen), settings, seed, shares)
     return WeightedLSTM(first, final, weak, reliable, chosen)
 
 
 def committee(
-    build: Build,
+    network: nn.Module,
     pixels: PixelSeries,
-    validation: PixelSeries | None,
     settings: WeightedSettings,
     seed: int,
-    folder: Path | None = None,
-    *,
     shares: NDArray[np.float64] | None = None,
-    plain: bool = True,
 ) -> nn.Module:
-    """A network trained with both losses, and beside it what else the settings want, as one.
+    """A trained network, and beside it what else the settings want, as one.
 
     Args:
-        build: makes the network.
-        pixels: to fit to.
-        validation: pixels that decide when to stop; None trains all epochs.
-        settings: of the loop.
+        network: whose last loss was the plain one.
+        pixels: it was fitted to.
+        settings: that say whether a kernel logistic regression joins it.
         seed: of everything random.
-        folder: where each loss is kept.
-        shares: (classes,) of the place to map, which the network then decides by; None leaves the training set's.
-        plain: whether the plain loss follows the weighted one; with classes of equal size both are one.
+        shares: (classes,) of the place to map, which are then decided by; None leaves the training set's.
     """
-    members = [two_losses(build, pixels, validation, settings, seed, folder, plain=plain)]
+    members = [network]
     if settings.kernel:
         members.append(_built(lambda seen: fit_kernel(seen, seed), pixels, indices=settings.indices))
     if len(members) == 1 and shares is None:
-        return members[0]
+        return network
     return Committee(members, None if shares is None else towards(shares, pixels.counts())).eval()
 
 
@@ -237,6 +229,7 @@ def two_losses(
     folder: Path | None = None,
     *,
     plain: bool = True,
+    start: nn.Module | None = None,
 ) -> nn.Module:
     """Step 5: train with the weighted loss; then, with ``plain``, go on from these weights with the plain one.
 
@@ -248,11 +241,15 @@ def two_losses(
         seed: of everything random.
         folder: where each loss is kept.
         plain: whether the second loss follows, so that the outputs are probabilities again.
+        start: network of the first loss whose weights and scales the second one goes on from; None trains one.
     """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         network = _built(_of_pixels(build), pixels, indices=settings.indices)
-    for name, weighted in (("weighted", True), ("plain", False))[: 2 if plain else 1]:
+    if start is not None:
+        network.load_state_dict(start.state_dict())
+    losses = (("weighted", True),) if start is None else ()
+    for name, weighted in (*losses, *((("plain", False),) if plain else ())):
         _fit_or_load(network, pixels, validation, settings.stage(weighted=weighted), seed, folder, name)
     return network
 

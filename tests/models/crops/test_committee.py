@@ -16,7 +16,7 @@ from models.crops.onnx_file import Eats, export
 from models.crops.series import PixelSeries
 from models.crops.spectral import Spectra
 from models.crops.stacked_lstm import StackedLSTM
-from models.crops.weighted_lstm import committee, stacked_lstm, train_weighted_lstm
+from models.crops.weighted_lstm import committee, stacked_lstm, train_weighted_lstm, two_losses
 from tests.models.crops.test_weighted_lstm import QUICK
 
 
@@ -48,7 +48,8 @@ def test_equal_shares_change_nothing_and_a_class_that_is_not_there_is_never_said
 
 def test_network_and_kernel_go_into_one_onnx_file(pixels: PixelSeries, tmp_path: Path) -> None:
     settings = replace(QUICK, kernel=True, indices=True, training=replace(QUICK.training, epochs=2))
-    made = committee(stacked_lstm(settings.units), pixels, None, settings, 0, shares=np.ones(3))
+    network = two_losses(stacked_lstm(settings.units), pixels, None, settings, 0)
+    made = committee(network, pixels, settings, 0, np.ones(3))
     assert isinstance(made, Committee)
     parts = [type(part) for member in made.members for part in member.modules()]
     assert parts.count(StackedLSTM) == parts.count(KernelLogistic) == 1
