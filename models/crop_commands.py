@@ -36,6 +36,7 @@ _PATH = click.Path(path_type=Path)
 @click.option("--dropout", default=0.0, show_default=True, type=click.FloatRange(0, 1, max_open=True))
 @click.option("--continued", is_flag=True, help="The final network goes on from the first one's weights.")
 @click.option("--judges", default=1, show_default=True, type=click.IntRange(1), help="2 or more where pixels are few.")
+@click.option("--quantile", default=0.25, show_default=True, type=click.FloatRange(0, 1), help="Unsure share left out.")
 @click.option("--indices", is_flag=True, help="See logarithms and vegetation indices, not the bands themselves.")
 @click.option("--kernel", is_flag=True, help="Average the final network with a kernel logistic regression.")
 @click.option("--map-shares", is_flag=True, help="Decide by the crops' shares of the data.")
@@ -60,6 +61,7 @@ def train_weighted_lstm(
     dropout: float,
     continued: bool,
     judges: int,
+    quantile: float,
     indices: bool,
     kernel: bool,
     map_shares: bool,
@@ -94,6 +96,7 @@ def train_weighted_lstm(
         dropout=dropout,
         continued=continued,
         judges=judges,
+        quantile=quantile,
         indices=indices,
         kernel=kernel,
         map_shares=map_shares,
