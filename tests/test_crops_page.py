@@ -33,8 +33,11 @@ def _said(right: float, seed: int) -> np.ndarray:
 
 def test_tables_hold_every_model_and_what_ours_wins(tmp_path: Path) -> None:
     mapped = {OURS: _said(0.9, 0), FOREST: _said(0.7, 1)}
+    page_at = tmp_path / "page.md"
     shares = {OURS + BY_SHARES: _said(0.95, 2), FOREST + BY_SHARES: _said(0.945, 3)}
-    write_page({"a": Outcome("Somewhere", "A note.", drawn(600), mapped | shares, 100)}, tmp_path / "page.md")
+    write_page(
+        {"a": Outcome("Somewhere", "A note.", drawn(600), mapped | shares, 100)}, tmp_path / "page.md", ["Elsewhere"]
+    )
     page = (tmp_path / "page.md").read_text()
     ours, by_shares = (line for line in page.splitlines() if line.startswith(f"| **{OURS}** | 2 | 0.9"))
     forest, _ = (line for line in page.splitlines() if line.startswith(f"| {FOREST} | 2 | "))
@@ -43,6 +46,7 @@ def test_tables_hold_every_model_and_what_ours_wins(tmp_path: Path) -> None:
     less = float(forest.split("|")[-2].split()[0])
     assert 0.1 < less < 0.3
     assert "## Somewhere\n\nA note." in page
+    assert page.endswith("## Not run yet\n\n* Elsewhere\n")
     above, alike = (line for line in page.splitlines() if "OA above the forest's" in line)
     assert above.endswith("| yes |")
     assert alike.endswith("| yes, within chance |")

@@ -424,7 +424,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
         running = {pool.submit(_run, data, options.runs, *one): one for one in todo}
         for done in as_completed(running):
             print(*running[done], f"in {done.result():.0f} s", flush=True)
-    write_page(_outcomes(data, options.runs, options.seeds), options.page)
+    outcomes = _outcomes(data, options.runs, options.seeds)
+    lacking = [experiment.title for name, experiment in EXPERIMENTS.items() if name not in outcomes]
+    write_page(outcomes, options.page, lacking)
     print(options.page)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -88,8 +88,8 @@ class Outcome:
         return Judged(self.pixels.label, self.mapped[name], self.pixels.block, self.pixels.classes)
 
 
-def write_page(outcomes: Mapping[str, Outcome], path: Path) -> None:
-    """Write the page of all experiments that were run."""
+def write_page(outcomes: Mapping[str, Outcome], path: Path, lacking: Sequence[str] = ()) -> None:
+    """Write the page of all experiments that were run, and name the others."""
     parts = [HEAD, "## What was asked, and what came\n", _promises(outcomes)]
     for name, outcome in outcomes.items():
         parts.append(f"## {outcome.title}\n")
@@ -101,6 +101,9 @@ def write_page(outcomes: Mapping[str, Outcome], path: Path) -> None:
             parts.append(_table(outcome, [name for name in outcome.mapped if name.endswith(BY_SHARES)]))
         if name == "joint" and {FIRST, FINAL} <= outcome.mapped.keys():
             parts.append(_by_class(outcome))
+    if lacking:
+        parts.append("## Not run yet\n")
+        parts += [f"* {title}" for title in lacking]
     path.write_text("\n".join(parts).rstrip() + "\n", encoding="utf-8")
 
 
