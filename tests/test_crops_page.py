@@ -33,7 +33,6 @@ def _said(right: float, seed: int) -> np.ndarray:
 
 def test_tables_hold_every_model_and_what_ours_wins(tmp_path: Path) -> None:
     mapped = {OURS: _said(0.9, 0), FOREST: _said(0.7, 1)}
-    page_at = tmp_path / "page.md"
     shares = {OURS + BY_SHARES: _said(0.95, 2), FOREST + BY_SHARES: _said(0.945, 3)}
     write_page(
         {"a": Outcome("Somewhere", "A note.", drawn(600), mapped | shares, 100)}, tmp_path / "page.md", ["Elsewhere"]
