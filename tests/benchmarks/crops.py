@@ -101,7 +101,8 @@ unsure ones takes what the borders between classes are learned from.
 *No reliable samples* is the same final training on the whole weak set; with right labels it is the ceiling of the
 noisy runs. Those right labels are the layer's, and so are the test's: here nothing is won by leaving doubtful pixels
 out. Wrong labels are drawn evenly over all classes and pixels, which a network with dropout and few passes mostly
-ignores."""
+ignores. The worst class's F1 hangs on few points (the column *tested* of the last table, all trainings together), as
+blocks held out may hold hardly any of a class; hence its wide interval."""
 APART = f"At most {MOST_A_CLASS} training points a class, as many as are drawn at random, none of them in a test block."
 
 Known = Callable[[PixelSeries, Split], np.ndarray]

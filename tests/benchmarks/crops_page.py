@@ -189,12 +189,13 @@ def _difference(outcome: Outcome, ours: str, theirs: str, figure: Figure) -> Int
 
 
 def _by_class(outcome: Outcome) -> str:
-    lines = [_row(["class", "PA first", "UA first", "F1 first", "PA whole", "UA whole", "F1 whole"])]
-    lines.append(_row(["---", *["--:"] * 6]))
+    lines = [_row(["class", "tested", "PA first", "UA first", "F1 first", "PA whole", "UA whole", "F1 whole"])]
+    lines.append(_row(["---", *["--:"] * 7]))
+    tested = outcome.judged(FINAL).matrices().sum((0, 1, 2))
     found = [scores(outcome.judged(name).matrices().sum((0, 1))) for name in (FIRST, FINAL)]
     for index, name in enumerate(outcome.pixels.legend):
         cells = [f"{100 * one[key][index]:.1f}" for one in found for key in ("producers", "users", "f1")]
-        lines.append(_row([name, *cells]))
+        lines.append(_row([name, f"{tested[index]:,}", *cells]))
     return "\n".join(lines) + "\n"
 
 
