@@ -34,7 +34,12 @@ _PATH = click.Path(path_type=Path)
 @click.option("--learning-rate", default=1e-3, show_default=True, type=click.FloatRange(0, min_open=True))
 @click.option("--optimizer", default="rmsprop", show_default=True, type=click.Choice(["rmsprop", "adamw"]))
 @click.option("--dropout", default=0.0, show_default=True, type=click.FloatRange(0, 1, max_open=True))
+@click.option("--continued", is_flag=True, help="The final network goes on from the first one's weights.")
 @click.option("--judges", default=1, show_default=True, type=click.IntRange(1), help="2 or more where pixels are few.")
+@click.option("--quantile", default=0.25, show_default=True, type=click.FloatRange(0, 1), help="Unsure share left out.")
+@click.option("--indices", is_flag=True, help="See logarithms and vegetation indices, not the bands themselves.")
+@click.option("--kernel", is_flag=True, help="Average the final network with a kernel logistic regression.")
+@click.option("--map-shares", is_flag=True, help="Decide by the crops' shares of the data.")
 @click.option("--validation", default=0.15, show_default=True, type=click.FloatRange(0, 1, min_open=True))
 @click.option("--test", default=0.2, show_default=True, type=click.FloatRange(0, 1, min_open=True))
 @click.option("--seed", default=0, show_default=True, type=click.IntRange(0))
@@ -54,7 +59,12 @@ def train_weighted_lstm(
     learning_rate: float,
     optimizer: str,
     dropout: float,
+    continued: bool,
     judges: int,
+    quantile: float,
+    indices: bool,
+    kernel: bool,
+    map_shares: bool,
     validation: float,
     test: float,
     seed: int,
@@ -84,7 +94,12 @@ def train_weighted_lstm(
         ),
         batch=batch,
         dropout=dropout,
+        continued=continued,
         judges=judges,
+        quantile=quantile,
+        indices=indices,
+        kernel=kernel,
+        map_shares=map_shares,
     )
     pixels = _pixels(data, label, legend, erode_px)
     with progress_bar() as told:

@@ -16,9 +16,12 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
+from models.crops.committee import Committee, towards
+from models.crops.kernel import fit_kernel
 from models.crops.pixel_networks import Build, FitSettings, Scales, fit, predict_logits, probabilities
 from models.crops.sampling import Counts, counts_by_class, stratified
 from models.crops.series import CropError, FloatArray, IntArray, PixelSeries
+from models.crops.spectral import Spectra
 from models.crops.stacked_lstm import UNITS, StackedLSTM
 from models.crops.training import TrainingSettings
 
@@ -42,11 +45,18 @@ class WeightedSettings:
         units: of the three layers.
         dropout: between them; the paper has none.
         weak_plain: whether the first stage ends with the plain loss too; the paper says so of the final stage only.
+        continued: whether the final network goes on from the first one's weights, with the plain loss alone, as the
+            paper may be read; otherwise it starts anew, with the weighted loss and then the plain one.
         judges: 1 lets the first network judge the pixels it learned from, as in the paper, whose map has far more
             pixels than its weak set. With few pixels a network remembers wrong labels; 2 or more networks then
             each learn from the other parts of the weak set and judge their own.
         quantile: of a class's confidences, interpolated linearly, above which a pixel is reliable.
         confidences: taken over pixels where thematic map and network agree, or over all the network gives the class.
+        indices: whether networks see logarithms of the bands and vegetation indices, and not the bands themselves.
+        kernel: whether the final network's probabilities are averaged with those of a kernel logistic regression; the
+            paper has the network alone.
+        map_shares: whether the final network decides by the shares of the thematic map, and not by those of its
+            training set, in which rare classes are over-sampled; better on the whole, worse for rare classes.
         jitter: augmentation, see :class:`models.crops.pixel_networks.FitSettings`.
         level: likewise.
         dropped: likewise.
@@ -59,9 +69,13 @@ class WeightedSettings:
     units: tuple[int, ...] = UNITS
     dropout: float = 0.0
     weak_plain: bool = False
+    continued: bool = False
     judges: int = 1
     quantile: float = RELIABLE_QUANTILE
     confidences: Literal["agreeing", "predicted"] = "agreeing"
+    indices: bool = False
+    kernel: bool = False
+    map_shares: bool = False
     jitter: float = 0.0
     level: float = 0.0
     dropped: float = 0.0
@@ -173,8 +187,37 @@ def train_weighted_lstm(
                 f"no pixel of {name} is reliable: the network never says it where the thematic map "
                 "does; raise the minimum of the counts, or merge the class with another"
             )
-    final = stage("final", pixels.take(chosen), plain=True)
+    told("final")
+    place = None if folder is None else folder / "final"
+    start = first if settings.continued else None
+    trained = two_losses(build, pixels.take(chosen), validation, settings, seed, place, start=start)
+    shares = pixels.counts() / len(pixels) if settings.map_shares else None
+    final = committee(trained, pixels.take(chosen), settings, seed, shares)
     return WeightedLSTM(first, final, weak, reliable, chosen)
+
+
+def committee(
+    network: nn.Module,
+    pixels: PixelSeries,
+    settings: WeightedSettings,
+    seed: int,
+    shares: NDArray[np.float64] | None = None,
+) -> nn.Module:
+    """A trained network, and beside it what else the settings want, as one.
+
+    Args:
+        network: whose last loss was the plain one.
+        pixels: it was fitted to.
+        settings: that say whether a kernel logistic regression joins it.
+        seed: of everything random.
+        shares: (classes,) of the place to map, which are then decided by; None leaves the training set's.
+    """
+    members = [network]
+    if settings.kernel:
+        members.append(_built(lambda seen: fit_kernel(seen, seed), pixels, indices=settings.indices))
+    if len(members) == 1 and shares is None:
+        return network
+    return Committee(members, None if shares is None else towards(shares, pixels.counts())).eval()
 
 
 def two_losses(
@@ -186,6 +229,7 @@ def two_losses(
     folder: Path | None = None,
     *,
     plain: bool = True,
+    start: nn.Module | None = None,
 ) -> nn.Module:
     """Step 5: train with the weighted loss; then, with ``plain``, go on from these weights with the plain one.
 
@@ -197,13 +241,28 @@ def two_losses(
         seed: of everything random.
         folder: where each loss is kept.
         plain: whether the second loss follows, so that the outputs are probabilities again.
+        start: network of the first loss whose weights and scales the second one goes on from; None trains one.
     """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        network = build(Scales.of(pixels), len(pixels.steps), pixels.classes)
-    for name, weighted in (("weighted", True), ("plain", False))[: 2 if plain else 1]:
+        network = _built(_of_pixels(build), pixels, indices=settings.indices)
+    if start is not None:
+        network.load_state_dict(start.state_dict())
+    losses = (("weighted", True),) if start is None else ()
+    for name, weighted in (*losses, *((("plain", False),) if plain else ())):
         _fit_or_load(network, pixels, validation, settings.stage(weighted=weighted), seed, folder, name)
     return network
+
+
+def _of_pixels(build: Build) -> Callable[[PixelSeries], nn.Module]:
+    return lambda pixels: build(Scales.of(pixels), len(pixels.steps), pixels.classes)
+
+
+def _built(make: Callable[[PixelSeries], nn.Module], pixels: PixelSeries, *, indices: bool) -> nn.Module:
+    if not indices:
+        return make(pixels)
+    spectra = Spectra(pixels.bands)
+    return nn.Sequential(spectra, make(spectra.of(pixels)))
 
 
 def _fit_or_load(

@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 import numpy as np
+import onnx
 import pandas as pd
 import pytest
 import rasterio
@@ -57,6 +58,17 @@ def test_from_points_to_a_map(run_pomona: Pomona, points: Path, tmp_path: Path) 
     again = run_pomona("train", "weighted-lstm", "--data", points, "--out", out, *QUICK, "--seed", 1)
     assert again.exit_code == 2
     assert "other data or settings" in again.err
+
+
+def test_indices_kernel_and_shares_end_in_one_file(run_pomona: Pomona, points: Path, tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    wanted = ["--indices", "--kernel", "--map-shares", "--json", "--epochs", 4]
+    done = run_pomona("train", "weighted-lstm", "--data", points, "--out", out, *QUICK, *wanted)
+    assert done.exit_code == 0, done.err
+    assert json.loads(done.out)["figures"]["overall"]["value"] > 0.9
+    operators = {node.op_type for node in onnx.load(out / "model.onnx").graph.node}
+    assert {"LSTM", "Log", "Exp"} <= operators
+    assert what_it_eats(open_session(out / "model.onnx", 1)).bands == ("B08", "B04")
 
 
 def test_a_store_needs_a_legend_and_its_patches_are_apart(run_pomona: Pomona, tmp_path: Path) -> None:

@@ -129,6 +129,15 @@ def test_the_plain_loss_goes_on_from_the_weighted_ones_weights(pixels: PixelSeri
         torch.testing.assert_close(one, other)
 
 
+def test_the_final_network_may_go_on_from_the_first_ones_weights(pixels: PixelSeries, tmp_path: Path) -> None:
+    still = TrainingSettings(epochs=1, learning_rate=1e-12)
+    settings = replace(QUICK, continued=True, plain=still)
+    made = train_weighted_lstm(pixels, None, settings, seed=0, folder=tmp_path)
+    assert len(made.chosen) < len(made.weak)
+    assert np.allclose(predict_logits(made.first, pixels.values), predict_logits(made.final, pixels.values), atol=1e-5)
+    assert [path.name for path in sorted((tmp_path / "final").glob("*.pt"))] == ["plain.pt"]
+
+
 def _build(scales: Scales, _steps: int, classes: int) -> nn.Module:
     return StackedLSTM(scales, classes, units=(12, 8, 8))
 
