@@ -153,7 +153,10 @@ def write_page(
 def wrapped(text: str) -> str:
     """Paragraphs as wide as the documentation's others; code, tables and headings as they are."""
     blocks = text.split("\n\n")
-    plain = [block if block.lstrip()[:1] in ("`", "|", "#", "!") else fill(block, 120) for block in blocks]
+    plain = [
+        block if block.lstrip()[:1] in ("`", "|", "#", "!") else fill(block, 120, break_on_hyphens=False)
+        for block in blocks
+    ]
     return "\n\n".join(plain)
 
 
