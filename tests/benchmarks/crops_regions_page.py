@@ -324,7 +324,7 @@ def _an_giang(runs: Path, rice: PixelSeries) -> list[str]:
 
 def _undone(runs: Path) -> list[str]:
     wanted: Mapping[str, int] = {
-        "choose": 18,
+        "choose": 14,
         "labels": len(SEEDS) * len(SIZES) * (len(RIVALS) + 1),
         "season": 2 * len(SEEDS),
         "fusion": 3 * len(SEEDS),

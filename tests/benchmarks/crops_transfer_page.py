@@ -13,6 +13,8 @@ from models.maps.accuracy import scores
 from models.maps.resampling import Interval, limits
 
 METHODS = ("RF", "RI", "as it comes", "FT", "FT_E")
+TRAINED = ("RI", "FT", "FT_E")
+RATES = (1e-3, 5e-3)
 BANDS: Mapping[str, tuple[str, ...]] = {"VH": ("VH",), "VH VV": ("VH", "VV")}
 FEATURES = tuple(BANDS)
 COUNTRIES = ("A", "B")
@@ -57,6 +59,22 @@ from the simulated source.
 def cell_file(runs: Path, method: str, country: str, features: str, labels: int, seed: int) -> Path:
     """Where one training's error matrices are kept."""
     return runs / "cells" / f"{labels} {country} {features} {method} {seed}.json"
+
+
+def choice_file(runs: Path, method: str, rate: float, labels: int) -> Path:
+    """Where the IoU on patches for choosing is kept."""
+    return runs / "choose" / f"{labels} {method} {rate}.json"
+
+
+def choice(runs: Path, method: str, rate: float) -> float:
+    """Mean IoU of one learning rate over the numbers of labels."""
+    files = [choice_file(runs, method, rate, labels) for labels in LABELS]
+    return float(np.mean([json.loads(file.read_text(encoding="utf-8"))["iou"] for file in files]))
+
+
+def chosen_rate(runs: Path, method: str) -> float:
+    """The learning rate with the best mean IoU on patches for choosing."""
+    return max(RATES, key=lambda rate: choice(runs, method, rate))
 
 
 def _matrices(runs: Path, method: str, country: str, features: str, labels: int, test: str) -> NDArray[np.int64] | None:
