@@ -98,4 +98,5 @@ def test_the_papers_table_with_paired_differences(tmp_path: Path) -> None:
     assert "| tested in | A | A | B | B | B | B | A | A |" in page
     assert f"| FT_E | {90 / 105:.3f} | – | {10 / 105:.3f} | – |" in page
     assert f"| A | VH | {40 / 105:+.3f}" in page
-    assert "9 of 150 trainings are done" in page
+    assert "9 of 90 trainings are done" in page
+    assert "* FT: **not met everywhere**; above RI, with the whole interval, in 1 of 4 cells." in page

@@ -18,7 +18,7 @@ RATES = (1e-3, 5e-3)
 BANDS: Mapping[str, tuple[str, ...]] = {"VH": ("VH",), "VH VV": ("VH", "VV")}
 FEATURES = tuple(BANDS)
 COUNTRIES = ("A", "B")
-LABELS = (2, 8)
+LABELS = (2,)
 SEEDS = (0, 1, 2)
 _RESAMPLES = 1000
 
@@ -27,7 +27,7 @@ HEAD = """# Recurrent U-Net: what was measured
 Written by
 
 ```sh
-POMONA_DATA=data python -m tests.benchmarks.crops_transfer pretrain tune angiang
+POMONA_DATA=data python -m tests.benchmarks.crops_transfer pretrain choose tune angiang
 ```
 
 **These countries are simulated.** No open set at hand has dense masks of rice in two countries with Sentinel-1 series,
@@ -38,14 +38,21 @@ three times the speckle in power. What holds here shows that training, transfer 
 large a gain is on real countries it cannot say.
 
 The network is the defined one at a quarter of its widths (8, 16, 32, 64), so that two processor cores can train it;
-patches are 32 px where the paper has 256. The source is trained with VH on 240 patches. In each target a few labelled
-patches are drawn, and every way of starting trains as many cycles on them; random weights at a learning rate of 0.005,
-trained ones at 0.001, neither searched for. IoU of rice on 60 other patches of the
-country; mean over seeds.
+patches are 32 px where the paper has 256. The source is trained with VH on 240 patches, 100 cycles. In each target two
+labelled patches are drawn, and every way of starting trains 30 cycles on them at the learning rate that did best on 30
+patches of country A which nothing else uses. IoU of rice on 60 other patches of each country, drawn anew after all
+choices; mean over three seeds, which draw labelled patches, weights and batches.
+
+Batch normalisation keeps statistics for each date. With one running mean for all dates, as plain batch normalisation
+has, the same network at home reached an IoU of 0.35 where its own batches' statistics gave 0.80 (40 cycles, 30 other
+patches): what was normalised date by date in training was not when it mapped.
 
 RF: random forest of pixels, trained in the target. RI: random weights. *As it comes*: the source's network, not trained
 on. FT: all its weights trained on. FT_E: its encoder and carries trained on, its decoder frozen. With VV the source's
 network is given a second band without weight, so that it begins as it was.
+
+The paper (Jo, Koukos et al., arXiv 2211.04755) has the same rows for South Korea and Spain. Its figures are not beside
+these: countries that were drawn and countries that are there cannot be compared in numbers.
 """
 
 
@@ -61,19 +68,18 @@ def cell_file(runs: Path, method: str, country: str, features: str, labels: int,
     return runs / "cells" / f"{labels} {country} {features} {method} {seed}.json"
 
 
-def choice_file(runs: Path, method: str, rate: float, labels: int) -> Path:
+def choice_file(runs: Path, method: str, rate: float) -> Path:
     """Where the IoU on patches for choosing is kept."""
-    return runs / "choose" / f"{labels} {method} {rate}.json"
+    return runs / "choose" / f"{method} {rate}.json"
 
 
 def choice(runs: Path, method: str, rate: float) -> float:
-    """Mean IoU of one learning rate over the numbers of labels."""
-    files = [choice_file(runs, method, rate, labels) for labels in LABELS]
-    return float(np.mean([json.loads(file.read_text(encoding="utf-8"))["iou"] for file in files]))
+    """IoU of one learning rate on patches for choosing."""
+    return float(json.loads(choice_file(runs, method, rate).read_text(encoding="utf-8"))["iou"])
 
 
 def chosen_rate(runs: Path, method: str) -> float:
-    """The learning rate with the best mean IoU on patches for choosing."""
+    """The learning rate with the best IoU on patches for choosing."""
     return max(RATES, key=lambda rate: choice(runs, method, rate))
 
 
@@ -166,9 +172,50 @@ def _an_giang(runs: Path) -> list[str]:
     return [*lines, ""]
 
 
+def _verdicts(runs: Path) -> list[str]:
+    """FT and FT_E above RI where fine-tuned and tested in the same country, by features: the worst interval tells."""
+    lines = ["## Must hold: FT and FT_E above RI where labels are few\n"]
+    for method in ("FT", "FT_E"):
+        found = []
+        for country in COUNTRIES:
+            for features in FEATURES:
+                ours = _matrices(runs, method, country, features, LABELS[0], country)
+                theirs = _matrices(runs, "RI", country, features, LABELS[0], country)
+                if ours is not None and theirs is not None:
+                    found.append(difference(ours, theirs))
+        above = sum(each.low > 0 for each in found)
+        whole = len(COUNTRIES) * len(FEATURES)
+        met = "not measured" if not found else "met" if above == whole else "not met everywhere"
+        lines.append(f"* {method}: **{met}**; above RI, with the whole interval, in {above} of {whole} cells.")
+    return [*lines, ""]
+
+
+def _source(runs: Path) -> list[str]:
+    file = runs / "source.json"
+    if not file.is_file():
+        return []
+    found = json.loads(file.read_text(encoding="utf-8"))
+    return [
+        "## At home\n",
+        (
+            f"IoU on 60 other patches of the source: network {found['network']:.3f}, random forest of pixels trained on "
+            f"the same patches {found['forest']:.3f}.\n"
+        ),
+        "IoU on the patches for choosing, by learning rate:\n",
+        "| | " + " | ".join(f"{rate:g}" for rate in RATES) + " |",
+        "| --- |" + " ---: |" * len(RATES),
+        *(
+            f"| {method} | " + " | ".join(f"{choice(runs, method, rate):.3f}" for rate in RATES) + " |"
+            for method in TRAINED
+            if all(choice_file(runs, method, rate).is_file() for rate in RATES)
+        ),
+        "",
+    ]
+
+
 def write_page(runs: Path, out: Path) -> None:
     """Write what is there."""
-    lines = [HEAD]
+    lines = [HEAD, *_verdicts(runs), *_source(runs)]
     for labels in LABELS:
         lines += _table(runs, labels) + _differences(runs, labels)
     lines += _an_giang(runs)
