@@ -51,8 +51,10 @@ RF: random forest of pixels, trained in the target. RI: random weights. *As it c
 on. FT: all its weights trained on. FT_E: its encoder and carries trained on, its decoder frozen. With VV the source's
 network is given a second band without weight, so that it begins as it was.
 
-The paper (Jo, Koukos et al., arXiv 2211.04755) has the same rows for South Korea and Spain. Its figures are not beside
-these: countries that were drawn and countries that are there cannot be compared in numbers.
+The paper's network (Jo, Koukos et al., arXiv 2211.04755) is trained on paddy rice of South Korea. Its table, by
+fine-tuning in Spain, VH and then VH VV. Tested in Spain: RF 0.87 and 0.90, RI 0.86 and 0.69, FT 0.89 and 0.90, FT_E
+0.90 and 0.90. Tested in France: RF 0.63 and 0.66, RI 0.52 and 0.36, FT 0.57 and 0.63, FT_E 0.63 and 0.66. Numbers of
+countries that were drawn say nothing about those; the order of rows may be compared.
 """
 
 
@@ -198,8 +200,8 @@ def _source(runs: Path) -> list[str]:
     return [
         "## At home\n",
         (
-            f"IoU on 60 other patches of the source: network {found['network']:.3f}, random forest of pixels trained on "
-            f"the same patches {found['forest']:.3f}.\n"
+            f"IoU on 60 other patches of the source: network {found['network']:.3f}, random forest of pixels, trained "
+            f"on the same patches, {found['forest']:.3f}.\n"
         ),
         "IoU on the patches for choosing, by learning rate:\n",
         "| | " + " | ".join(f"{rate:g}" for rate in RATES) + " |",
