@@ -41,8 +41,8 @@ The network is the defined one at a quarter of its widths (8, 16, 32, 64), so th
 patches are 32 px where the paper has 256. The source is trained with VH on 240 patches, 100 cycles. In each target two
 labelled patches are drawn, and every way of starting trains 30 cycles on them at the learning rate that did best on 30
 patches of country A which nothing else uses. IoU of rice on 60 other patches of each country, drawn anew after all
-choices; mean over three seeds, which draw labelled patches, weights and batches. How many cycles is a matter of the time
-there was: RI, which begins with nothing, might gain most from more. Two patches are the only number of labels measured.
+choices; mean over three seeds, which draw labelled patches, weights and batches. How many cycles is a matter of the
+time there was: RI, which begins with nothing, might gain most from more. No other number of labels was measured.
 
 Batch normalisation keeps statistics for each date. With one running mean for all dates, as plain batch normalisation
 has, the same network at home reached an IoU of 0.35 where its own batches' statistics gave 0.80 (40 cycles, 30 other
