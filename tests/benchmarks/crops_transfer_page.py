@@ -172,7 +172,17 @@ def _an_giang(runs: Path) -> list[str]:
             found = _matrices(runs, method, "An Giang", features, LABELS[-1], "An Giang")
             cells.append("–" if found is None else f"{float(_iou(found.sum(1)).mean()):.3f}")
         lines.append(f"| {method} | " + " | ".join(cells) + " |")
-    return [*lines, ""]
+    lines.append("")
+    for features in FEATURES:
+        of = {m: _matrices(runs, m, "An Giang", features, LABELS[-1], "An Giang") for m in TRAINED}
+        iou = {m: float(_iou(found.sum(1)).mean()) for m, found in of.items() if found is not None}
+        if len(iou) == len(TRAINED):
+            best = max(iou, key=lambda method: iou[method])
+            helped = "did not help" if best == "RI" else "helped"
+            lines.append(
+                f"With {features} weights of a drawn country {helped} here: {best} is the best of the three.\n"
+            )
+    return lines
 
 
 def _verdicts(runs: Path) -> list[str]:
