@@ -164,6 +164,7 @@ def _print_report(report: Report) -> None:
 @click.option("--memory-mb", default=512, show_default=True, type=click.IntRange(16), help="What a tile may take.")
 @click.option("--threads", type=click.IntRange(1), help="To classify with here.  [default: all cores]")
 @click.option("--scheduler", metavar="ADDRESS", help="Map on a Dask cluster, such as tcp://host:8786.")
+@click.option("--int8", is_flag=True, help="Weighted LSTM: in integers first, in full where two classes are close.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object.")
 def map_crops_command(
     model: Path,
@@ -172,6 +173,7 @@ def map_crops_command(
     memory_mb: int,
     threads: int | None,
     scheduler: str | None,
+    int8: bool,
     as_json: bool,
 ) -> None:
     """Map the crops of a tile: GeoTIFF with class and confidence.
@@ -189,7 +191,8 @@ def map_crops_command(
     from models.maps.runs import Work
 
     with progress_bar() as told:
-        made = map_crops(model, composites, out, Work(memory_mb, threads or os.cpu_count() or 1, scheduler), told)
+        work = Work(memory_mb, threads or os.cpu_count() or 1, scheduler)
+        made = map_crops(model, composites, out, work, told, int8=int8)
     if as_json:
         click.echo(json.dumps({"map": str(out / MAP), "areas_ha": made.areas_ha, "resumed": made.resumed}))
         return

@@ -59,6 +59,9 @@ def test_figures_differences_and_verdicts_stand_where_runs_are_done(
     ours = [line for line in page.splitlines() if line.startswith(f"| {OURS} | 0.9")]
     assert len(ours) >= len(REGIONS)
     assert ours[0].endswith("| – | – |")
+    assert "anywhere: **met**." in page
+    assert f"**met**; better in {len(REGIONS) * len(RIVALS)} of" in page
+    assert "as the paper counts, at least 0.9 of the final one: **not met**" in page
     assert page.count(": better |") == len(REGIONS) * len(RIVALS)
     assert "B04 70 -0.250" in page
     assert "Not all runs are done (choose 0 of" in page
@@ -78,7 +81,13 @@ def test_a_page_without_runs_says_so(sets: dict[str, PixelSeries], tmp_path: Pat
 
 @pytest.mark.parametrize(
     ("low", "high", "told"),
-    [(0.01, 0.03, "better"), (-0.03, -0.01, "worse"), (-0.01, 0.02, "not inferior"), (-0.05, 0.04, "open")],
+    [
+        (0.01, 0.03, "better"),
+        (-0.03, -0.01, "worse"),
+        (-0.01, -0.005, "worse within the margin"),
+        (-0.01, 0.02, "not inferior"),
+        (-0.05, 0.04, "open"),
+    ],
 )
 def test_what_an_interval_says(low: float, high: float, told: str) -> None:
     assert verdict(Interval((low + high) / 2, low, high)) == told
@@ -98,4 +107,5 @@ def test_the_papers_table_with_paired_differences(tmp_path: Path) -> None:
     assert "| tested in | A | A | B | B | B | B | A | A |" in page
     assert f"| FT_E | {90 / 105:.3f} | – | {10 / 105:.3f} | – |" in page
     assert f"| A | VH | {40 / 105:+.3f}" in page
-    assert "9 of 150 trainings are done" in page
+    assert "9 of 90 trainings are done" in page
+    assert "* FT: **not met everywhere**; above RI, with the whole interval, in 1 of 4 cells." in page

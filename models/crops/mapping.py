@@ -17,7 +17,7 @@ import rasterio
 from rasterio.windows import Window
 
 from models.crops.composing import filled
-from models.crops.onnx_file import Eats, ask, open_session, what_it_eats
+from models.crops.onnx_file import Eats, ask, ask_quickly, open_int8, open_session, what_it_eats
 from models.crops.series import CropError, FloatArray
 from models.crops.sources import SeriesSource, open_source
 from models.maps.cog import Layers, join_tiles
@@ -40,31 +40,39 @@ class CropJob:
     Attributes:
         model: ONNX file of the network.
         source: of the series, in the network's order.
+        int8: whether integers are tried first.
     """
 
     model: Path
     source: SeriesSource
+    int8: bool = False
 
     @cached_property
     def _session(self) -> Any:
         return open_session(self.model, 1)
 
+    @cached_property
+    def _quick(self) -> Any:
+        return open_int8(self.model, 1) if self.int8 else None
+
     def __getstate__(self) -> dict[str, Any]:
-        """Without the session, which every process opens for itself."""
-        return {"model": self.model, "source": self.source}
+        """Without the sessions, which every process opens for itself."""
+        return {"model": self.model, "source": self.source, "int8": self.int8}
 
     def make(self, window: Window, threads: int = 1) -> Tile:
         """Classify the pixels of a window, see :func:`classify`."""
-        return classify(self._session, self.source.read(window), threads)
+        return classify(self._session, self.source.read(window), threads, self._quick)
 
 
-def classify(session: Any, values: FloatArray, threads: int = 1) -> Tile:
+def classify(session: Any, values: FloatArray, threads: int = 1, quick: Any = None) -> Tile:
     """Class and confidence of each pixel, each pixel alone, so that the result does not depend on the tiles.
 
     Args:
         session: of the network; a run of it takes one thread.
         values: (steps · bands, rows, columns), bands of the first step first; NaN where not seen.
         threads: that classify side by side.
+        quick: session of the same network in integers, which is asked first; see
+            :func:`models.crops.onnx_file.ask_quickly`.
 
     Returns:
         (2, rows, columns): index of the class, and its probability in percent; 255 where a band was never seen.
@@ -83,7 +91,8 @@ def classify(session: Any, values: FloatArray, threads: int = 1) -> Tile:
             series = filled(series)
         known = np.isfinite(series).all((1, 2))
         if known.any():
-            probability = ask(session, series[known])
+            there = series[known]
+            probability = ask(session, there) if quick is None else ask_quickly(session, quick, there)
             tile[0, part][known] = probability.argmax(1)
             tile[1, part][known] = np.round(100 * probability.max(1))
 
@@ -111,7 +120,13 @@ class CropMap:
 
 
 def map_crops(
-    model: Path, source: Path, out: Path, work: Work, told: Told = lambda _stage, _done, _all: None
+    model: Path,
+    source: Path,
+    out: Path,
+    work: Work,
+    told: Told = lambda _stage, _done, _all: None,
+    *,
+    int8: bool = False,
 ) -> CropMap:
     """Map the crops of a tile and leave map and record in a folder.
 
@@ -121,20 +136,25 @@ def map_crops(
         out: the folder; an unfinished run of the same map is gone on with.
         work: what it is made with.
         told: is told the stage, and how many of its steps are done.
+        int8: whether a stacked LSTM is asked in integers first, and in full where classes are close.
 
     Raises:
-        CropError: composites that do not fit the network, or more classes than a map can hold.
+        CropError: composites that do not fit the network, more classes than a map can hold, or another network in
+            integers.
         MapError: rasters that cannot be read, or a folder with an unfinished other map.
         ClusterError: the cluster fails.
     """
     eats = what_it_eats(open_session(model, 1))
     if len(eats.legend) > UNKNOWN:
         raise CropError(f"{len(eats.legend)} classes do not fit into a map of bytes; merge some")
+    if int8:
+        open_int8(model, 1)  # a network that cannot be is refused before any work
     series = open_source(source, eats)
     plan = hashed(
         {
             "model": hashlib.sha256(model.read_bytes()).hexdigest(),
             **series.record(),
+            "int8": int8,
             "versions": {"onnxruntime": onnxruntime.__version__, "gdal": rasterio.__gdal_version__},
         }
     )
@@ -142,7 +162,7 @@ def map_crops(
     with alone(out):
         store = open_store(out, plan)
         every = list(windows(series.grid, tile_side(len(eats.steps) * len(eats.bands), work.memory_mb)))
-        resumed = make_tiles(CropJob(model.absolute(), series), every, store, work, told)
+        resumed = make_tiles(CropJob(model.absolute(), series, int8), every, store, work, told)
         told("joining tiles", 0, 1)
         areas_m2: dict[str, float] = {}
 

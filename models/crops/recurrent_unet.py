@@ -2,7 +2,9 @@
 
 Jo, Koukos et al., Towards global crop maps with transfer learning (arXiv 2211.04755), names the architecture and says
 of it that weighted features are added to the next time step. The rest is our definition: at each level the encoder's
-features plus a 1 × 1 convolution of the level's state before are the new state, which the decoder reads.
+features plus a 1 × 1 convolution of the level's state before are the new state, which the decoder reads. Batch
+normalisation keeps statistics for each date (Cooijmans et al., Recurrent Batch Normalization, arXiv 1603.09025):
+batches are normalised date by date while training, and a running mean of all dates would fit none of them afterwards.
 """
 
 from __future__ import annotations
@@ -11,20 +13,70 @@ from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from models.crops.pixel_networks import Scales
 from models.crops.series import CropError
 from models.standardise import Standardise
 
 WIDTHS = (32, 64, 128, 256)
+DATES = 8
 _CARRIED = 0.5
+_MOMENTUM = 0.3  # a date may come once a cycle only; a smaller share would lag behind the weights
 
 
-def _double(inside: int, out: int) -> nn.Sequential:
-    layers: list[nn.Module] = []
-    for before in (inside, out):
-        layers += [nn.Conv2d(before, out, 3, padding=1, bias=False), nn.BatchNorm2d(out), nn.ReLU(inplace=True)]
-    return nn.Sequential(*layers)
+class NormByDate(nn.Module):
+    """Batch normalisation with one weight and bias for all dates, and a mean and variance for each.
+
+    Args:
+        width: features.
+        dates: how many have statistics of their own; later ones take the last's.
+    """
+
+    running_mean: Tensor
+    running_var: Tensor
+
+    def __init__(self, width: int, dates: int) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones(width))
+        self.bias = nn.Parameter(torch.zeros(width))
+        self.register_buffer("running_mean", torch.zeros(dates, width))
+        self.register_buffer("running_var", torch.ones(dates, width))
+
+    def forward(self, image: Tensor, date: int) -> Tensor:
+        """The image (B, width, H, W) of one date, counted from 0, normalised."""
+        row = min(date, len(self.running_mean) - 1)
+        mean, variance = self.running_mean[row], self.running_var[row]
+        return functional.batch_norm(image, mean, variance, self.weight, self.bias, self.training, _MOMENTUM)
+
+    def extend(self, dates: int) -> None:
+        """Give later dates statistics too; they start as the last date's."""
+        more = dates - len(self.running_mean)
+        if more > 0:
+            self.running_mean = torch.cat([self.running_mean, self.running_mean[-1:].repeat(more, 1)])
+            self.running_var = torch.cat([self.running_var, self.running_var[-1:].repeat(more, 1)])
+
+
+class Double(nn.Module):
+    """Twice a 3 × 3 convolution, batch normalisation and ReLU.
+
+    Args:
+        inside: features that come in.
+        out: features that go out.
+        dates: with statistics of their own.
+    """
+
+    def __init__(self, inside: int, out: int, dates: int) -> None:
+        super().__init__()
+        pairs = ((inside, out), (out, out))
+        self.convolutions = nn.ModuleList(nn.Conv2d(i, o, 3, padding=1, bias=False) for i, o in pairs)
+        self.norms = nn.ModuleList(NormByDate(out, dates) for _ in pairs)
+
+    def forward(self, image: Tensor, date: int) -> Tensor:
+        """(B, out, H, W) of an image (B, inside, H, W) of a date, counted from 0."""
+        for convolution, norm in zip(self.convolutions, self.norms, strict=True):
+            image = functional.relu(norm(convolution(image), date), inplace=True)
+        return image
 
 
 class Encoder(nn.Module):
@@ -33,17 +85,19 @@ class Encoder(nn.Module):
     Args:
         bands: how many.
         widths: features of each level.
+        dates: with statistics of their own.
     """
 
-    def __init__(self, bands: int, widths: Sequence[int]) -> None:
+    def __init__(self, bands: int, widths: Sequence[int], dates: int) -> None:
         super().__init__()
-        self.levels = nn.ModuleList(_double(i, out) for i, out in zip([bands, *widths[:-1]], widths, strict=True))
+        pairs = zip([bands, *widths[:-1]], widths, strict=True)
+        self.levels = nn.ModuleList(Double(inside, out, dates) for inside, out in pairs)
 
-    def forward(self, image: Tensor) -> list[Tensor]:
-        """Features (B, width, H / 2^level, W / 2^level) of an image (B, bands, H, W)."""
+    def forward(self, image: Tensor, date: int) -> list[Tensor]:
+        """Features (B, width, H / 2^level, W / 2^level) of an image (B, bands, H, W) of a date, counted from 0."""
         found = []
         for number, level in enumerate(self.levels):
-            image = level(image if number == 0 else nn.functional.max_pool2d(image, 2))
+            image = level(image if number == 0 else functional.max_pool2d(image, 2), date)
             found.append(image)
         return found
 
@@ -84,13 +138,14 @@ class Decoder(nn.Module):
     Args:
         widths: features of each level.
         classes: of the output; 1 for a mask.
+        dates: with statistics of their own.
     """
 
-    def __init__(self, widths: Sequence[int], classes: int) -> None:
+    def __init__(self, widths: Sequence[int], classes: int, dates: int) -> None:
         super().__init__()
         pairs = list(zip(widths[:0:-1], widths[-2::-1], strict=True))
         self.up = nn.ModuleList(nn.ConvTranspose2d(coarse, fine, 2, 2) for coarse, fine in pairs)
-        self.levels = nn.ModuleList(_double(2 * fine, fine) for _, fine in pairs)
+        self.levels = nn.ModuleList(Double(2 * fine, fine, dates) for _, fine in pairs)
         self.out = nn.Conv2d(widths[0], classes, 1)
         self.frozen = False
 
@@ -99,11 +154,11 @@ class Decoder(nn.Module):
         super().train(mode and not self.frozen)
         return self
 
-    def forward(self, states: Sequence[Tensor]) -> Tensor:
-        """(B, classes, H, W) logits of the states, finest first."""
+    def forward(self, states: Sequence[Tensor], date: int) -> Tensor:
+        """(B, classes, H, W) logits of the states after a date, counted from 0; finest first."""
         image = states[-1]
         for up, level, state in zip(self.up, self.levels, states[-2::-1], strict=True):
-            image = level(torch.cat([up(image), state], 1))
+            image = level(torch.cat([up(image), state], 1), date)
         logits: Tensor = self.out(image)
         return logits
 
@@ -115,21 +170,24 @@ class RecurrentUNet(nn.Module):
         scales: constants of the training patches' bands.
         classes: of the output; 1 for a mask.
         widths: features of each level.
+        dates: of the training series; later ones are normalised as the last of them.
     """
 
-    def __init__(self, scales: Scales, classes: int = 1, widths: Sequence[int] = WIDTHS) -> None:
+    def __init__(self, scales: Scales, classes: int = 1, widths: Sequence[int] = WIDTHS, dates: int = DATES) -> None:
         super().__init__()
+        self.dates = dates
         self.bands = Standardise(scales.mean, scales.std)
-        self.encoder = Encoder(len(scales.mean), widths)
+        self.encoder = Encoder(len(scales.mean), widths, dates)
         self.carry = Carry(widths)
-        self.decoder = Decoder(widths, classes)
+        self.decoder = Decoder(widths, classes, dates)
 
-    def states(self, series: Tensor, before: Sequence[Tensor] | None = None) -> list[Tensor]:
+    def states(self, series: Tensor, before: Sequence[Tensor] | None = None, passed: int = 0) -> list[Tensor]:
         """States of all levels after the last date.
 
         Args:
             series: (B, T, bands, H, W), sides multiples of 2 to the number of levels less one.
             before: states of the dates before; none where the series begins.
+            passed: dates before.
 
         Raises:
             CropError: sides that do not halve as often as the network has levels.
@@ -143,7 +201,7 @@ class RecurrentUNet(nn.Module):
         states = None if before is None else list(before)
         for step in range(series.shape[1]):
             normal = self.bands(series[:, step].movedim(1, -1)).movedim(-1, 1)
-            features = self.encoder(normal)
+            features = self.encoder(normal, passed + step)
             if states is None:
                 states = features
             else:
@@ -163,7 +221,8 @@ class RecurrentUNet(nn.Module):
         Returns:
             (B, classes, H, W).
         """
-        logits: Tensor = self.decoder(self.states(series[:, :known]))
+        there = series[:, :known]
+        logits: Tensor = self.decoder(self.states(there), there.shape[1] - 1)
         return logits
 
 

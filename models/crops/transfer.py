@@ -12,7 +12,7 @@ from typing import Literal
 import torch
 
 from models.crops.pixel_networks import Scales
-from models.crops.recurrent_unet import WIDTHS, RecurrentUNet
+from models.crops.recurrent_unet import DATES, WIDTHS, NormByDate, RecurrentUNet
 from models.crops.series import CropError
 
 Mode = Literal["RI", "FT", "FT_E"]
@@ -20,11 +20,11 @@ NewBand = Literal["zero", "copy"]
 MODES: tuple[Mode, ...] = ("RI", "FT", "FT_E")
 
 
-def random_start(scales: Scales, seed: int, widths: Sequence[int] = WIDTHS) -> RecurrentUNet:
+def random_start(scales: Scales, seed: int, widths: Sequence[int] = WIDTHS, dates: int = DATES) -> RecurrentUNet:
     """RI: the architecture alone, weights drawn at random."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        return RecurrentUNet(scales, widths=widths)
+        return RecurrentUNet(scales, widths=widths, dates=dates)
 
 
 def fine_tuned(before: RecurrentUNet, mode: Mode, *, other_crop: bool = False) -> RecurrentUNet:
@@ -52,6 +52,19 @@ def fine_tuned(before: RecurrentUNet, mode: Mode, *, other_crop: bool = False) -
     return network
 
 
+def with_dates(before: RecurrentUNet, dates: int) -> RecurrentUNet:
+    """A copy that keeps statistics of so many dates, so that it can be trained on series longer than it has seen.
+
+    Statistics of dates that are there stay what they are; new ones start as the last's.
+    """
+    network = copy.deepcopy(before)
+    for part in network.modules():
+        if isinstance(part, NormByDate):
+            part.extend(dates)
+    network.dates = max(network.dates, dates)
+    return network
+
+
 def with_bands(
     before: RecurrentUNet, bands: Sequence[str], wanted: Sequence[str], scales: Scales, new: NewBand = "zero"
 ) -> RecurrentUNet:
@@ -74,17 +87,17 @@ def with_bands(
     for index, name in enumerate(bands):
         mean[wanted.index(name)] = float(before.bands.mean[index])
         std[wanted.index(name)] = float(before.bands.std[index])
-    widths = [level[0].out_channels for level in before.encoder.levels]  # type: ignore[index]
-    network = RecurrentUNet(Scales(tuple(mean), tuple(std)), before.decoder.out.out_channels, widths)
+    widths = [level.convolutions[0].out_channels for level in before.encoder.levels]  # type: ignore[index, union-attr]
+    network = RecurrentUNet(Scales(tuple(mean), tuple(std)), before.decoder.out.out_channels, widths, before.dates)
     weights = before.state_dict()
-    first = weights.pop("encoder.levels.0.0.weight")
+    first = weights.pop("encoder.levels.0.convolutions.0.weight")
     kernels = torch.zeros(first.shape[0], len(wanted), *first.shape[2:])
     for index, name in enumerate(wanted):
         if name in bands:
             kernels[:, index] = first[:, list(bands).index(name)] / (2 if new == "copy" else 1)
         elif new == "copy":
             kernels[:, index] = first[:, 0] / 2
-    weights["encoder.levels.0.0.weight"] = kernels
+    weights["encoder.levels.0.convolutions.0.weight"] = kernels
     weights |= {"bands.mean": network.bands.mean, "bands.std": network.bands.std}
     network.load_state_dict(weights)
     return network

@@ -16,7 +16,7 @@ from models.crops.pixel_networks import Scales
 from models.crops.recurrent_unet import WIDTHS, RecurrentUNet
 from models.crops.run_folder import same_run
 from models.crops.series import CropError
-from models.crops.transfer import Mode, fine_tuned, random_start, with_bands
+from models.crops.transfer import Mode, fine_tuned, random_start, with_bands, with_dates
 from models.maps.runs import alone, hashed, write_json
 
 MODEL, RECORD = "model.pt", "results.json"
@@ -58,8 +58,9 @@ class Start:
 def save(network: RecurrentUNet, bands: Sequence[str], path: Path) -> None:
     """Write weights with the names of the bands and the widths; the file is there whole or not at all."""
     partial = path.with_suffix(".partial")
-    widths = [level[0].out_channels for level in network.encoder.levels]  # type: ignore[index]
-    torch.save({"weights": network.state_dict(), "bands": list(bands), "widths": widths}, partial)
+    widths = [level.convolutions[0].out_channels for level in network.encoder.levels]  # type: ignore[index, union-attr]
+    kept = {"weights": network.state_dict(), "bands": list(bands), "widths": widths, "dates": network.dates}
+    torch.save(kept, partial)
     partial.replace(path)
 
 
@@ -71,10 +72,10 @@ def load(path: Path) -> tuple[RecurrentUNet, tuple[str, ...]]:
     """
     try:
         kept: dict[str, Any] = torch.load(path, weights_only=True)
-        bands, widths, weights = tuple(kept["bands"]), kept["widths"], kept["weights"]
+        bands, widths, dates, weights = tuple(kept["bands"]), kept["widths"], kept["dates"], kept["weights"]
     except Exception as error:  # torch's errors for a file that is none share no base class
         raise CropError(f"{path} cannot be read: {error}; give the {MODEL} that training wrote") from error
-    network = RecurrentUNet(Scales((0.0,) * len(bands), (1.0,) * len(bands)), widths=widths)
+    network = RecurrentUNet(Scales((0.0,) * len(bands), (1.0,) * len(bands)), widths=widths, dates=dates)
     network.load_state_dict(weights)
     return network.eval(), bands
 
@@ -125,11 +126,12 @@ def run(
     with alone(out):
         same_run(out / _PLAN, plan)
         if start.before is None:
-            network = random_start(train.scales(), seed, start.widths)
+            network = random_start(train.scales(), seed, start.widths, len(patches.steps))
         else:
             trained, bands = load(start.before)
             extended = with_bands(trained, bands, patches.bands, train.scales())
-            network = fine_tuned(extended, start.mode, other_crop=start.other_crop)
+            longer = with_dates(extended, len(patches.steps))
+            network = fine_tuned(longer, start.mode, other_crop=start.other_crop)
         fit_patches(network, train, check, settings, seed, out / _STAGE)
         found = [iou(test, predict(network, test, known) >= 0.5) for known in range(1, len(patches.steps) + 1)]
         report = UNetReport(len(train), len(test), found)

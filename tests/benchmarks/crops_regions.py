@@ -62,8 +62,6 @@ NETWORKS: Mapping[str, RegionSettings] = {
     "no augmentation": RegionSettings(width=32, batch=32),
     "noise and shifts of 0.15 SD": RegionSettings(width=32, batch=32, jitter=0.15, level=0.15),
     "noise and shifts of 0.3 SD": RegionSettings(width=32, batch=32, jitter=0.3, level=0.3),
-    "noise of 0.3, shifts of 0.5 SD": RegionSettings(width=32, batch=32, jitter=0.3, level=0.5),
-    "noise and shifts of 0.3 SD, width 64": RegionSettings(width=64, batch=32, jitter=0.3, level=0.3),
 }
 AUGMENTED = "noise and shifts of 0.3 SD"
 FORESTS: tuple[tuple[int, float | str], ...] = ((400, "log2"), (400, "sqrt"), (400, 0.3), (100, "sqrt"))

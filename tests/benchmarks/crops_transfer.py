@@ -1,6 +1,6 @@
 """The recurrent U-Net taken from one simulated country to two others: RF, RI, FT and FT_E, VH alone and with VV.
 
-    python -m tests.benchmarks.crops_transfer pretrain tune angiang
+    python -m tests.benchmarks.crops_transfer pretrain choose tune angiang
 
 Every training is kept in a folder (--runs) and not done again; docs/results/recurrent-unet.md is written from all that
 is there. ``angiang`` needs POMONA_DATA. Some hours on a busy machine of two cores.
@@ -27,7 +27,19 @@ from models.crops.recurrent_unet import RecurrentUNet
 from models.crops.training import TrainingSettings
 from models.crops.transfer import fine_tuned, random_start, with_bands
 from models.crops.unet_run import load, save
-from tests.benchmarks.crops_transfer_page import BANDS, FEATURES, LABELS, METHODS, SEEDS, cell_file, write_page
+from tests.benchmarks.crops_transfer_page import (
+    BANDS,
+    FEATURES,
+    LABELS,
+    METHODS,
+    RATES,
+    SEEDS,
+    TRAINED,
+    cell_file,
+    choice_file,
+    chosen_rate,
+    write_page,
+)
 from tests.benchmarks.kept import keep
 from tests.benchmarks.simulated_countries import PERIODS, SOURCE, TARGETS, draw
 
@@ -42,10 +54,11 @@ def _loop(cycles: int, rate: float) -> CycleSettings:
     return CycleSettings(TrainingSettings(cycles, rate, "adamw", 1e-4, schedule="once", patience=0), batch=8)
 
 
-# 320 updates left it at IoU 0.39 at home, where a forest reaches 0.84
-PRETRAINING = _loop(200, 5e-3)
+PRETRAINING = _loop(100, 5e-3)
 # as many cycles for every way of starting, so that none is trained longer than another
-TUNING = {"RI": _loop(60, 5e-3), "FT": _loop(60, 1e-3), "FT_E": _loop(60, 1e-3)}
+CYCLES = 30
+# draws of patches: nothing of one is in another
+OF_SOURCE, OF_SOURCES_TEST, TO_CHOOSE_WITH, TO_JUDGE_CHOICES, TEST, OF_TARGET = 0, 1, 900, 901, 902, 1000
 
 
 def pretrained(runs: Path) -> RecurrentUNet:
@@ -53,13 +66,15 @@ def pretrained(runs: Path) -> RecurrentUNet:
     file = runs / "source.pt"
     if not file.is_file():
         began = time.perf_counter()
-        patches = draw(SOURCE, SOURCE_PATCHES, 0).with_bands(BANDS["VH"])
+        patches = draw(SOURCE, SOURCE_PATCHES, OF_SOURCE).with_bands(BANDS["VH"])
         network = random_start(patches.scales(), 0, WIDTHS)
         fit_patches(network, patches, None, PRETRAINING, 0, runs / "source")
         runs.mkdir(parents=True, exist_ok=True)
         save(network, BANDS["VH"], file)
-        test = draw(SOURCE, TEST_PATCHES, 1).with_bands(BANDS["VH"])
+        test = draw(SOURCE, TEST_PATCHES, OF_SOURCES_TEST).with_bands(BANDS["VH"])
         found = iou(test, predict(network, test) >= 0.5)
+        (by_pixel,) = by_forest(patches, [test], 0)
+        keep(runs / "source.json", {"network": found, "forest": iou(test, by_pixel)})
         print(f"source: IoU {found:.3f} at home in {time.perf_counter() - began:.0f} s", flush=True)
     return load(file)[0]
 
@@ -85,9 +100,9 @@ def _pixels(patches: PatchSeries) -> NDArray[np.float32]:
 
 
 def maps_of(
-    method: str, runs: Path, train: PatchSeries, tests: Sequence[PatchSeries], seed: int
+    method: str, runs: Path, train: PatchSeries, tests: Sequence[PatchSeries], seed: int, rate: float | None = None
 ) -> list[NDArray[np.bool_]]:
-    """What one method makes of the test patches."""
+    """What one method makes of the test patches; the rate that was chosen where None is given."""
     if method == "RF":
         return by_forest(train, tests, seed)
     if method == "RI":
@@ -96,18 +111,33 @@ def maps_of(
         extended = with_bands(pretrained(runs), BANDS["VH"], train.bands, train.scales())
         network = extended if method == "as it comes" else fine_tuned(extended, "FT" if method == "FT" else "FT_E")
     if method != "as it comes":
-        fit_patches(network, train, None, TUNING[method], seed)
+        fit_patches(network, train, None, _loop(CYCLES, rate or chosen_rate(runs, method)), seed)
     return [predict(network, test) >= 0.5 for test in tests]
+
+
+def choose(runs: Path) -> None:
+    """The learning rate of each way of starting, on patches of country A that nothing else uses."""
+    country = TARGETS[0]
+    judges = draw(country, TEST_PATCHES // 2, TO_JUDGE_CHOICES).with_bands(BANDS["VH"])
+    train = draw(country, LABELS[0], TO_CHOOSE_WITH).with_bands(BANDS["VH"])
+    for method in TRAINED:
+        for rate in RATES:
+            file = choice_file(runs, method, rate)
+            if file.is_file():
+                continue
+            (mapped,) = maps_of(method, runs, train, [judges], 0, rate)
+            keep(file, {"iou": iou(judges, mapped)})
+            print(f"choose: {method} {rate}: {iou(judges, mapped):.3f}", flush=True)
 
 
 def tune(runs: Path) -> None:
     """Every cell of the table, seed by seed."""
-    tests = [draw(country, TEST_PATCHES, 2) for country in TARGETS]
-    for seed in SEEDS:
-        for labels in LABELS:
+    tests = [draw(country, TEST_PATCHES, TEST) for country in TARGETS]
+    for labels in LABELS:
+        for seed in SEEDS:
             for country in TARGETS:
                 for features in FEATURES:
-                    train = draw(country, labels, 100 + seed).with_bands(BANDS[features])
+                    train = draw(country, labels, OF_TARGET + seed).with_bands(BANDS[features])
                     on = [test.with_bands(BANDS[features]) for test in tests]
                     for method in METHODS:
                         _cell(runs, (method, country.name, features, labels, seed), train, on)
@@ -174,7 +204,12 @@ def angiang(runs: Path) -> None:
                 print(f"An Giang {method} {features} {seed}: {iou(on, mapped):.3f}", flush=True)
 
 
-STEPS_OF_WORK: Mapping[str, Callable[[Path], None]] = {"pretrain": pretrain, "tune": tune, "angiang": angiang}
+STEPS_OF_WORK: Mapping[str, Callable[[Path], None]] = {
+    "pretrain": pretrain,
+    "choose": choose,
+    "tune": tune,
+    "angiang": angiang,
+}
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -13,10 +13,12 @@ from models.maps.accuracy import scores
 from models.maps.resampling import Interval, limits
 
 METHODS = ("RF", "RI", "as it comes", "FT", "FT_E")
+TRAINED = ("RI", "FT", "FT_E")
+RATES = (1e-3, 5e-3)
 BANDS: Mapping[str, tuple[str, ...]] = {"VH": ("VH",), "VH VV": ("VH", "VV")}
 FEATURES = tuple(BANDS)
 COUNTRIES = ("A", "B")
-LABELS = (2, 8)
+LABELS = (2,)
 SEEDS = (0, 1, 2)
 _RESAMPLES = 1000
 
@@ -25,7 +27,7 @@ HEAD = """# Recurrent U-Net: what was measured
 Written by
 
 ```sh
-POMONA_DATA=data python -m tests.benchmarks.crops_transfer pretrain tune angiang
+POMONA_DATA=data python -m tests.benchmarks.crops_transfer pretrain choose tune angiang
 ```
 
 **These countries are simulated.** No open set at hand has dense masks of rice in two countries with Sentinel-1 series,
@@ -36,14 +38,24 @@ three times the speckle in power. What holds here shows that training, transfer 
 large a gain is on real countries it cannot say.
 
 The network is the defined one at a quarter of its widths (8, 16, 32, 64), so that two processor cores can train it;
-patches are 32 px where the paper has 256. The source is trained with VH on 240 patches. In each target a few labelled
-patches are drawn, and every way of starting trains as many cycles on them; random weights at a learning rate of 0.005,
-trained ones at 0.001, neither searched for. IoU of rice on 60 other patches of the
-country; mean over seeds.
+patches are 32 px where the paper has 256. The source is trained with VH on 240 patches, 100 cycles. In each target two
+labelled patches are drawn, and every way of starting trains 30 cycles on them at the learning rate that did best on 30
+patches of country A which nothing else uses. IoU of rice on 60 other patches of each country, drawn anew after all
+choices; mean over three seeds, which draw labelled patches, weights and batches. How many cycles is a matter of the
+time there was: RI, which begins with nothing, might gain most from more. No other number of labels was measured.
+
+Batch normalisation keeps statistics for each date. With one running mean for all dates, as plain batch normalisation
+has, the same network at home reached an IoU of 0.35 where its own batches' statistics gave 0.80 (40 cycles, 30 other
+patches): what was normalised date by date in training was not when it mapped.
 
 RF: random forest of pixels, trained in the target. RI: random weights. *As it comes*: the source's network, not trained
 on. FT: all its weights trained on. FT_E: its encoder and carries trained on, its decoder frozen. With VV the source's
 network is given a second band without weight, so that it begins as it was.
+
+The paper's network (Jo, Koukos et al., arXiv 2211.04755) is trained on paddy rice of South Korea. Its table, by
+fine-tuning in Spain, VH and then VH VV. Tested in Spain: RF 0.87 and 0.90, RI 0.86 and 0.69, FT 0.89 and 0.90, FT_E
+0.90 and 0.90. Tested in France: RF 0.63 and 0.66, RI 0.52 and 0.36, FT 0.57 and 0.63, FT_E 0.63 and 0.66. Numbers of
+countries that were drawn say nothing about those; the order of rows may be compared.
 """
 
 
@@ -57,6 +69,21 @@ from the simulated source.
 def cell_file(runs: Path, method: str, country: str, features: str, labels: int, seed: int) -> Path:
     """Where one training's error matrices are kept."""
     return runs / "cells" / f"{labels} {country} {features} {method} {seed}.json"
+
+
+def choice_file(runs: Path, method: str, rate: float) -> Path:
+    """Where the IoU on patches for choosing is kept."""
+    return runs / "choose" / f"{method} {rate}.json"
+
+
+def choice(runs: Path, method: str, rate: float) -> float:
+    """IoU of one learning rate on patches for choosing."""
+    return float(json.loads(choice_file(runs, method, rate).read_text(encoding="utf-8"))["iou"])
+
+
+def chosen_rate(runs: Path, method: str) -> float:
+    """The learning rate with the best IoU on patches for choosing."""
+    return max(RATES, key=lambda rate: choice(runs, method, rate))
 
 
 def _matrices(runs: Path, method: str, country: str, features: str, labels: int, test: str) -> NDArray[np.int64] | None:
@@ -145,12 +172,63 @@ def _an_giang(runs: Path) -> list[str]:
             found = _matrices(runs, method, "An Giang", features, LABELS[-1], "An Giang")
             cells.append("–" if found is None else f"{float(_iou(found.sum(1)).mean()):.3f}")
         lines.append(f"| {method} | " + " | ".join(cells) + " |")
+    lines.append("")
+    for features in FEATURES:
+        of = {m: _matrices(runs, m, "An Giang", features, LABELS[-1], "An Giang") for m in TRAINED}
+        iou = {m: float(_iou(found.sum(1)).mean()) for m, found in of.items() if found is not None}
+        if len(iou) == len(TRAINED):
+            best = max(iou, key=lambda method: iou[method])
+            helped = "did not help" if best == "RI" else "helped"
+            lines.append(
+                f"With {features} weights of a drawn country {helped} here: {best} is the best of the three.\n"
+            )
+    return lines
+
+
+def _verdicts(runs: Path) -> list[str]:
+    """FT and FT_E above RI where fine-tuned and tested in the same country, by features: the worst interval tells."""
+    lines = ["## Must hold: FT and FT_E above RI where labels are few\n"]
+    for method in ("FT", "FT_E"):
+        found = []
+        for country in COUNTRIES:
+            for features in FEATURES:
+                ours = _matrices(runs, method, country, features, LABELS[0], country)
+                theirs = _matrices(runs, "RI", country, features, LABELS[0], country)
+                if ours is not None and theirs is not None:
+                    found.append(difference(ours, theirs))
+        above = sum(each.low > 0 for each in found)
+        whole = len(COUNTRIES) * len(FEATURES)
+        met = "not measured" if not found else "met" if above == whole else "not met everywhere"
+        lines.append(f"* {method}: **{met}**; above RI, with the whole interval, in {above} of {whole} cells.")
     return [*lines, ""]
+
+
+def _source(runs: Path) -> list[str]:
+    file = runs / "source.json"
+    if not file.is_file():
+        return []
+    found = json.loads(file.read_text(encoding="utf-8"))
+    return [
+        "## At home\n",
+        (
+            f"IoU on 60 other patches of the source: network {found['network']:.3f}, random forest of pixels, trained "
+            f"on the same patches, {found['forest']:.3f}.\n"
+        ),
+        "IoU on the patches for choosing, by learning rate:\n",
+        "| | " + " | ".join(f"{rate:g}" for rate in RATES) + " |",
+        "| --- |" + " ---: |" * len(RATES),
+        *(
+            f"| {method} | " + " | ".join(f"{choice(runs, method, rate):.3f}" for rate in RATES) + " |"
+            for method in TRAINED
+            if all(choice_file(runs, method, rate).is_file() for rate in RATES)
+        ),
+        "",
+    ]
 
 
 def write_page(runs: Path, out: Path) -> None:
     """Write what is there."""
-    lines = [HEAD]
+    lines = [HEAD, *_verdicts(runs), *_source(runs)]
     for labels in LABELS:
         lines += _table(runs, labels) + _differences(runs, labels)
     lines += _an_giang(runs)

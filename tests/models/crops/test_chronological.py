@@ -12,10 +12,10 @@ import xarray as xr
 
 from models.crops.chronological import CycleSettings, fit_patches, iou, mask_loss, predict, schedule
 from models.crops.patches import PatchSeries, cut, open_store
-from models.crops.recurrent_unet import RecurrentUNet
+from models.crops.recurrent_unet import NormByDate, RecurrentUNet
 from models.crops.series import CropError
 from models.crops.training import TrainingSettings
-from models.crops.transfer import fine_tuned, random_start, with_bands
+from models.crops.transfer import fine_tuned, random_start, with_bands, with_dates
 from tests.models.crops.drawn_patches import drawn_patches
 
 WIDTHS = (4, 6)
@@ -102,6 +102,15 @@ def test_fine_tuning_the_encoder_leaves_the_decoder_to_the_last_bit() -> None:
     assert any("running_var" in name for name in before.decoder.state_dict())
 
 
+def test_a_longer_series_gets_statistics_of_its_own_and_maps_of_early_dates_stay() -> None:
+    before, patches = _trained()
+    shorter = with_dates(RecurrentUNet(patches.scales(), widths=WIDTHS, dates=2), 4)
+    assert [len(part.running_mean) for part in shorter.modules() if isinstance(part, NormByDate)] == [4] * 6
+    longer = with_dates(before, 12)
+    assert longer.dates == 12
+    assert np.array_equal(predict(longer, patches), predict(before, patches))
+
+
 def test_fine_tuning_everything_changes_the_decoder_and_not_the_original() -> None:
     before, _ = _trained()
     kept = {name: value.clone() for name, value in before.state_dict().items()}
@@ -110,7 +119,7 @@ def test_fine_tuning_everything_changes_the_decoder_and_not_the_original() -> No
     assert all(torch.equal(value, before.state_dict()[name]) for name, value in kept.items())
     changed = [name for name, value in kept.items() if not torch.equal(value, after.state_dict()[name])]
     assert "decoder.out.weight" in changed
-    assert "decoder.levels.0.1.running_mean" in changed
+    assert "decoder.levels.0.norms.0.running_mean" in changed
 
 
 def test_another_crop_begins_the_last_layer_anew_and_trains_it_in_both_modes() -> None:
@@ -119,7 +128,7 @@ def test_another_crop_begins_the_last_layer_anew_and_trains_it_in_both_modes() -
         network = fine_tuned(before, mode, other_crop=True)
         assert not torch.equal(network.decoder.out.weight, before.decoder.out.weight)
         assert network.decoder.out.weight.requires_grad
-        assert network.decoder.levels[0][0].weight.requires_grad == (mode == "FT")  # type: ignore[index]
+        assert network.decoder.levels[0].convolutions[0].weight.requires_grad == (mode == "FT")  # type: ignore[index, union-attr]
     with pytest.raises(CropError, match="RI takes no trained network"):
         fine_tuned(before, "RI")
 
@@ -131,8 +140,8 @@ def test_a_new_band_without_weight_changes_no_logit() -> None:
     alone = predict(before, both.with_bands(("VH",)))
     assert predict(extended, both.with_bands(("VV", "VH"))) == pytest.approx(alone, abs=1e-6)
     copied = with_bands(before, ("VH",), ("VV", "VH"), both.with_bands(("VV", "VH")).scales(), "copy")
-    kernels = copied.encoder.levels[0][0].weight  # type: ignore[index]
-    old = before.encoder.levels[0][0].weight  # type: ignore[index]
+    kernels = copied.encoder.levels[0].convolutions[0].weight  # type: ignore[index, union-attr]
+    old = before.encoder.levels[0].convolutions[0].weight  # type: ignore[index, union-attr]
     assert torch.equal(kernels, old.repeat(1, 2, 1, 1) / 2)
     with pytest.raises(CropError, match="reads VH, which is not among VV"):
         with_bands(before, ("VH",), ("VV",), both.with_bands(("VV",)).scales())
@@ -143,7 +152,7 @@ def test_a_zero_band_is_learned_once_it_is_trained() -> None:
     both = drawn_patches(seed=3)
     extended = with_bands(before, ("VH",), ("VH", "VV"), both.scales())
     fit_patches(extended, both, None, SHORT, seed=0)
-    assert extended.encoder.levels[0][0].weight[:, 1].abs().max() > 0  # type: ignore[index]
+    assert extended.encoder.levels[0].convolutions[0].weight[:, 1].abs().max() > 0  # type: ignore[index, union-attr]
 
 
 def test_intersection_over_union_by_hand() -> None:

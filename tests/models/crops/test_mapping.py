@@ -59,6 +59,17 @@ def test_the_map_is_right_and_its_confidence_too(made: CropMap) -> None:
     assert (classes == crop)[cloud].mean() > 0.9
 
 
+def test_integers_give_the_same_map_and_a_run_of_one_kind_is_not_gone_on_with_as_the_other(
+    folder: Path, made: CropMap, tmp_path: Path
+) -> None:
+    quick = map_crops(folder / "model.onnx", folder / "composites", tmp_path / "map", Work(threads=2), int8=True)
+    (classes, confidence), (exact, sure) = _read(quick.folder / MAP), _read(made.folder / MAP)
+    assert (classes == exact).mean() > 0.999
+    assert (np.abs(confidence.astype(int) - sure) <= 2).mean() > 0.99
+    plans = [json.loads((each.folder / RECORD).read_text())["made_of"] for each in (quick, made)]
+    assert plans[0]["sha256"] != plans[1]["sha256"]
+
+
 def test_the_file_is_a_cog_that_says_its_classes_and_the_areas_add_up(made: CropMap) -> None:
     with rasterio.open(made.folder / MAP) as raster:
         assert raster.tags(ns="IMAGE_STRUCTURE")["LAYOUT"] == "COG"

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.testing import assert_close
 
 from models.crops.pixel_networks import Scales
-from models.crops.recurrent_unet import RecurrentUNet, time_inverted
+from models.crops.recurrent_unet import NormByDate, RecurrentUNet, time_inverted
 from models.crops.series import CropError
 
 VH = Scales((-19.0,), (3.0,))
@@ -52,7 +52,7 @@ def test_logits_of_a_date_depend_on_the_dates_up_to_it_only(network: RecurrentUN
 
 
 def test_states_handed_on_give_what_the_whole_series_gives(network: RecurrentUNet, series: Tensor) -> None:
-    handed = network.states(series[:, 3:], network.states(series[:, :3]))
+    handed = network.states(series[:, 3:], network.states(series[:, :3]), 3)
     for one, other in zip(handed, network.states(series), strict=True):
         assert_close(one, other)
 
@@ -60,11 +60,11 @@ def test_states_handed_on_give_what_the_whole_series_gives(network: RecurrentUNe
 def test_one_date_is_a_plain_unet(network: RecurrentUNet, series: Tensor) -> None:
     """Written out by hand: no carry is in it."""
     x = (series[:, 0] + 19) / 3
-    one = network.encoder.levels[0](x)
-    two = network.encoder.levels[1](nn.functional.max_pool2d(one, 2))
-    three = network.encoder.levels[2](nn.functional.max_pool2d(two, 2))
-    up = network.decoder.levels[0](torch.cat([network.decoder.up[0](three), two], 1))
-    up = network.decoder.levels[1](torch.cat([network.decoder.up[1](up), one], 1))
+    one = network.encoder.levels[0](x, 0)
+    two = network.encoder.levels[1](nn.functional.max_pool2d(one, 2), 0)
+    three = network.encoder.levels[2](nn.functional.max_pool2d(two, 2), 0)
+    up = network.decoder.levels[0](torch.cat([network.decoder.up[0](three), two], 1), 0)
+    up = network.decoder.levels[1](torch.cat([network.decoder.up[1](up), one], 1), 0)
     expected = network.decoder.out(up)
     assert_close(network(series[:, :1]), expected)
     for p in network.carry.parameters():
@@ -91,6 +91,36 @@ def test_carries_are_kept_from_growing_without_end(network: RecurrentUNet) -> No
     network.carry.clip()
     assert float(torch.linalg.matrix_norm(weights[0][..., 0, 0], 2)) == pytest.approx(1)
     assert torch.equal(weights[1], kept)
+
+
+def test_it_maps_each_date_with_the_statistics_it_was_trained_with(series: Tensor) -> None:
+    """Dates differ in level; statistics of all dates mixed would shift every one of them."""
+    torch.manual_seed(0)
+    network = RecurrentUNet(VH, widths=SMALL)
+    drifting = series + 3 * torch.arange(5.0).reshape(1, 5, 1, 1, 1)
+    for _ in range(150):
+        for known in range(1, 6):
+            network.train()(drifting, known)
+    for known in range(1, 6):
+        trained = network.train()(drifting, known)
+        assert_close(network.eval()(drifting, known), trained, atol=0.1, rtol=0)
+
+
+def test_a_date_leaves_the_statistics_of_others_alone(series: Tensor) -> None:
+    torch.manual_seed(0)
+    network = RecurrentUNet(VH, widths=SMALL, dates=4).train()
+    network(series, 3)
+    of_encoder, of_decoder = _means(network.encoder), _means(network.decoder)
+    assert of_encoder == [True, True, True, False]
+    assert of_decoder == [False, False, True, False]
+    network(series)  # a fifth date takes the fourth's
+    assert _means(network.decoder) == [False, False, True, True]
+
+
+def _means(part: nn.Module) -> list[bool]:
+    """Whether the first mean of each date is no longer what it starts as."""
+    norm = next(each for each in part.modules() if isinstance(each, NormByDate))
+    return [bool(row.any()) for row in norm.running_mean]
 
 
 def test_patches_that_cannot_be_halved_are_refused(network: RecurrentUNet) -> None:
