@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from cloud_sync import clock
 from cloud_sync.server.database import Base, Database
 from cloud_sync.server.folder import ServerFolder
 from device.store.database import Store
@@ -19,6 +20,12 @@ def store(tmp_path: Path) -> Iterator[Store]:
     opened = Store(tmp_path / "device")
     yield opened
     opened.close()
+
+
+@pytest.fixture
+def up_for_an_hour(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What was recorded since the machine was started is recent, however long this one has been up."""
+    monkeypatch.setattr(clock, "uptime_s", lambda: 3600)
 
 
 @pytest.fixture

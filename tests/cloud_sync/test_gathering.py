@@ -13,6 +13,8 @@ from cloud_sync.window import SendWindow
 from device.store.database import Store
 from tests.cloud_sync.helpers import enqueue, example, tree
 
+pytestmark = pytest.mark.usefixtures("up_for_an_hour")
+
 
 @pytest.fixture(autouse=True)
 def _right_clock(monkeypatch: pytest.MonkeyPatch) -> None:

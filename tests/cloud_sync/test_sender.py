@@ -17,6 +17,8 @@ from device.store.database import Store
 from tests.cloud_sync.helpers import enqueue, messages_of, tree
 from tests.cloud_sync.wire import Wire, answers, puback
 
+pytestmark = pytest.mark.usefixtures("up_for_an_hour")
+
 
 @pytest.fixture
 def wire() -> Wire:

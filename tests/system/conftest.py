@@ -21,9 +21,12 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser
 
+from cloud_sync import clock, timekeeping
+from cloud_sync.files import identity_folder
 from cloud_sync.identity import Identity
 from cloud_sync.server.database import Database
 from cloud_sync.server.holdings import Holdings, read_holdings
+from cloud_sync.timekeeping import Timekeeper
 from cloud_sync.uplink import Uplink, UplinkResult, UplinkSettings
 from device.store.database import Store
 from tests.cloud_sync.helpers import enqueue, enrol, free_port, make_server, tree
@@ -48,6 +51,7 @@ _UPLINK = """
 import json, logging, signal, sys, threading
 from pathlib import Path
 from cloud_sync.identity import read_identity
+from cloud_sync.timekeeping import Timekeeper
 from cloud_sync.uplink import Uplink, UplinkSettings
 from device.store.database import Store
 logging.basicConfig(level=logging.INFO)
@@ -82,6 +86,10 @@ class Device:
         bodies = [tree(f"{prefix}-{number}").model_copy(update={"block": self.name}) for number in range(count)]
         enqueue(self.store, bodies)
         return [body.natural_key() for body in bodies]
+
+    def learn_time(self) -> None:
+        """As from the server, so that it does not matter what this machine knows of its clock or how long it is up."""
+        Timekeeper(identity_folder(self.folder)).learn(clock.now(), timekeeping.uptime_s())
 
     def waiting(self) -> int:
         return self.store.outbox.state().waiting

@@ -406,6 +406,7 @@ def test_a_broker_that_queues_without_end_gets_a_window_and_no_more(site: Site) 
     site.start_broker()
     tap = Client(ingest_identity(site), [topics.EVERY_UPWARD_MESSAGE])  # in the server's place, but mute
     device = site.device("jetson-1")
+    device.learn_time()
     device.record(100)
     begun = time.monotonic()
     with pytest.raises(BrokerError, match=r"100 messages still wait after 2 s .*does not answer\. Nothing was lost"):
