@@ -22,11 +22,12 @@ demo: demo-packages
 	@scripts/virtual-environment $(PYTHON) $(VENV) device,opencv,server,yields
 	$(BIN)/pomona demo
 
+# three at a time on two cores, as many tests wait for processes; their networks gain nothing from threads of their own
 test: lint test-packages
-	$(BIN)/python -m pytest -n 2
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 3
 
 test-all: lint test-packages
-	$(BIN)/python -m pytest -n 2 -m ""
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 3 -m ""
 
 lint: development
 	$(BIN)/ruff check .

@@ -148,6 +148,7 @@ def test_a_file_that_is_no_checkpoint_is_named(tmp_path: Path) -> None:
     assert str(other) in done.output
 
 
+@pytest.mark.slow
 def test_a_figure_that_one_photo_cannot_have_is_left_out_of_the_manifest(tmp_path: Path, checkpoint: Path) -> None:
     data, evaluation = draw(tmp_path / "train", "held_3.png"), tmp_path / "val"
     draw_photo(evaluation, "trees", "only.png", SIZE, APPLES, background=60)

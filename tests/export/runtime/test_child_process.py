@@ -82,7 +82,9 @@ def test_a_module_that_is_not_there_is_told() -> None:
 def test_it_does_not_outlive_its_parent(tmp_path: Path, number: signal.Signals) -> None:
     file = tmp_path / "child"
     code = f"""
+import signal
 from export.runtime.child_process import run_child
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell lets its background jobs ignore it
 run_child({CHILD!r}, {{"what": "last", "file": {str(file)!r}}}, 60)
 """
     with subprocess.Popen([sys.executable, "-c", code], cwd=ROOT, stderr=subprocess.DEVNULL) as parent:

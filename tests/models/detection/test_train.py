@@ -208,6 +208,7 @@ def trainer(tmp_path: Path) -> DetectorTrainer:
     return DetectorTrainer(_settings(tmp_path))
 
 
+@pytest.mark.slow
 def test_each_epoch_draws_other_crops_resumed_or_not(run: _Run, monkeypatch: pytest.MonkeyPatch) -> None:
     drawn: list[int] = []
     monkeypatch.setattr(RandomCrops, "__getitem__", _noting(drawn))

@@ -99,6 +99,7 @@ def _command(folder: Path, out: Path) -> list[str]:
     return [str(part) for part in (*command, *more)]
 
 
+@pytest.mark.slow
 def test_killed_and_started_again_the_map_is_byte_equal(folder: Path, whole: bytes, tmp_path: Path) -> None:
     out, environment = tmp_path / "map", {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
     wanted = random.Random(4).randrange(1, 4)
