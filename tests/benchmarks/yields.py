@@ -2,7 +2,7 @@
 
     POMONA_DATA=data python -m tests.benchmarks.yields illinois illinois-forward
 
-About a quarter of an hour for Illinois on two idle cores; any set can be run alone. What is done is kept in a folder
+About twenty minutes for Illinois on two idle cores; any set can be run alone. What is done is kept in a folder
 (--runs) and not done again; docs/results/yields.md is written from all that is there.
 """
 
